@@ -1,1 +1,8 @@
-//! Under construction.
+//! The pure protocol engines of the edge agent: DHCP, TFTP, boot decision, orders, event journal.
+//!
+//! No socket, disk, clock or source of randomness here (DESIGN §3): inputs and the time are handed in, actions
+//! are handed out, in order. The shell in `edge-agent` performs them.
+
+#![forbid(unsafe_code)]
+
+pub mod time;
