@@ -1,0 +1,1 @@
+//! What a store keeps its revisions on. (Being written.)
