@@ -1,0 +1,33 @@
+//! The catalog: what operators declare and what was seen (DESIGN §4).
+//!
+//! A resource has a kind, a name, labels, a `spec` (what operators want), a `status` (what was seen) and a revision.
+//! Its JSON form is what the store keeps, what the Admin service carries and what `bootlane get` shows; the types
+//! here are its only definition (docs/adr/0002). Unknown fields are refused. `validate` reports every mistake that
+//! can be seen in one document alone; what needs other documents is the controller's to check.
+
+mod agent;
+mod host;
+mod image;
+mod operator;
+mod order;
+mod profile;
+mod resource;
+mod secret;
+mod site;
+mod token;
+
+pub use agent::{AgentSpec, AgentStatus};
+pub use host::HostSpec;
+pub use image::{Family, FileEntry, ImageSpec};
+pub use operator::{OperatorSpec, Role};
+pub use order::{OrderSpec, OrderStatus};
+pub use profile::{BootSpec, Mode, ProfileSpec, TemplateSpec};
+pub use resource::{AnyResource, Kind, Meta, NotAResource, Problem, Resource, Spec, check_name};
+pub use secret::SecretSpec;
+pub use site::{Dhcp, SiteSpec, SubnetSpec, Unknown};
+pub use token::{Enrolled, TokenSpec};
+
+use std::collections::BTreeMap;
+
+/// Values for templates, by name.
+pub type Variables = BTreeMap<String, serde_json::Value>;

@@ -1,0 +1,54 @@
+//! Permission to install one host once.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, Problem, Spec, check_name};
+use crate::{AttemptId, HostId, Wall, event::OrderPhase};
+
+/// What an order permits. Made by its own call, never by `apply`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderSpec {
+    /// The host's site.
+    pub site: String,
+    /// The host, as it was named then.
+    pub host: String,
+    /// The host, whatever its name is now.
+    pub host_id: HostId,
+    /// What is installed.
+    pub profile: String,
+    /// The one agent that may obey it.
+    pub agent: String,
+    /// The fencing number; raised by each hand-over.
+    pub number: u64,
+    /// Bounds the entry into `started`, milliseconds since the Unix epoch.
+    pub not_after_ms: Wall,
+    /// An operator has taken it back.
+    #[serde(default)]
+    pub revoked: bool,
+}
+
+/// How far it has come, as the agent reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderStatus {
+    /// The phase.
+    pub phase: OrderPhase,
+    /// When it was entered, by the agent's clock.
+    pub since_ms: Wall,
+    /// For people.
+    #[serde(default)]
+    pub reason: String,
+    /// The attempt that holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<AttemptId>,
+}
+
+impl Spec for OrderSpec {
+    const KIND: Kind = Kind::Order;
+
+    fn validate(&self) -> Vec<Problem> {
+        let names =
+            [("site", &self.site), ("host", &self.host), ("profile", &self.profile), ("agent", &self.agent)];
+        names.into_iter().filter_map(|(field, name)| check_name(field, name)).collect()
+    }
+}

@@ -1,0 +1,204 @@
+//! A VLAN or remote location.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, Problem, Spec, Variables, check_name};
+use crate::{ByteSize, Range, Span};
+
+/// What operators say of a site.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteSpec {
+    /// What its agents are to DHCP.
+    #[serde(default)]
+    pub dhcp: Dhcp,
+    /// Disjoint.
+    pub subnets: Vec<SubnetSpec>,
+    /// What machines get that are no host of the catalog.
+    #[serde(default)]
+    pub unknown: Unknown,
+    /// The image (of family `loaders`) with the network bootstrap programs; None: machines must bring iPXE along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaders: Option<String>,
+    /// What the image cache of each agent may take; None: the agent's own configuration decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<ByteSize>,
+    /// Values for templates.
+    #[serde(default, skip_serializing_if = "Variables::is_empty")]
+    pub variables: Variables,
+}
+
+/// What an agent is to DHCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dhcp {
+    /// The segment's DHCP server.
+    #[default]
+    Authoritative,
+    /// Beside another server, for booting alone.
+    Proxy,
+    /// Silent.
+    Off,
+}
+
+/// What machines get that are no host of the catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unknown {
+    /// No answer.
+    #[default]
+    Ignore,
+    /// An address from the pool, and the local disk.
+    Lease,
+}
+
+/// One subnet of a site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubnetSpec {
+    /// Its addresses, in CIDR notation.
+    pub network: Ipv4Net,
+    /// What may be leased to machines without a fixed address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<Range>,
+    /// The default router.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub router: Option<Ipv4Addr>,
+    /// Name servers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns: Vec<Ipv4Addr>,
+    /// Time servers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ntp: Vec<Ipv4Addr>,
+    /// The domain name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// How long a lease lasts.
+    #[serde(default = "hour")]
+    pub lease: Span,
+}
+
+fn hour() -> Span {
+    Span::seconds(3_600)
+}
+
+/// The shortest lease: less, and a machine renews more often than it boots.
+const SHORTEST_LEASE: Span = Span::seconds(60);
+
+impl Spec for SiteSpec {
+    const KIND: Kind = Kind::Site;
+
+    fn validate(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.subnets.is_empty() {
+            problems.push(Problem::new("subnets", "is empty: expected at least one subnet"));
+        }
+        for (index, subnet) in self.subnets.iter().enumerate() {
+            let at = format!("subnets[{index}]");
+            subnet.validate(&at, &mut problems);
+            let clash = self.subnets[..index].iter().find(|other| overlap(&other.network, &subnet.network));
+            if let Some(other) = clash {
+                let message = format!("{} overlaps with {}", subnet.network, other.network);
+                problems.push(Problem::new(format!("{at}.network"), message));
+            }
+        }
+        problems.extend(self.loaders.as_deref().and_then(|name| check_name("loaders", name)));
+        problems
+    }
+}
+
+fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
+    a.contains(&b.network()) || b.contains(&a.network())
+}
+
+impl SubnetSpec {
+    fn validate(&self, at: &str, problems: &mut Vec<Problem>) {
+        let mut problem =
+            |field: &str, message: String| problems.push(Problem::new(format!("{at}.{field}"), message));
+        if self.network != self.network.trunc() {
+            problem("network", format!("has host bits set: did you mean {}?", self.network.trunc()));
+        }
+        if self.lease < SHORTEST_LEASE {
+            problem("lease", format!("is {}, expected at least {SHORTEST_LEASE}", self.lease));
+        }
+        for (index, pool) in self.pools.iter().enumerate() {
+            let field = format!("pools[{index}]");
+            let inside = |address| self.network.contains(&address) && self.usable(address);
+            if !inside(pool.first()) || !inside(pool.last()) {
+                problem(&field, format!("{pool} is not within the host addresses of {}", self.network));
+            }
+            if let Some(other) = self.pools[..index].iter().find(|other| other.overlaps(*pool)) {
+                problem(&field, format!("{pool} overlaps with {other}"));
+            }
+            if let Some(router) = self.router.filter(|router| pool.contains(*router)) {
+                problem(&field, format!("{pool} holds the router {router}"));
+            }
+        }
+        if let Some(router) = self.router.filter(|router| !self.network.contains(router)) {
+            problem("router", format!("{router} is not in {}", self.network));
+        }
+        if let Some(domain) = self.domain.as_deref().filter(|domain| !plain_domain(domain)) {
+            problem("domain", format!("{domain:?} is no domain name"));
+        }
+    }
+
+    /// Neither the network's own address nor its broadcast address.
+    fn usable(&self, address: Ipv4Addr) -> bool {
+        self.network.prefix_len() >= 31
+            || (address != self.network.network() && address != self.network.broadcast())
+    }
+}
+
+fn plain_domain(text: &str) -> bool {
+    (1..=253).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(json: &str) -> SiteSpec {
+        serde_json::from_str(json).expect("well-formed")
+    }
+
+    fn fields(json: &str) -> Vec<String> {
+        site(json).validate().into_iter().map(|problem| problem.field).collect()
+    }
+
+    #[test]
+    fn a_small_site_is_legal() {
+        let json = r#"{"subnets":[{"network":"10.1.0.0/24","pools":["10.1.0.100-10.1.0.199"],"router":"10.1.0.1"}]}"#;
+        assert_eq!(site(json).validate(), []);
+        assert_eq!(site(json).subnets[0].lease, Span::seconds(3_600));
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once() {
+        let json = r#"{"loaders":"/x","subnets":[
+            {"network":"10.1.0.7/24","router":"10.2.0.1","lease":"5s","domain":"a b",
+             "pools":["10.1.0.10-10.1.0.20","10.1.0.20-10.1.0.30","10.1.0.200-10.1.0.255"]},
+            {"network":"10.1.0.0/16"}]}"#;
+        let expected = [
+            "subnets[0].network",
+            "subnets[0].lease",
+            "subnets[0].pools[1]",
+            "subnets[0].pools[2]",
+            "subnets[0].router",
+            "subnets[0].domain",
+            "subnets[1].network",
+            "loaders",
+        ];
+        assert_eq!(fields(json), expected);
+    }
+
+    #[test]
+    fn a_pool_with_the_router_in_it_is_refused() {
+        let json =
+            r#"{"subnets":[{"network":"10.1.0.0/24","pools":["10.1.0.1-10.1.0.9"],"router":"10.1.0.1"}]}"#;
+        assert_eq!(fields(json), ["subnets[0].pools[0]"]);
+    }
+}

@@ -1,0 +1,593 @@
+//! What agents see and do, as the journal numbers it and the controller keeps it (DESIGN §5 "Events", §7).
+
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AttemptId, HostId, Mac, OrderId, PlanId, Platform, Wall,
+    plan::Stage,
+    v1,
+    wire::{WireError, address_bits, optional_address, optional_array, required, twin},
+};
+
+/// An event with its number within one incarnation of one agent's journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberedEvent {
+    /// From 1, without holes but those that a [`EventKind::Gap`] names.
+    pub number: u64,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Something that happened at a site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// By the agent's clock.
+    pub at: Wall,
+    /// The boot attempt that it belongs to.
+    pub attempt: Option<AttemptId>,
+    /// The known host that it concerns.
+    pub host: Option<HostId>,
+    /// The machine that it concerns.
+    pub mac: Option<Mac>,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// The kinds of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventKind {
+    /// A machine has begun to boot.
+    AttemptBegan {
+        /// None: its architecture is not known to us.
+        platform: Option<Platform>,
+        /// Who spoke first.
+        client: Client,
+        /// Option 60, cleaned; see [`clean`].
+        vendor_class: String,
+        /// Option 97, in the order that a UUID is written.
+        uuid: Option<[u8; 16]>,
+        /// The relay agent that it came through.
+        relay: Option<Ipv4Addr>,
+    },
+    /// What the machine is answered, and why.
+    Decided {
+        /// The answer.
+        answer: Answer,
+        /// For people.
+        reason: String,
+        /// The order that it rests on.
+        order: Option<OrderId>,
+    },
+    /// An address and a file were offered.
+    Offered {
+        /// The address.
+        address: Ipv4Addr,
+        /// Name or URL without tokens; "" for nothing.
+        file: String,
+        /// To whom.
+        client: Client,
+    },
+    /// A lease is on disk and acknowledged to the machine.
+    Leased {
+        /// The address.
+        address: Ipv4Addr,
+        /// When it ends.
+        until: Wall,
+        /// To whom.
+        client: Client,
+    },
+    /// A lease is no more.
+    LeaseEnded {
+        /// The address.
+        address: Ipv4Addr,
+        /// Why.
+        how: LeaseEnd,
+    },
+    /// A file was sent in full.
+    FileServed {
+        /// By which protocol.
+        transport: Transport,
+        /// What it was to the machine.
+        stage: Stage,
+        /// Its name in the plan.
+        name: String,
+        /// How many.
+        bytes: u64,
+        /// From request to last byte, milliseconds.
+        took_ms: u64,
+        /// TFTP blocks sent more than once.
+        retransmissions: u32,
+    },
+    /// A file was asked for and not given.
+    FileRefused {
+        /// By which protocol.
+        transport: Transport,
+        /// As asked, cleaned; see [`clean`].
+        name: String,
+        /// For people.
+        why: String,
+    },
+    /// A transfer did not end.
+    FileBroken {
+        /// By which protocol.
+        transport: Transport,
+        /// What it was to the machine.
+        stage: Stage,
+        /// Its name in the plan.
+        name: String,
+        /// How many were sent.
+        bytes: u64,
+        /// For people.
+        why: String,
+    },
+    /// An order has entered a phase.
+    OrderMoved {
+        /// Which.
+        order: OrderId,
+        /// Its fencing number.
+        number: u64,
+        /// The phase entered.
+        phase: OrderPhase,
+        /// For people.
+        reason: String,
+    },
+    /// The installer speaks.
+    Progress {
+        /// 0 to 100.
+        percent: Option<u8>,
+        /// Cleaned; see [`clean`].
+        text: String,
+    },
+    /// The installed system has come up.
+    OsUp {
+        /// Its address, if it asked for one.
+        address: Option<Ipv4Addr>,
+    },
+    /// Something that an operator should look at.
+    Alarm {
+        /// What.
+        kind: AlarmKind,
+        /// For people.
+        detail: String,
+    },
+    /// The agent now obeys this plan.
+    PlanAdopted(PlanId),
+    /// The agent does not obey this plan.
+    PlanRefused {
+        /// Which.
+        plan: PlanId,
+        /// For people.
+        why: String,
+    },
+    /// Diagnostics from `first` to `last` gave way because the journal was full.
+    Gap {
+        /// The first number that is missing.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
+}
+
+impl EventKind {
+    /// Order and lease events never give way when the journal is full (DESIGN §5).
+    #[must_use]
+    pub fn never_dropped(&self) -> bool {
+        match self {
+            Self::OrderMoved { .. } | Self::Leased { .. } | Self::LeaseEnded { .. } | Self::Gap { .. } => {
+                true
+            }
+            Self::AttemptBegan { .. }
+            | Self::Decided { .. }
+            | Self::Offered { .. }
+            | Self::FileServed { .. }
+            | Self::FileRefused { .. }
+            | Self::FileBroken { .. }
+            | Self::Progress { .. }
+            | Self::OsUp { .. }
+            | Self::Alarm { .. }
+            | Self::PlanAdopted(_)
+            | Self::PlanRefused { .. } => false,
+        }
+    }
+}
+
+/// Which program of the chain speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Client {
+    /// A PXE ROM or UEFI's PXE.
+    PxeRom,
+    /// UEFI HTTP Boot.
+    HttpRom,
+    /// iPXE.
+    Ipxe,
+    /// gPXE, iPXE's forerunner.
+    Gpxe,
+    /// BOOTP without DHCP.
+    Bootp,
+    /// An operating system or an installer.
+    Os,
+}
+
+twin!(Client, Client, PxeRom, HttpRom, Ipxe, Gpxe, Bootp, Os);
+
+/// What a machine is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// Nothing at all.
+    Silence,
+    /// An address and nothing to boot.
+    AddressOnly,
+    /// Boot the local disk.
+    LocalDisk,
+    /// Fetch this loader.
+    Loader,
+    /// Run this script.
+    Script,
+}
+
+twin!(Answer, Answer, Silence, AddressOnly, LocalDisk, Loader, Script);
+
+/// Why a lease is no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LeaseEnd {
+    /// DHCPRELEASE.
+    Released,
+    /// DHCPDECLINE: the address is used by somebody else.
+    Declined,
+    /// Its time is over.
+    Expired,
+}
+
+twin!(LeaseEnd, LeaseEnd, Released, Declined, Expired);
+
+/// How a file travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// RFC 1350.
+    Tftp,
+    /// HTTP/1.1.
+    Http,
+}
+
+twin!(Transport, Transport, Tftp, Http);
+
+/// The phases of an order (DESIGN §6 "Orders").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderPhase {
+    /// It stands; no machine has come yet.
+    Armed,
+    /// An attempt is under way that may still be given up without harm.
+    Offered,
+    /// The answer file or the image has left: the disk may be overwritten.
+    Started,
+    /// Done.
+    Installed,
+    /// The installer said so, or its time is over.
+    Failed,
+    /// `not_after` came before `started`.
+    Expired,
+    /// Taken back by an operator.
+    Revoked,
+}
+
+twin!(OrderPhase, OrderPhase, Armed, Offered, Started, Installed, Failed, Expired, Revoked);
+
+impl OrderPhase {
+    /// No way leads on from here.
+    #[must_use]
+    pub fn is_end(self) -> bool {
+        match self {
+            Self::Installed | Self::Failed | Self::Expired | Self::Revoked => true,
+            Self::Armed | Self::Offered | Self::Started => false,
+        }
+    }
+
+    /// The word in tables and metrics.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Armed => "armed",
+            Self::Offered => "offered",
+            Self::Started => "started",
+            Self::Installed => "installed",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// What an operator should look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AlarmKind {
+    /// A recorded UUID or serial is not the one that the machine shows.
+    IdentityDisagrees,
+    /// Another DHCP server answers here.
+    ForeignDhcp,
+    /// An order's file was asked for by an address that is not its host's.
+    OrderFileFromElsewhere,
+    /// The state disk is filling up.
+    DiskLow,
+    /// The clock is behind what was seen before: orders are in doubt.
+    ClockBehind,
+    /// A part of the plan is not understood.
+    PlanNotUnderstood,
+    /// No address is free.
+    PoolEmpty,
+    /// An address of a pool or a host is used by somebody else.
+    AddressInUse,
+}
+
+twin!(
+    AlarmKind,
+    AlarmKind,
+    IdentityDisagrees,
+    ForeignDhcp,
+    OrderFileFromElsewhere,
+    DiskLow,
+    ClockBehind,
+    PlanNotUnderstood,
+    PoolEmpty,
+    AddressInUse,
+);
+
+/// Text from a machine, fit to be shown: printable ASCII alone, at most `limit` characters.
+#[must_use]
+pub fn clean(bytes: &[u8], limit: usize) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).filter(|c| matches!(c, ' '..='~')).take(limit).collect()
+}
+
+impl From<NumberedEvent> for v1::NumberedEvent {
+    fn from(numbered: NumberedEvent) -> Self {
+        Self { number: numbered.number, event: Some(numbered.event.into()) }
+    }
+}
+
+impl TryFrom<v1::NumberedEvent> for NumberedEvent {
+    type Error = WireError;
+
+    fn try_from(message: v1::NumberedEvent) -> Result<Self, WireError> {
+        if message.number == 0 {
+            return Err(WireError::new("number", "is missing"));
+        }
+        let event = Event::try_from(required("event", message.event)?).map_err(|e| e.within("event"))?;
+        Ok(Self { number: message.number, event })
+    }
+}
+
+impl From<Event> for v1::Event {
+    fn from(event: Event) -> Self {
+        Self {
+            at_ms: event.at.0,
+            attempt: event.attempt.map(AttemptId::to_wire).unwrap_or_default(),
+            host: event.host.map(HostId::to_wire).unwrap_or_default(),
+            mac: event.mac.map(Mac::to_wire).unwrap_or_default(),
+            kind: Some(event.kind.into()),
+        }
+    }
+}
+
+impl TryFrom<v1::Event> for Event {
+    type Error = WireError;
+
+    fn try_from(message: v1::Event) -> Result<Self, WireError> {
+        Ok(Self {
+            at: Wall(message.at_ms),
+            attempt: AttemptId::from_wire_optional("attempt", &message.attempt)?,
+            host: HostId::from_wire_optional("host", &message.host)?,
+            mac: optional_array("mac", &message.mac)?.map(Mac),
+            kind: required("kind", message.kind)?.try_into()?,
+        })
+    }
+}
+
+impl From<EventKind> for v1::event::Kind {
+    fn from(kind: EventKind) -> Self {
+        match kind {
+            EventKind::AttemptBegan { platform, client, vendor_class, uuid, relay } => {
+                Self::AttemptBegan(v1::AttemptBegan {
+                    platform: platform.map_or(0, Into::into),
+                    client: client.into(),
+                    vendor_class,
+                    uuid: uuid.map(|uuid| uuid.to_vec().into()).unwrap_or_default(),
+                    relay: address_bits(relay),
+                })
+            }
+            EventKind::Decided { answer, reason, order } => Self::Decided(v1::Decided {
+                answer: answer.into(),
+                reason,
+                order: order.map(OrderId::to_wire).unwrap_or_default(),
+            }),
+            EventKind::Offered { address, file, client } => {
+                Self::Offered(v1::Offered { address: address.to_bits(), file, client: client.into() })
+            }
+            EventKind::Leased { address, until, client } => Self::Leased(v1::Leased {
+                address: address.to_bits(),
+                until_ms: until.0,
+                client: client.into(),
+            }),
+            EventKind::LeaseEnded { address, how } => {
+                Self::LeaseEnded(v1::LeaseEnded { address: address.to_bits(), how: how.into() })
+            }
+            EventKind::FileServed { transport, stage, name, bytes, took_ms, retransmissions } => {
+                let (transport, stage) = (transport.into(), stage.into());
+                Self::FileServed(v1::FileServed { transport, stage, name, bytes, took_ms, retransmissions })
+            }
+            EventKind::FileRefused { transport, name, why } => {
+                Self::FileRefused(v1::FileRefused { transport: transport.into(), name, why })
+            }
+            EventKind::FileBroken { transport, stage, name, bytes, why } => {
+                Self::FileBroken(v1::FileBroken {
+                    transport: transport.into(),
+                    stage: stage.into(),
+                    name,
+                    bytes,
+                    why,
+                })
+            }
+            EventKind::OrderMoved { order, number, phase, reason } => Self::OrderMoved(v1::OrderMoved {
+                order: order.to_wire(),
+                number,
+                phase: phase.into(),
+                reason,
+            }),
+            EventKind::Progress { percent, text } => {
+                Self::Progress(v1::Progress { percent: percent.map_or(101, u32::from), text })
+            }
+            EventKind::OsUp { address } => Self::OsUp(v1::OsUp { address: address_bits(address) }),
+            EventKind::Alarm { kind, detail } => Self::Alarm(v1::Alarm { kind: kind.into(), detail }),
+            EventKind::PlanAdopted(plan) => Self::PlanAdopted(v1::PlanAdopted { plan: Some(plan.into()) }),
+            EventKind::PlanRefused { plan, why } => {
+                Self::PlanRefused(v1::PlanRefused { plan: Some(plan.into()), why })
+            }
+            EventKind::Gap { first, last } => Self::Gap(v1::Gap { first, last }),
+        }
+    }
+}
+
+impl TryFrom<v1::event::Kind> for EventKind {
+    type Error = WireError;
+
+    fn try_from(kind: v1::event::Kind) -> Result<Self, WireError> {
+        use v1::event::Kind;
+        let address =
+            |field: &str, bits| optional_address(bits).ok_or_else(|| WireError::new(field, "is missing"));
+        Ok(match kind {
+            Kind::AttemptBegan(m) => Self::AttemptBegan {
+                platform: (m.platform != 0)
+                    .then(|| Platform::from_wire("platform", m.platform))
+                    .transpose()?,
+                client: Client::from_wire("client", m.client)?,
+                vendor_class: m.vendor_class,
+                uuid: optional_array("uuid", &m.uuid)?,
+                relay: optional_address(m.relay),
+            },
+            Kind::Decided(m) => Self::Decided {
+                answer: Answer::from_wire("answer", m.answer)?,
+                reason: m.reason,
+                order: OrderId::from_wire_optional("order", &m.order)?,
+            },
+            Kind::Offered(m) => Self::Offered {
+                address: address("offered.address", m.address)?,
+                file: m.file,
+                client: Client::from_wire("client", m.client)?,
+            },
+            Kind::Leased(m) => Self::Leased {
+                address: address("leased.address", m.address)?,
+                until: Wall(m.until_ms),
+                client: Client::from_wire("client", m.client)?,
+            },
+            Kind::LeaseEnded(m) => Self::LeaseEnded {
+                address: address("lease_ended.address", m.address)?,
+                how: LeaseEnd::from_wire("how", m.how)?,
+            },
+            Kind::FileServed(m) => Self::FileServed {
+                transport: Transport::from_wire("transport", m.transport)?,
+                stage: Stage::from_wire("stage", m.stage)?,
+                name: m.name,
+                bytes: m.bytes,
+                took_ms: m.took_ms,
+                retransmissions: m.retransmissions,
+            },
+            Kind::FileRefused(m) => Self::FileRefused {
+                transport: Transport::from_wire("transport", m.transport)?,
+                name: m.name,
+                why: m.why,
+            },
+            Kind::FileBroken(m) => Self::FileBroken {
+                transport: Transport::from_wire("transport", m.transport)?,
+                stage: Stage::from_wire("stage", m.stage)?,
+                name: m.name,
+                bytes: m.bytes,
+                why: m.why,
+            },
+            Kind::OrderMoved(m) => Self::OrderMoved {
+                order: OrderId::from_wire("order", &m.order)?,
+                number: m.number,
+                phase: OrderPhase::from_wire("phase", m.phase)?,
+                reason: m.reason,
+            },
+            Kind::Progress(m) => {
+                Self::Progress { percent: u8::try_from(m.percent).ok().filter(|p| *p <= 100), text: m.text }
+            }
+            Kind::OsUp(m) => Self::OsUp { address: optional_address(m.address) },
+            Kind::Alarm(m) => Self::Alarm { kind: AlarmKind::from_wire("kind", m.kind)?, detail: m.detail },
+            Kind::PlanAdopted(m) => Self::PlanAdopted(required("plan", m.plan)?.try_into()?),
+            Kind::PlanRefused(m) => {
+                Self::PlanRefused { plan: required("plan", m.plan)?.try_into()?, why: m.why }
+            }
+            Kind::Gap(m) => Self::Gap { first: m.first, last: m.last },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Digest, Generation};
+
+    /// One of each kind.
+    fn kinds() -> Vec<EventKind> {
+        let address = Ipv4Addr::new(10, 1, 0, 9);
+        let (name, why) = (String::from("linux"), String::from("because"));
+        let generation = Generation { epoch: 1, revision: 2 };
+        let plan = PlanId { generation, planner: 1, digest: Digest::of(b"plan") };
+        let (transport, stage, order) = (Transport::Tftp, Stage::Loader, OrderId([4; 16]));
+        vec![
+            EventKind::AttemptBegan {
+                platform: Some(Platform::UefiX64),
+                client: Client::PxeRom,
+                vendor_class: "PXEClient".into(),
+                uuid: Some([3; 16]),
+                relay: None,
+            },
+            EventKind::Decided { answer: Answer::Script, reason: why.clone(), order: Some(order) },
+            EventKind::Offered { address, file: name.clone(), client: Client::Ipxe },
+            EventKind::Leased { address, until: Wall(9), client: Client::Os },
+            EventKind::LeaseEnded { address, how: LeaseEnd::Declined },
+            EventKind::FileServed {
+                transport,
+                stage,
+                name: name.clone(),
+                bytes: 7,
+                took_ms: 8,
+                retransmissions: 9,
+            },
+            EventKind::FileRefused { transport, name: name.clone(), why: why.clone() },
+            EventKind::FileBroken { transport, stage, name, bytes: 3, why: why.clone() },
+            EventKind::OrderMoved { order, number: 3, phase: OrderPhase::Started, reason: why.clone() },
+            EventKind::Progress { percent: None, text: "partitioning".into() },
+            EventKind::Progress { percent: Some(100), text: String::new() },
+            EventKind::OsUp { address: Some(address) },
+            EventKind::Alarm { kind: AlarmKind::AddressInUse, detail: why.clone() },
+            EventKind::PlanAdopted(plan),
+            EventKind::PlanRefused { plan, why },
+            EventKind::Gap { first: 3, last: 9 },
+        ]
+    }
+
+    #[test]
+    fn every_kind_there_and_back() {
+        for kind in kinds() {
+            let (attempt, host, mac) = (Some(AttemptId([1; 16])), Some(HostId([2; 16])), Some(Mac([3; 6])));
+            let numbered =
+                NumberedEvent { number: 5, event: Event { at: Wall(1), attempt, host, mac, kind } };
+            assert_eq!(NumberedEvent::try_from(v1::NumberedEvent::from(numbered.clone())), Ok(numbered));
+        }
+    }
+
+    #[test]
+    fn an_event_without_a_kind_is_refused() {
+        let error = Event::try_from(v1::Event::default()).expect_err("no kind");
+        assert_eq!(error.to_string(), "kind: is missing");
+    }
+
+    #[test]
+    fn text_from_machines_is_cleaned() {
+        assert_eq!(clean(b"PXE\x00Client\xff\n\x1b[2J", 9), "PXEClient");
+    }
+}

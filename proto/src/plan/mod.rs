@@ -1,0 +1,19 @@
+//! A site's plan: what its agents are to do (DESIGN §4 "Planning").
+//!
+//! [`PlanDocument`] is the plan as it is signed off, sent and stored: opaque entries under one digest.
+//! [`SitePlan`] is what an agent understands of it. Decoding never refuses a whole plan for one host's part:
+//! what is not understood becomes a [`Doubt`], and doubt means the local disk.
+
+mod document;
+mod site;
+mod wire;
+
+pub use document::{DeltaError, Entry, PlanDocument};
+pub use site::{
+    BlobRef, Boot, Content, DhcpMode, Doubt, Guard, HostPlan, Loader, Network, OrderPlan, Part, PlannedFile,
+    SitePlan, Slot, Stage, Subnet, UnknownMachines,
+};
+pub use wire::{host_entry, network_entry, order_entry, secrets_entry};
+
+/// The plan level that this build understands. Raise it with every addition that an older agent must not ignore.
+pub const LEVEL: u32 = 1;

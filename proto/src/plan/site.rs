@@ -1,0 +1,332 @@
+//! What an agent understands of a plan.
+
+use std::{collections::BTreeMap, fmt, net::Ipv4Addr, time::Duration};
+
+use ipnet::Ipv4Net;
+use prost::bytes::Bytes;
+
+use crate::{Digest, HostId, Mac, OrderId, PlanId, Platform, Range, Wall, wire::twin};
+
+/// A site's plan, decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SitePlan {
+    /// Names it.
+    pub id: PlanId,
+    /// The fleet's name.
+    pub fleet: String,
+    /// The site's name.
+    pub site: String,
+    /// How the site's machines are addressed.
+    pub network: Network,
+    /// The hosts that are known here.
+    pub hosts: BTreeMap<HostId, HostPlan>,
+    /// The orders that stand, with their secrets.
+    pub orders: BTreeMap<OrderId, OrderPlan>,
+    /// What was not understood.
+    pub doubts: Vec<Doubt>,
+    pub(super) by_mac: BTreeMap<Mac, HostId>,
+}
+
+/// A part of a plan that this build does not understand; its host boots the local disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// The entry's key.
+    pub key: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl SitePlan {
+    /// The host that has this link address.
+    #[must_use]
+    pub fn host_of(&self, mac: Mac) -> Option<&HostPlan> {
+        self.hosts.get(self.by_mac.get(&mac)?)
+    }
+
+    /// The orders that stand for a host, the highest number first.
+    pub fn orders_of(&self, host: HostId) -> impl Iterator<Item = &OrderPlan> {
+        let mut orders: Vec<_> = self.orders.values().filter(|order| order.host == host).collect();
+        orders.sort_by_key(|order| std::cmp::Reverse((order.number, order.id)));
+        orders.into_iter()
+    }
+
+    /// Every blob that the plan names: what the cache is to hold, loaders first, then in order of key.
+    pub fn blobs(&self) -> impl Iterator<Item = BlobRef> + '_ {
+        let loaders = self.network.loaders.values().map(|loader| loader.blob);
+        let hosts = self.hosts.values().filter_map(|host| host.boot.as_ref());
+        let boots = self.orders.values().map(|order| &order.boot).chain(hosts);
+        loaders.chain(boots.flat_map(Boot::blobs))
+    }
+}
+
+/// How a site's machines are addressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// What the agent is to DHCP.
+    pub dhcp: DhcpMode,
+    /// Disjoint; pools lie within their subnet and do not overlap.
+    pub subnets: Vec<Subnet>,
+    /// What machines get that are no host of the plan.
+    pub unknown: UnknownMachines,
+    /// Network bootstrap programs.
+    pub loaders: BTreeMap<Platform, Loader>,
+    /// Bytes that the image cache may take; None: the agent's own configuration decides.
+    pub cache_bytes: Option<u64>,
+}
+
+impl Network {
+    /// The subnet that `address` lies in.
+    #[must_use]
+    pub fn subnet_of(&self, address: Ipv4Addr) -> Option<&Subnet> {
+        self.subnets.iter().find(|subnet| subnet.network.contains(&address))
+    }
+}
+
+/// What an agent is to DHCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DhcpMode {
+    /// The segment's DHCP server.
+    Authoritative,
+    /// Beside another server, for booting alone.
+    Proxy,
+    /// Silent.
+    Off,
+}
+
+twin!(DhcpMode, DhcpMode, Authoritative, Proxy, Off);
+
+/// What machines get that are no host of the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownMachines {
+    /// No answer.
+    Ignore,
+    /// An address from the pool, and the local disk.
+    Lease,
+}
+
+twin!(UnknownMachines, UnknownMachines, Ignore, Lease);
+
+/// One subnet of a site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subnet {
+    /// Its addresses; host bits are zero.
+    pub network: Ipv4Net,
+    /// What may be leased to machines without a fixed address.
+    pub pools: Vec<Range>,
+    /// Option 3.
+    pub router: Option<Ipv4Addr>,
+    /// Option 6.
+    pub dns: Vec<Ipv4Addr>,
+    /// Option 42.
+    pub ntp: Vec<Ipv4Addr>,
+    /// Option 15.
+    pub domain: Option<String>,
+    /// Option 51.
+    pub lease: Duration,
+}
+
+/// A network bootstrap program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loader {
+    /// The name by which machines fetch it.
+    pub name: String,
+    /// Its bytes.
+    pub blob: BlobRef,
+}
+
+/// Names bytes by their content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BlobRef {
+    /// SHA-256.
+    pub digest: Digest,
+    /// In bytes.
+    pub size: u64,
+}
+
+/// A machine that the site knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPlan {
+    /// Never changes.
+    pub id: HostId,
+    /// For people, and option 12.
+    pub name: String,
+    /// At least one.
+    pub macs: Vec<Mac>,
+    /// The SMBIOS UUID in the order it is written.
+    pub uuid: Option<[u8; 16]>,
+    /// The SMBIOS serial number.
+    pub serial: Option<String>,
+    /// None: from the pool.
+    pub address: Option<Ipv4Addr>,
+    /// No order is obeyed while it is set: by the operator, or because a part of the host's plan is in doubt.
+    pub locked: bool,
+    /// What it boots when no order stands; None: its local disk.
+    pub boot: Option<Boot>,
+}
+
+/// Everything that a machine fetches after its loader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Boot {
+    /// The profile's name.
+    pub profile: String,
+    /// The image's name.
+    pub image: String,
+    /// The file that the loader is sent to first; one of `files`, under [`Guard::Attempt`].
+    pub entry: String,
+    /// By name.
+    pub files: BTreeMap<String, PlannedFile>,
+}
+
+impl Boot {
+    /// The blobs among the files.
+    pub fn blobs(&self) -> impl Iterator<Item = BlobRef> + '_ {
+        self.files.values().filter_map(|file| match &file.content {
+            Content::Blob(blob) => Some(*blob),
+            Content::Parts(_) => None,
+        })
+    }
+}
+
+/// A file that a machine may fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedFile {
+    /// What it is to the machine.
+    pub stage: Stage,
+    /// Who may fetch it.
+    pub guard: Guard,
+    /// Its bytes.
+    pub content: Content,
+}
+
+/// A file's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// Rendered by the planner, with slots for what only the agent knows.
+    Parts(Vec<Part>),
+    /// From an image.
+    Blob(BlobRef),
+}
+
+/// A piece of a rendered file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// These bytes.
+    Literal(Bytes),
+    /// A value that the agent knows.
+    Slot(Slot),
+    /// The value of the order's secret of this name.
+    Secret(String),
+}
+
+/// Values that only the agent knows. All are safe in a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// `http://ADDRESS` or `http://ADDRESS:PORT`.
+    BaseUrl,
+    /// The agent's address on the machine's subnet.
+    ServerAddress,
+    /// The machine's own address.
+    ClientAddress,
+    /// Lower case, colons.
+    ClientMac,
+    /// Opens the files under [`Guard::Order`].
+    OrderToken,
+    /// The boot attempt, and its trace.
+    AttemptId,
+}
+
+twin!(Slot, Slot, BaseUrl, ServerAddress, ClientAddress, ClientMac, OrderToken, AttemptId);
+
+/// What a file is to the machine that fetches it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// A network bootstrap program.
+    Loader,
+    /// What the loader runs.
+    Script,
+    /// The kernel.
+    Kernel,
+    /// An initial RAM disk.
+    Initrd,
+    /// The answer file: fetching it starts the order.
+    Answer,
+    /// The bytes that overwrite a disk: fetching them starts the order.
+    Image,
+    /// Anything else.
+    Other,
+}
+
+twin!(Stage, Stage, Loader, Script, Kernel, Initrd, Answer, Image, Other);
+
+impl Stage {
+    /// Must the order be `started`, on disk, before the first byte leaves (DESIGN §6)?
+    #[must_use]
+    pub fn starts_order(self) -> bool {
+        match self {
+            Self::Answer | Self::Image => true,
+            Self::Loader | Self::Script | Self::Kernel | Self::Initrd | Self::Other => false,
+        }
+    }
+
+    /// The word in tables and metrics.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Loader => "loader",
+            Self::Script => "script",
+            Self::Kernel => "kernel",
+            Self::Initrd => "initrd",
+            Self::Answer => "answer file",
+            Self::Image => "image",
+            Self::Other => "file",
+        }
+    }
+}
+
+/// Who may fetch a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Guard {
+    /// At `BASE/a/ATTEMPT/NAME`, the machine whose attempt it is.
+    Attempt,
+    /// At `BASE/o/TOKEN/NAME`, the leases of the order's host, while the order is started.
+    Order,
+}
+
+twin!(Guard, Guard, Attempt, Order);
+
+/// Permission to install one host once.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OrderPlan {
+    /// Never changes.
+    pub id: OrderId,
+    /// Whom it is for.
+    pub host: HostId,
+    /// The fencing number.
+    pub number: u64,
+    /// Bounds the entry into `started`.
+    pub not_after: Wall,
+    /// The one agent that may obey it.
+    pub agent: String,
+    /// What the host boots under it.
+    pub boot: Boot,
+    /// How long answer files and secrets may be fetched after `started`.
+    pub install: Duration,
+    /// How many attempts may enter `offered`, at least 1.
+    pub attempts: u32,
+    /// By name; empty once the order is at its end.
+    pub secrets: BTreeMap<String, Bytes>,
+}
+
+impl fmt::Debug for OrderPlan {
+    /// Without the secrets.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("OrderPlan")
+            .field("id", &self.id)
+            .field("host", &self.host)
+            .field("number", &self.number)
+            .field("not_after", &self.not_after)
+            .field("agent", &self.agent)
+            .field("boot", &self.boot)
+            .finish_non_exhaustive()
+    }
+}
