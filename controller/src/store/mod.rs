@@ -12,15 +12,19 @@
 
 mod disk;
 mod engine;
+mod group;
 mod health;
 mod key;
 mod medium;
+mod published;
+mod record;
 mod revision;
 mod snapshot;
 mod state;
 mod txn;
 mod value;
 mod watch;
+mod writer;
 
 use futures::future::BoxFuture;
 
@@ -28,6 +32,7 @@ pub use self::disk::OpenError;
 pub use self::engine::{LocalStore, Tuning};
 pub use self::health::{Health, ReopenError};
 pub use self::key::{Key, KeyError, MAX_KEY_BYTES};
+pub use self::record::Damage;
 pub use self::revision::{Epoch, Revision};
 pub use self::snapshot::{ImportAs, ImportError, Snapshot, SnapshotError};
 pub use self::txn::{Compare, MAX_TXN_BYTES, MAX_TXN_OPERATIONS, Operation, Txn, TxnError};
@@ -51,7 +56,8 @@ pub trait Store: Send + Sync + 'static {
     /// Applies all operations if all compares hold, else none.
     ///
     /// Returns when the change is durable and visible, with its revision; a transaction that changes
-    /// nothing gets no revision of its own and returns the current one.
+    /// nothing gets no revision of its own and returns the current one. A caller that stops waiting does
+    /// not stop the transaction.
     fn txn(&self, txn: Txn) -> BoxFuture<'_, Result<Revision, TxnError>>;
 
     /// Follows the changes below a prefix, beginning with revision `from` (inclusive).
