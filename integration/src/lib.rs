@@ -1,1 +1,3 @@
-//! Under construction.
+//! What the `lab` binary is made of: the machinery that boots real firmware, and the cases that use it.
+
+pub mod lab;

@@ -1,0 +1,244 @@
+//! The Debian packages that the lab needs, and how they are got.
+//!
+//! Programs and firmware are installed with apt-get. A kernel is not: it is downloaded and unpacked
+//! into the lab's folder, so that the system's own boot loader never sees it. The same holds for the
+//! UEFI boot loader of the disk image.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::folder::LabFolder;
+
+/// What the lab runs, as Debian 12 names it. Each stands with what it is for.
+pub const NEEDED: &[(&str, &str)] = &[
+    ("qemu-system-x86", "the machines, and SeaBIOS"),
+    ("ipxe-qemu", "the network cards' boot ROMs"),
+    ("ovmf", "UEFI firmware"),
+    ("ipxe", "boot loaders to serve"),
+    ("debian-installer-12-netboot-amd64", "an installer to boot"),
+    ("busybox-static", "the small environments' userspace"),
+    ("syslinux", "the disk image's BIOS boot loader"),
+    ("syslinux-common", "its files"),
+    ("mtools", "writing to a FAT image without mounting it"),
+    ("dosfstools", "making it"),
+    ("iproute2", "namespaces, bridges and TAPs"),
+    ("nftables", "the router's rules"),
+    ("tcpdump", "captures"),
+    ("xz-utils", "compressed kernel modules"),
+];
+
+/// Failure to get a package.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// Not allowed to install; the text is the command to run.
+    #[error("packages are missing; as root run: {0}")]
+    NotRoot(String),
+    /// apt-get, dpkg or dpkg-deb failed, with what it said.
+    #[error("`{command}`: {message}")]
+    Refused {
+        /// The command line.
+        command: String,
+        /// The end of its error output.
+        message: String,
+    },
+    /// It could not be run at all.
+    #[error("run `{command}`")]
+    Run {
+        /// The command line.
+        command: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// No package of that name is known to apt.
+    #[error("apt knows no package {0}")]
+    Unknown(String),
+    /// The lab's folder could not be written.
+    #[error("write {path}")]
+    Folder {
+        /// What was to be written.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// Those of [`NEEDED`] that are not installed.
+///
+/// # Errors
+/// When dpkg-query cannot be run.
+pub fn missing() -> Result<Vec<&'static str>, PackageError> {
+    let mut command = Command::new("dpkg-query");
+    command.args(["-W", "-f", "${db:Status-Status} ${Package}\\n"]).args(NEEDED.iter().map(|(name, _)| name));
+    // It exits with 1 when it does not know one of them; the others are listed all the same.
+    let output =
+        command.output().map_err(|source| PackageError::Run { command: line_of(&command), source })?;
+    let listed = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(not_installed(&listed))
+}
+
+fn not_installed(listed: &str) -> Vec<&'static str> {
+    NEEDED
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| !listed.lines().any(|line| line == format!("installed {name}")))
+        .collect()
+}
+
+/// Installs what is missing, and tells `say` before it does.
+///
+/// # Errors
+/// Without root the error holds the line to run; else when apt-get fails.
+pub fn ensure_installed(say: &mut dyn FnMut(&str)) -> Result<(), PackageError> {
+    let missing = missing()?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !rustix::process::geteuid().is_root() {
+        return Err(PackageError::NotRoot(install_line(&missing)));
+    }
+    say(&format!("installing with apt-get: {}", missing.join(" ")));
+    if install(&missing).is_ok() {
+        return Ok(());
+    }
+    // The lists may be missing or name versions that the archive no longer has.
+    say("refreshing the package lists with apt-get update");
+    run(apt_get().arg("update"))?;
+    install(&missing)
+}
+
+fn install(packages: &[&str]) -> Result<(), PackageError> {
+    run(apt_get().args(["install", "--no-install-recommends"]).args(packages)).map(drop)
+}
+
+fn install_line(packages: &[&str]) -> String {
+    format!("apt-get update && apt-get install -y --no-install-recommends {}", packages.join(" "))
+}
+
+/// Unpacks `package` into the lab's folder and returns where. What is there already is used again,
+/// without asking the archive.
+///
+/// # Errors
+/// When apt does not know the package, or the download or the unpacking fails.
+pub fn unpack(lab: &LabFolder, package: &str, say: &mut dyn FnMut(&str)) -> Result<PathBuf, PackageError> {
+    let place = lab.packages().join(package);
+    if place.is_dir() {
+        return Ok(place);
+    }
+    say(&format!("downloading the package {package}"));
+    let folder_error = |path: &Path| {
+        let path = path.to_owned();
+        move |source| PackageError::Folder { path, source }
+    };
+    fs::create_dir_all(lab.packages()).map_err(folder_error(&lab.packages()))?;
+    let work = lab.packages().join(format!(".{package}.{}", std::process::id()));
+    fs::create_dir_all(&work).map_err(folder_error(&work))?;
+    let unpacked = download(&work, package).and_then(|archive| {
+        let tree = work.join("tree");
+        run(Command::new("dpkg-deb").arg("-x").arg(archive).arg(&tree))?;
+        publish(&tree, &place)
+    });
+    let _ = fs::remove_dir_all(&work);
+    unpacked.map(|()| place)
+}
+
+/// A rename into place: another process either sees the whole tree or none. When one was faster, its
+/// tree is as good.
+fn publish(tree: &Path, place: &Path) -> Result<(), PackageError> {
+    match fs::rename(tree, place) {
+        Err(_) if place.is_dir() => Ok(()),
+        renamed => renamed.map_err(|source| PackageError::Folder { path: place.to_owned(), source }),
+    }
+}
+
+fn download(work: &Path, package: &str) -> Result<PathBuf, PackageError> {
+    let fetch = || run(apt_get().current_dir(work).args(["download", package]));
+    fetch().or_else(|_| {
+        run(apt_get().arg("update"))?;
+        fetch()
+    })?;
+    let listed =
+        fs::read_dir(work).map_err(|source| PackageError::Folder { path: work.to_owned(), source })?;
+    listed
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .ok_or_else(|| PackageError::Unknown(package.to_owned()))
+}
+
+/// The first package that `package` depends on; for Debian's kernel metapackages, the kernel itself.
+///
+/// # Errors
+/// When apt does not know the package, even with fresh lists.
+pub fn first_dependency(package: &str) -> Result<String, PackageError> {
+    let ask = || -> Result<Option<String>, PackageError> {
+        let listed = run(Command::new("apt-cache").args(["depends", package]))?;
+        Ok(parse_first_dependency(&listed))
+    };
+    if let Ok(Some(found)) = ask() {
+        return Ok(found);
+    }
+    run(apt_get().arg("update"))?;
+    ask()?.ok_or_else(|| PackageError::Unknown(package.to_owned()))
+}
+
+fn parse_first_dependency(listed: &str) -> Option<String> {
+    listed.lines().find_map(|line| line.trim().strip_prefix("Depends: ")).map(str::to_owned)
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command
+        .args(["-q", "-y", "-o", "APT::Sandbox::User=root", "-o", "DPkg::Lock::Timeout=60"])
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+fn run(command: &mut Command) -> Result<String, PackageError> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| PackageError::Run { command: line_of(command), source })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(PackageError::Refused {
+        command: line_of(command),
+        message: last_lines(&String::from_utf8_lossy(&output.stderr)),
+    })
+}
+
+fn line_of(command: &Command) -> String {
+    let mut words = vec![command.get_program().to_string_lossy()];
+    words.extend(command.get_args().map(|word| word.to_string_lossy()));
+    words.join(" ")
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.trim().lines().collect();
+    lines[lines.len().saturating_sub(5)..].join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removed_and_unknown_packages_are_missing() {
+        let mut listed: String = NEEDED
+            .iter()
+            .filter(|(name, _)| !matches!(*name, "ovmf" | "mtools"))
+            .map(|(name, _)| format!("installed {name}\n"))
+            .collect();
+        listed.push_str("config-files ovmf\n");
+        assert_eq!(not_installed(&listed), ["ovmf", "mtools"]);
+    }
+
+    #[test]
+    fn the_kernel_is_what_its_metapackage_depends_on() {
+        let listed = "linux-image-cloud-amd64\n  Depends: linux-image-6.1.0-56-cloud-amd64\n";
+        assert_eq!(parse_first_dependency(listed).as_deref(), Some("linux-image-6.1.0-56-cloud-amd64"));
+        assert_eq!(parse_first_dependency("linux-image-cloud-amd64\n"), None);
+    }
+}
