@@ -1,0 +1,128 @@
+//! TLS of agents and of the CLI towards a controller.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{ResolvesClientCert, Resumption, WantsClientCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ConfigBuilder, SignatureScheme};
+
+use super::verify::{ControllerVerifier, Trust};
+use super::{Alpn, TimeProvider, TlsError, alpn_names, provider};
+use crate::{Credential, FleetName, JoinToken, TrustBundle};
+
+/// The configuration for first contact: nothing is known of the fleet but what the join token says.
+///
+/// The controller must show a chain that ends in the root whose key has the token's fingerprint, and be a
+/// controller of the token's fleet. Speaks gRPC only.
+///
+/// # Errors
+/// [`TlsError::Rustls`].
+pub fn first_contact(token: &JoinToken, time: Arc<dyn TimeProvider>) -> Result<Arc<ClientConfig>, TlsError> {
+    let verifier = Arc::new(ControllerVerifier::new(token.fleet.clone(), Trust::Pin(token.root)));
+    Ok(finish(tls13(verifier, time)?.with_no_client_auth(), &[Alpn::Http2]))
+}
+
+/// TLS of a member of a fleet, with certificate and bundle that can be replaced under open connections.
+///
+/// A replacement holds from the next handshake on, in every configuration that was made from this.
+#[derive(Debug)]
+pub struct ReloadableClient {
+    shown: Arc<Shown>,
+    controllers: Arc<ControllerVerifier>,
+    time: Arc<dyn TimeProvider>,
+}
+
+impl ReloadableClient {
+    /// Shows this credential to controllers of `fleet` that a root of the bundle vouches for.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn new(
+        fleet: FleetName,
+        credential: &Credential,
+        bundle: &TrustBundle,
+        time: Arc<dyn TimeProvider>,
+    ) -> Result<Self, TlsError> {
+        let shown = Arc::new(Shown(ArcSwapOption::new(Some(credential.certified(None)?))));
+        let trust = Trust::Bundle(ArcSwap::from_pointee(bundle.anchors()));
+        let controllers = Arc::new(ControllerVerifier::new(fleet, trust));
+        Ok(Self { shown, controllers, time })
+    }
+
+    /// For the fleet listener, which requires our certificate. gRPC wants [`Alpn::Http2`]; for bytes of images
+    /// [`Alpn::Http1`] is faster.
+    ///
+    /// # Errors
+    /// [`TlsError::Rustls`].
+    pub fn fleet_config(&self, protocols: &[Alpn]) -> Result<Arc<ClientConfig>, TlsError> {
+        let verifier = Arc::clone(&self.controllers);
+        let builder = tls13(verifier, Arc::clone(&self.time))?;
+        Ok(finish(builder.with_client_cert_resolver(Arc::clone(&self.shown) as _), protocols))
+    }
+
+    /// For the enrol listener, where an agent recovers whose certificate has ended: shows none.
+    ///
+    /// # Errors
+    /// [`TlsError::Rustls`].
+    pub fn enrol_config(&self) -> Result<Arc<ClientConfig>, TlsError> {
+        let builder = tls13(Arc::clone(&self.controllers), Arc::clone(&self.time))?;
+        Ok(finish(builder.with_no_client_auth(), &[Alpn::Http2]))
+    }
+
+    /// Shows this certificate from the next handshake on.
+    ///
+    /// # Errors
+    /// [`TlsError::Credential`]; the old certificate is shown on then.
+    pub fn set_credential(&self, credential: &Credential) -> Result<(), TlsError> {
+        self.shown.0.store(Some(credential.certified(None)?));
+        Ok(())
+    }
+
+    /// Accepts controllers of these roots from the next handshake on.
+    pub fn set_bundle(&self, bundle: &TrustBundle) {
+        self.controllers.set_bundle(bundle);
+    }
+}
+
+fn tls13(
+    verifier: Arc<ControllerVerifier>,
+    time: Arc<dyn TimeProvider>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
+    let builder = ClientConfig::builder_with_details(provider(), time)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        // "Dangerous" because it is not webpki's own: it judges the chain with webpki, and the SPIFFE
+        // identity in place of the host's name.
+        .dangerous()
+        .with_custom_certificate_verifier(verifier as Arc<dyn ServerCertVerifier>);
+    Ok(builder)
+}
+
+fn finish(mut config: ClientConfig, protocols: &[Alpn]) -> Arc<ClientConfig> {
+    config.alpn_protocols = alpn_names(protocols);
+    config.resumption = Resumption::disabled();
+    // The name of the host means nothing to a controller; there is no need to tell it to the network.
+    config.enable_sni = false;
+    Arc::new(config)
+}
+
+/// The certificate that is shown now.
+struct Shown(ArcSwapOption<CertifiedKey>);
+
+impl ResolvesClientCert for Shown {
+    fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.load_full()
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shown(..)")
+    }
+}

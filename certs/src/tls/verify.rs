@@ -1,0 +1,260 @@
+//! Judging a peer: its chain, then who it is.
+//!
+//! Only TLS 1.3 is spoken, so the TLS 1.2 half of rustls' traits always refuses.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use arc_swap::ArcSwap;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, RootCertStore,
+    SignatureScheme,
+};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::{PeerError, TlsError, provider};
+use crate::{FleetName, Identity, LeafCertificate, SpkiFingerprint, TrustBundle, WrongFleet, leaf};
+
+/// Most certificates of a peer that are looked at, leaf included.
+const MAX_CHAIN: usize = 8;
+
+/// Whom a client trusts to be its controller.
+#[derive(Debug)]
+pub(super) enum Trust {
+    /// Any root of the bundle, which may be replaced.
+    Bundle(ArcSwap<RootCertStore>),
+    /// First contact: the root with this key, which the controller shows.
+    Pin(SpkiFingerprint),
+}
+
+/// Accepts controllers of one fleet.
+pub(super) struct ControllerVerifier {
+    fleet: FleetName,
+    trust: Trust,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ControllerVerifier {
+    pub(super) fn new(fleet: FleetName, trust: Trust) -> Self {
+        Self { fleet, trust, algorithms: provider().signature_verification_algorithms }
+    }
+
+    pub(super) fn set_bundle(&self, bundle: &TrustBundle) {
+        match &self.trust {
+            Trust::Bundle(roots) => roots.store(Arc::new(bundle.anchors())),
+            Trust::Pin(_) => {}
+        }
+    }
+
+    fn roots(&self, shown: &[CertificateDer<'_>]) -> Result<Arc<RootCertStore>, PeerError> {
+        match &self.trust {
+            Trust::Bundle(roots) => Ok(roots.load_full()),
+            Trust::Pin(pin) => pinned_root(shown, pin).ok_or(PeerError::Pin { pin: *pin }),
+        }
+    }
+
+    fn verify_chain(
+        &self,
+        certificate: &CertificateDer<'_>,
+        above: &[CertificateDer<'_>],
+        now: UnixTime,
+        controller: &LeafCertificate,
+    ) -> Result<(), Error> {
+        let roots = self.roots(above)?;
+        let parsed = ParsedCertificate::try_from(certificate)?;
+        let now = not_before_birth(now, controller, above);
+        verify_server_cert_signed_by_trust_anchor(&parsed, &roots, above, now, self.algorithms.all)
+            .map_err(|error| explain(error, controller))
+    }
+
+    fn check_fleet(&self, controller: &LeafCertificate) -> Result<(), PeerError> {
+        match (&self.trust, controller.check_fleet(&self.fleet)) {
+            (_, Ok(())) => Ok(()),
+            (Trust::Bundle(_), Err(wrong)) => Err(wrong.into()),
+            (Trust::Pin(_), Err(WrongFleet { identity, expected })) => {
+                Err(PeerError::TokenFleet { found: identity, expected })
+            }
+        }
+    }
+}
+
+impl ServerCertVerifier for ControllerVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        check_length(intermediates)?;
+        let controller = LeafCertificate::from_der(end_entity).map_err(PeerError::from)?;
+        // The fleet first: of two reasons to refuse, "another fleet" is the one that helps.
+        self.check_fleet(&controller)?;
+        self.verify_chain(end_entity, intermediates, now, &controller)?;
+        match controller.identity {
+            Identity::Controller { .. } => Ok(ServerCertVerified::assertion()),
+            found @ (Identity::Agent { .. } | Identity::Operator { .. }) => {
+                Err(PeerError::Role { found, expected: "a controller" }.into())
+            }
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(PeerIncompatible::Tls12NotOffered.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+impl fmt::Debug for ControllerVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControllerVerifier").field("fleet", &self.fleet).finish_non_exhaustive()
+    }
+}
+
+/// The shown certificate with the pinned key, as the one root of a store.
+///
+/// Whoever can sign with that key is the fleet's authority, so it does not matter what else the certificate
+/// says: a forged one with the same key anchors only chains that the real key has signed.
+fn pinned_root(shown: &[CertificateDer<'_>], pin: &SpkiFingerprint) -> Option<Arc<RootCertStore>> {
+    let has_pinned_key = |der: &&CertificateDer<'_>| {
+        leaf::parse(der).is_some_and(|root| SpkiFingerprint::of_spki(root.public_key().raw) == *pin)
+    };
+    let root = shown.iter().find(has_pinned_key)?;
+    let mut roots = RootCertStore::empty();
+    roots.add(root.clone().into_owned()).ok()?;
+    Some(Arc::new(roots))
+}
+
+/// A client's clock that is behind must not cut it off: contact is how it learns the time (DESIGN §5 "Time").
+///
+/// So a certificate "from the future" counts as new. That gives nothing away: a chain signed by the fleet's
+/// authority was made before it could be shown, so the true time is no earlier than its start. Ends are
+/// judged as ever.
+fn not_before_birth(now: UnixTime, leaf: &LeafCertificate, above: &[CertificateDer<'_>]) -> UnixTime {
+    let above = above.iter().filter_map(|der| leaf::system_time(leaf::parse(der)?.validity().not_before));
+    let youngest = above.fold(leaf.not_before, std::cmp::max);
+    let birth = youngest.duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.max(UnixTime::since_unix_epoch(birth))
+}
+
+/// Accepts agents and operators of one fleet.
+pub(super) struct MemberVerifier {
+    fleet: FleetName,
+    chain: ArcSwap<Arc<dyn ClientCertVerifier>>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl MemberVerifier {
+    pub(super) fn new(fleet: FleetName, bundle: &TrustBundle) -> Result<Self, TlsError> {
+        let chain = ArcSwap::from_pointee(client_chain_verifier(bundle)?);
+        Ok(Self { fleet, chain, algorithms: provider().signature_verification_algorithms })
+    }
+
+    pub(super) fn set_bundle(&self, bundle: &TrustBundle) -> Result<(), TlsError> {
+        self.chain.store(Arc::new(client_chain_verifier(bundle)?));
+        Ok(())
+    }
+}
+
+fn client_chain_verifier(bundle: &TrustBundle) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    WebPkiClientVerifier::builder_with_provider(Arc::new(bundle.anchors()), provider())
+        .build()
+        .map_err(|_| TlsError::Roots)
+}
+
+impl ClientCertVerifier for MemberVerifier {
+    /// Empty: the roots may be replaced at any time, and a client of ours has one certificate anyway.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        check_length(intermediates)?;
+        let member = LeafCertificate::from_der(end_entity).map_err(PeerError::from)?;
+        member.check_fleet(&self.fleet).map_err(PeerError::from)?;
+        self.chain
+            .load()
+            .verify_client_cert(end_entity, intermediates, now)
+            .map_err(|error| explain(error, &member))?;
+        match member.identity {
+            Identity::Agent { .. } | Identity::Operator { .. } => Ok(ClientCertVerified::assertion()),
+            found @ Identity::Controller { .. } => {
+                Err(PeerError::Role { found, expected: "an agent or operator" }.into())
+            }
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(PeerIncompatible::Tls12NotOffered.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+impl fmt::Debug for MemberVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemberVerifier").field("fleet", &self.fleet).finish_non_exhaustive()
+    }
+}
+
+fn check_length(above: &[CertificateDer<'_>]) -> Result<(), Error> {
+    if above.len() < MAX_CHAIN { Ok(()) } else { Err(CertificateError::BadEncoding.into()) }
+}
+
+/// Says who was refused where rustls only says that something was. `peer` has passed the check of its fleet.
+fn explain(error: Error, peer: &LeafCertificate) -> Error {
+    let Error::InvalidCertificate(reason) = &error else { return error };
+    let identity = peer.identity.clone();
+    if matches!(reason, CertificateError::Expired | CertificateError::ExpiredContext { .. }) {
+        return PeerError::Expired(identity).into();
+    }
+    if matches!(reason, CertificateError::UnknownIssuer | CertificateError::BadSignature) {
+        return PeerError::UnknownAuthority { identity }.into();
+    }
+    error
+}
