@@ -10,12 +10,15 @@
 
 mod folder;
 mod layout;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use self::folder::OpenError;
 use self::folder::{Folder, sync_tree};
@@ -32,6 +35,9 @@ const FLUSH_EVERY_MS: u64 = 500;
 const SHRINK_FACTOR: u64 = 4;
 /// … and than this many bytes.
 const SHRINK_FLOOR_BYTES: u64 = 64 << 20;
+/// How long to wait for sled to let go of a database that was just closed: ten seconds at most.
+const LOCK_ATTEMPTS: u32 = 1000;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// How the medium waits for the disk: replaced by tests that make disks fail.
 type Sync = Box<dyn FnMut(&File) -> io::Result<()> + Send>;
@@ -153,13 +159,22 @@ impl Database {
 }
 
 /// Opens a database. sled answers some damage with a panic, which ends here.
+///
+/// A database that this process closed keeps sled's own lock for a moment, until its last thread
+/// has gone. The folder's lock says that nobody else has it, so waiting is right.
 fn open_sled(path: &Path) -> Result<sled::Db, MediumError> {
     let config =
         sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
-    match catch_unwind(AssertUnwindSafe(|| config.open())) {
-        Ok(opened) => Ok(opened?),
-        Err(_) => Err(MediumError("sled panicked while it opened the database".to_owned())),
+    for _ in 0..LOCK_ATTEMPTS {
+        match catch_unwind(AssertUnwindSafe(|| config.open())) {
+            Ok(Err(sled::Error::Io(error))) if error.to_string().contains("could not acquire lock") => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Ok(opened) => return Ok(opened?),
+            Err(_) => return Err(MediumError("sled panicked while it opened the database".to_owned())),
+        }
     }
+    Err(MediumError("sled still has the database locked from before".to_owned()))
 }
 
 impl From<sled::Error> for MediumError {
