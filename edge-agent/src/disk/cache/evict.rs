@@ -1,0 +1,59 @@
+//! Keeping the cache within its budget.
+
+use std::fs;
+use std::io;
+
+use proto::Digest;
+
+use super::Cache;
+use crate::disk::DiskError;
+
+/// What an eviction did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evicted {
+    /// Blobs removed.
+    pub blobs: u64,
+    /// Their sizes together, in bytes.
+    pub bytes: u64,
+    /// By how many bytes the cache still exceeds the budget, because all that is left must be kept.
+    pub excess_bytes: u64,
+}
+
+impl Cache {
+    /// Removes the longest unused blobs until at most `budget_bytes` are left, never one that `keep` wants.
+    /// Who has a blob open reads on.
+    ///
+    /// # Errors
+    /// [`DiskError`] names the blob that could not be removed; it stays in the cache.
+    pub fn evict_to(&self, budget_bytes: u64, keep: &dyn Fn(&Digest) -> bool) -> Result<Evicted, DiskError> {
+        let mut evicted = Evicted::default();
+        let candidates = self.index().by_last_use();
+        for digest in candidates.iter().filter(|digest| !keep(digest)) {
+            if self.total_bytes() <= budget_bytes {
+                break;
+            }
+            if let Some(bytes) = self.remove(digest)? {
+                evicted.blobs += 1;
+                evicted.bytes += bytes;
+            }
+        }
+        evicted.excess_bytes = self.total_bytes().saturating_sub(budget_bytes);
+        Ok(evicted)
+    }
+
+    /// Removes a blob. Returns its size, or `None` if it was not there.
+    fn remove(&self, digest: &Digest) -> Result<Option<u64>, DiskError> {
+        let path = self.places.blob(digest);
+        // Under the lock, so that a new fill of the same blob is not removed in its place.
+        let mut index = self.index();
+        if index.size_of(digest).is_none() {
+            return Ok(None);
+        }
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(DiskError::at("remove", &path)(error))
+            }
+            Ok(()) | Err(_) => Ok(index.forget(digest)),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The image cache: blobs by their SHA-256, immutable and published only when the digest holds.
+//!
+//! ```text
+//! blobs/sha256/ab/abcdef…   whole blobs, mode 0640, named by their digest
+//! partial/abcdef…           fills that have not ended; a later fill of the same digest resumes them
+//! corrupt/abcdef…           what failed its verification, for people to look at; never served
+//! ```
+//!
+//! Start-up looks at names and sizes only; [`Cache::verify`] reads a blob again in the background (S15).
+//! What is fetched, how often, and what must be kept is the caller's to say. One process owns the
+//! directory; within it the cache is shared freely between threads. All calls may block on the disk.
+
+mod evict;
+mod fill;
+mod index;
+mod progress;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use proto::Digest;
+
+pub use evict::Evicted;
+pub use fill::{Fill, FillError};
+pub use progress::{FillProgress, FillState, WITHHELD_BYTES};
+pub use verify::{Verdict, VerifyError};
+
+use super::{DiskError, atomic};
+use index::Index;
+
+/// Corrupt blobs that are kept for a look; the oldest give way.
+pub const MAX_CORRUPT_KEPT: usize = 4;
+
+/// What the start-up found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// Whole blobs, by name.
+    pub blobs: u64,
+    /// Their sizes together, in bytes.
+    pub bytes: u64,
+    /// Leftovers of fills that were too old to resume and were removed.
+    pub removed_partials: u64,
+    /// Files in `blobs` whose names are no digests or stand in the wrong place; they are left alone.
+    pub strangers: u64,
+}
+
+/// A blob that was opened. It stays readable when it is evicted meanwhile.
+#[derive(Debug)]
+pub struct Blob {
+    /// Open for reading, at its start.
+    pub file: File,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// The cache.
+#[derive(Debug)]
+pub struct Cache {
+    places: Places,
+    index: Mutex<Index>,
+}
+
+impl Cache {
+    /// Opens the cache in `root`, or makes it: lists what is there, and removes leftovers in `partial` that
+    /// were last written more than `keep_partials_for` before `now`.
+    ///
+    /// # Errors
+    /// [`DiskError`] names the directory that cannot be made or listed.
+    pub fn open(
+        root: &Path,
+        now: SystemTime,
+        keep_partials_for: Duration,
+    ) -> Result<(Self, Scanned), DiskError> {
+        let places = Places { root: root.to_path_buf() };
+        for directory in [places.blobs(), places.partials(), places.corrupt()] {
+            atomic::make_directory(&directory)?;
+        }
+        let (index, mut scanned) = index::scan(&places.blobs())?;
+        scanned.removed_partials = fill::remove_stale(&places.partials(), now, keep_partials_for)?;
+        Ok((Self { places, index: Mutex::new(index) }, scanned))
+    }
+
+    /// Opens a whole blob and notes that it was used. `None` if the cache does not have it.
+    ///
+    /// # Errors
+    /// [`DiskError`] if the file system fails. A blob that someone removed, or whose size is not the one
+    /// that was noted, is forgotten and is `None`.
+    pub fn get(&self, digest: &Digest) -> Result<Option<Blob>, DiskError> {
+        let Some(size) = self.index().touch(digest) else { return Ok(None) };
+        let path = self.places.blob(digest);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.index().forget(digest);
+                return Ok(None);
+            }
+            Err(error) => return Err(DiskError::at("open", &path)(error)),
+        };
+        if file.metadata().map_err(DiskError::at("open", &path))?.len() != size {
+            self.quarantine(digest)?;
+            return Ok(None);
+        }
+        Ok(Some(Blob { file, size }))
+    }
+
+    /// The size of a whole blob, in bytes, without using it.
+    #[must_use]
+    pub fn size_of(&self, digest: &Digest) -> Option<u64> {
+        self.index().size_of(digest)
+    }
+
+    /// All whole blobs together, in bytes.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        self.index().total_bytes()
+    }
+
+    /// The digests of all whole blobs, in no order.
+    #[must_use]
+    pub fn digests(&self) -> Vec<Digest> {
+        self.index().digests()
+    }
+
+    /// Takes a blob out of service, keeping it in `corrupt`.
+    fn quarantine(&self, digest: &Digest) -> Result<(), DiskError> {
+        let corrupt = self.places.corrupt();
+        let kept = corrupt.join(digest.to_string());
+        // Under the lock, so that no new fill publishes the same blob between the two steps.
+        let mut index = self.index();
+        index.forget(digest);
+        let moved = fs::rename(self.places.blob(digest), &kept);
+        drop(index);
+        match moved {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(DiskError::at("move to", &kept)(error)),
+        }
+        verify::bound_corrupt(&corrupt)?;
+        atomic::sync_directory(&corrupt)?;
+        atomic::sync_directory(&self.places.shelf(digest))
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        // No call panics while it holds the lock, and each leaves the index whole.
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where things lie.
+#[derive(Debug)]
+struct Places {
+    root: PathBuf,
+}
+
+impl Places {
+    fn blobs(&self) -> PathBuf {
+        self.root.join("blobs/sha256")
+    }
+
+    fn partials(&self) -> PathBuf {
+        self.root.join("partial")
+    }
+
+    fn corrupt(&self) -> PathBuf {
+        self.root.join("corrupt")
+    }
+
+    /// The directory of a blob, named by the first byte of its digest.
+    fn shelf(&self, digest: &Digest) -> PathBuf {
+        self.blobs().join(format!("{:02x}", digest.0[0]))
+    }
+
+    fn blob(&self, digest: &Digest) -> PathBuf {
+        self.shelf(digest).join(digest.to_string())
+    }
+
+    fn partial(&self, digest: &Digest) -> PathBuf {
+        self.partials().join(digest.to_string())
+    }
+}

@@ -1,0 +1,291 @@
+//! The cache as its callers see it.
+
+use std::fs;
+use std::num::NonZeroU64;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use proto::Digest;
+
+use super::*;
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+const UNBOUNDED: NonZeroU64 = NonZeroU64::MAX;
+
+fn open(root: &Path) -> (Cache, Scanned) {
+    Cache::open(root, SystemTime::now(), WEEK).expect("opens")
+}
+
+fn put(cache: &Cache, content: &[u8]) -> Digest {
+    let digest = Digest::of(content);
+    let mut fill = cache.fill(digest, content.len() as u64).expect("begins");
+    fill.write(content).expect("writes");
+    fill.finish().expect("publishes");
+    digest
+}
+
+fn content_of(cache: &Cache, digest: &Digest) -> Option<Vec<u8>> {
+    use std::io::Read;
+    let mut blob = cache.get(digest).expect("readable")?;
+    let mut content = Vec::new();
+    blob.file.read_to_end(&mut content).expect("read");
+    assert_eq!(blob.size, content.len() as u64);
+    Some(content)
+}
+
+fn partials(root: &Path) -> usize {
+    fs::read_dir(root.join("partial")).expect("list").count()
+}
+
+#[test]
+fn a_blob_is_there_whole_also_after_a_restart() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (cache, scanned) = open(dir.path());
+    assert_eq!(scanned, Scanned::default());
+    let digest = put(&cache, b"a kernel");
+    let empty = put(&cache, b"");
+    drop(cache);
+    let (cache, scanned) = open(dir.path());
+    assert_eq!((scanned.blobs, scanned.bytes, scanned.strangers), (2, 8, 0));
+    assert_eq!(content_of(&cache, &digest).as_deref(), Some(&b"a kernel"[..]));
+    assert_eq!(content_of(&cache, &empty).as_deref(), Some(&b""[..]));
+    assert_eq!(content_of(&cache, &Digest::of(b"another")), None);
+    let mode = fs::metadata(cache.places.blob(&digest)).expect("metadata").permissions().mode();
+    assert_eq!(mode & 0o7777, 0o640);
+    assert_eq!(partials(dir.path()), 0);
+}
+
+#[test]
+fn wrong_bytes_are_named_and_removed() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (cache, _) = open(dir.path());
+    let (expected, actual) = (Digest::of(b"good"), Digest::of(b"evil"));
+    let mut fill = cache.fill(expected, 4).expect("begins");
+    fill.write(b"evil").expect("writes");
+    let progress = fill.progress().clone();
+    let error = fill.finish().expect_err("wrong digest");
+    assert_eq!(error.to_string(), format!("the bytes have digest {actual} instead of {expected}"));
+    assert_eq!(progress.now(), (0, FillState::Refused));
+    assert_eq!(partials(dir.path()), 0);
+    assert_eq!(content_of(&cache, &expected), None);
+    assert_eq!(put(&cache, b"good"), expected, "it can be filled anew");
+}
+
+#[test]
+fn wrong_sizes_are_named() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (cache, _) = open(dir.path());
+    let digest = Digest::of(b"12345");
+    let mut fill = cache.fill(digest, 5).expect("begins");
+    fill.write(b"123").expect("writes");
+    let error = fill.finish().expect_err("too short");
+    assert_eq!(error.to_string(), format!("the blob {digest} has 3 bytes instead of 5"));
+    assert_eq!(partials(dir.path()), 1, "the rest may still come");
+    let mut fill = cache.fill(digest, 5).expect("resumes");
+    assert_eq!(fill.offset(), 3);
+    let error = fill.write(b"456").expect_err("too long");
+    assert_eq!(error.to_string(), format!("the blob {digest} has 6 bytes instead of 5"));
+    drop(fill);
+    assert_eq!(partials(dir.path()), 0);
+}
+
+#[test]
+fn nothing_more_is_taken_after_a_refusal() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (cache, _) = open(dir.path());
+    let mut fill = cache.fill(Digest::of(b"12345"), 5).expect("begins");
+    fill.write(b"123456").expect_err("too long");
+    assert!(matches!(fill.write(b"12345"), Err(FillError::Over(_))));
+    assert!(matches!(fill.finish(), Err(FillError::Over(_))));
+    assert_eq!(content_of(&cache, &Digest::of(b"12345")), None);
+}
+
+#[test]
+fn a_fill_is_resumed_after_a_restart_at_every_offset() {
+    let content = b"an initrd that arrives in two parts";
+    let digest = Digest::of(content);
+    for cut in 0..=content.len() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (cache, _) = open(dir.path());
+        let mut fill = cache.fill(digest, content.len() as u64).expect("begins");
+        fill.write(&content[..cut]).expect("writes");
+        drop(fill);
+        drop(cache);
+        let (cache, _) = open(dir.path());
+        let mut fill = cache.fill(digest, content.len() as u64).expect("resumes");
+        assert_eq!(fill.offset(), cut as u64);
+        fill.write(&content[cut..]).expect("writes");
+        fill.finish().expect("publishes");
+        assert_eq!(content_of(&cache, &digest).as_deref(), Some(&content[..]));
+    }
+}
+
+#[test]
+fn one_fill_at_a_time_and_none_of_what_is_there() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (cache, _) = open(dir.path());
+    let digest = Digest::of(b"once");
+    let mut fill = cache.fill(digest, 4).expect("begins");
+    assert!(matches!(cache.fill(digest, 4), Err(FillError::Busy(_))));
+    fill.write(b"once").expect("writes");
+    fill.finish().expect("publishes");
+    assert!(matches!(cache.fill(digest, 4), Err(FillError::Present(_))));
+}
+
+#[test]
+fn a_reader_follows_an_arriving_blob_to_its_end() {
+    use std::os::unix::fs::FileExt;
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (cache, _) = open(dir.path());
+    let content: Vec<u8> = (0..WITHHELD_BYTES * 3).map(|n| (n % 251) as u8).collect();
+    let digest = Digest::of(&content);
+    assert!(cache.follow(&digest).expect("no error").is_none());
+    let mut fill = cache.fill(digest, content.len() as u64).expect("begins");
+    let (file, progress) = cache.follow(&digest).expect("opens").expect("under way");
+    fill.write(&content[..WITHHELD_BYTES as usize]).expect("writes");
+    assert_eq!(progress.now(), (WITHHELD_BYTES, FillState::Arriving));
+    fill.write(&content[WITHHELD_BYTES as usize..]).expect("writes");
+    assert_eq!(progress.now(), (WITHHELD_BYTES * 2, FillState::Arriving));
+    fill.finish().expect("publishes");
+    assert_eq!(progress.now(), (WITHHELD_BYTES * 3, FillState::Published));
+    let mut read = vec![0; content.len()];
+    file.read_exact_at(&mut read, 0).expect("the same file after its publication");
+    assert_eq!(read, content);
+    assert!(cache.follow(&digest).expect("no error").is_none());
+}
+
+#[test]
+fn leftovers_are_kept_for_their_time() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (cache, _) = open(dir.path());
+    let mut fill = cache.fill(Digest::of(b"12345"), 5).expect("begins");
+    fill.write(b"123").expect("writes");
+    drop(fill);
+    drop(cache);
+    fs::write(dir.path().join("partial/junk"), b"no digest").expect("junk");
+    let now = SystemTime::now();
+    let (_, scanned) = Cache::open(dir.path(), now + WEEK / 2, WEEK).expect("opens");
+    assert_eq!((scanned.removed_partials, partials(dir.path())), (1, 1), "the junk alone");
+    let (_, scanned) = Cache::open(dir.path(), now + WEEK * 2, WEEK).expect("opens");
+    assert_eq!((scanned.removed_partials, partials(dir.path())), (1, 0));
+}
+
+#[test]
+fn the_longest_unused_goes_first_and_the_kept_never() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (cache, _) = open(dir.path());
+    let [a, b, c, d] = [b"aaaa", b"bbbb", b"cccc", b"dddd"].map(|content| put(&cache, content));
+    content_of(&cache, &a).expect("used");
+    let reader = cache.get(&c).expect("opens").expect("there");
+    let evicted = cache.evict_to(8, &|digest| *digest == b).expect("evicts");
+    assert_eq!(evicted, Evicted { blobs: 2, bytes: 8, excess_bytes: 0 });
+    let left = [a, b, c, d].map(|digest| cache.size_of(&digest).is_some());
+    assert_eq!(left, [false, true, true, false], "d and then a were unused longer than c");
+    let evicted = cache.evict_to(0, &|_| true).expect("evicts");
+    assert_eq!(evicted, Evicted { blobs: 0, bytes: 0, excess_bytes: 8 });
+    cache.evict_to(0, &|_| false).expect("evicts");
+    assert_eq!(cache.total_bytes(), 0);
+    assert_eq!(reader.file.metadata().expect("open").len(), 4, "an open blob stays readable");
+    drop(cache);
+    assert_eq!(open(dir.path()).1.blobs, 0);
+}
+
+#[test]
+fn a_corrupt_blob_is_found_and_never_served_again() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (cache, _) = open(dir.path());
+    let (bad, sound) = (put(&cache, b"rots"), put(&cache, b"sound"));
+    fs::write(cache.places.blob(&bad), b"rotS").expect("rot");
+    let verify = |digest| cache.verify(digest, UNBOUNDED, &mut |_| {}).expect("readable");
+    assert_eq!(verify(&sound), Verdict::Sound { size: 5 });
+    assert_eq!(verify(&bad), Verdict::Corrupt { actual: Digest::of(b"rotS") });
+    assert_eq!(verify(&bad), Verdict::Absent);
+    assert_eq!(content_of(&cache, &bad), None);
+    let kept = dir.path().join("corrupt").join(bad.to_string());
+    assert_eq!(fs::read(kept).expect("kept for a look"), b"rotS");
+    drop(cache);
+    let (cache, _) = open(dir.path());
+    assert_eq!(content_of(&cache, &bad), None);
+    put(&cache, b"rots");
+    assert_eq!(content_of(&cache, &bad).as_deref(), Some(&b"rots"[..]));
+}
+
+#[test]
+fn what_is_kept_of_corruption_is_bounded() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (cache, _) = open(dir.path());
+    for n in 0..MAX_CORRUPT_KEPT as u8 + 3 {
+        let digest = put(&cache, &[n; 100]);
+        fs::write(cache.places.blob(&digest), [255; 100]).expect("rot");
+        cache.verify(&digest, UNBOUNDED, &mut |_| {}).expect("readable");
+    }
+    assert_eq!(fs::read_dir(dir.path().join("corrupt")).expect("list").count(), MAX_CORRUPT_KEPT);
+}
+
+#[test]
+fn a_blob_of_another_size_or_none_is_not_served() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (cache, _) = open(dir.path());
+    let (short, gone) = (put(&cache, b"short"), put(&cache, b"gone"));
+    fs::write(cache.places.blob(&short), b"shor").expect("cut");
+    fs::remove_file(cache.places.blob(&gone)).expect("remove");
+    assert_eq!(content_of(&cache, &short), None);
+    assert_eq!(content_of(&cache, &gone), None);
+    assert_eq!(cache.total_bytes(), 0);
+}
+
+#[test]
+fn verification_keeps_to_its_rate() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (cache, _) = open(dir.path());
+    let digest = put(&cache, &vec![5; 1 << 20]);
+    let mut paused = Duration::ZERO;
+    let rate = NonZeroU64::new(256 << 10).expect("not zero");
+    cache.verify(&digest, rate, &mut |pause| paused += pause).expect("readable");
+    assert_eq!(paused, Duration::from_secs(4), "1 MiB at 256 KiB/s");
+}
+
+#[test]
+fn strangers_in_the_cache_are_left_alone() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (cache, _) = open(dir.path());
+    let digest = put(&cache, b"known");
+    let shelf = cache.places.shelf(&digest);
+    fs::write(shelf.join("README"), b"").expect("a stranger");
+    fs::write(shelf.join(digest.to_string().to_uppercase()), b"").expect("another spelling");
+    let elsewhere = cache.places.blobs().join("zz");
+    fs::create_dir(&elsewhere).expect("shelf");
+    fs::write(elsewhere.join(digest.to_string()), b"").expect("wrong shelf");
+    fs::write(cache.places.blobs().join("file"), b"").expect("no shelf");
+    drop(cache);
+    let (cache, scanned) = open(dir.path());
+    assert_eq!((scanned.blobs, scanned.strangers), (1, 4));
+    assert_eq!(content_of(&cache, &digest).as_deref(), Some(&b"known"[..]));
+    assert!(shelf.join("README").exists());
+}
+
+#[test]
+fn a_hundred_thousand_blobs_are_listed_within_a_second() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    drop(open(dir.path()));
+    let blobs = dir.path().join("blobs/sha256");
+    (0..=255_u8).for_each(|n| fs::create_dir(blobs.join(format!("{n:02x}"))).expect("shelf"));
+    for n in 0..100_000_u32 {
+        let digest = Digest::of(&n.to_le_bytes());
+        let shelf = blobs.join(format!("{:02x}", digest.0[0]));
+        fs::File::create(shelf.join(digest.to_string())).expect("blob");
+    }
+    let began = Instant::now();
+    let (_, scanned) = open(dir.path());
+    let took = began.elapsed();
+    assert_eq!(scanned.blobs, 100_000);
+    // Debug builds on a busy machine get three times as long.
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    eprintln_took(took);
+}
+
+#[expect(clippy::print_stderr, reason = "the figure is what a person wants to see with --nocapture")]
+fn eprintln_took(took: Duration) {
+    eprintln!("listed 100,000 blobs in {took:?}");
+}
