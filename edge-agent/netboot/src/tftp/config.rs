@@ -1,0 +1,90 @@
+//! The engine's limits and times, each with the default that the shipped agent uses.
+
+use std::num::{NonZeroU8, NonZeroU16};
+use std::time::Duration;
+
+use super::admission::Rate;
+use super::options::BlockSize;
+use super::rtt::Bounds;
+
+/// Packets that a source which never acknowledges anything gets for one request (S4). At the default block
+/// size they are 4 × 516 = 2064 bytes.
+pub(super) const FIRST_REPLIES: u32 = 4;
+
+/// Unanswered sendings of block 1 after which this source is given small blocks when it asks again (QUIRKS 40).
+pub(super) const LOSSES_OF_BLOCK_ONE: u32 = 3;
+
+/// Limits and times of a [`super::Server`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The largest block granted: the link's MTU less 32, so that nothing is fragmented (QUIRKS 40).
+    pub max_block_size: BlockSize,
+    /// The largest window granted, in blocks.
+    pub max_window: NonZeroU16,
+    /// How many sockets on ephemeral ports the shell has; transfers are spread over them.
+    pub slots: NonZeroU8,
+    /// Answer from the listening port instead, for clients and firewalls that insist on it (QUIRKS 43).
+    pub single_port: bool,
+    /// Transfers at one time.
+    pub transfers: usize,
+    /// Transfers at one time to one source address.
+    pub transfers_per_source: u16,
+    /// Transfers at one time to one source address that has acknowledged nothing of them (S4).
+    pub pending_per_source: u16,
+    /// Requests taken from one source address.
+    pub requests_per_source: Rate,
+    /// Requests taken from all.
+    pub requests: Rate,
+    /// Source addresses remembered at one time.
+    pub sources: usize,
+    /// Retransmission time-out before a round trip was measured.
+    pub first_timeout: Duration,
+    /// What the retransmission time-out has on top of the measured round trip, at least.
+    pub least_timeout: Duration,
+    /// The longest retransmission time-out, unless the client set its own (RFC 2349).
+    pub most_timeout: Duration,
+    /// Silence after which a transfer is given up; at least four times the `timeout` option where that is set.
+    pub give_up: Duration,
+    /// How long the shell may take to open a file.
+    pub opening: Duration,
+    /// How long a file that is still arriving may stand still.
+    pub stall: Duration,
+    /// How long any transfer may last.
+    pub longest: Duration,
+    /// How long late packets of an ended transfer are swallowed instead of answered.
+    pub linger: Duration,
+    /// How long a source that lost large blocks gets small ones (QUIRKS 40).
+    pub narrow: Duration,
+}
+
+impl Config {
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds { first: self.first_timeout, least: self.least_timeout, most: self.most_timeout }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_block_size: BlockSize::ETHERNET,
+            max_window: NonZeroU16::new(64).expect("64 is not zero"),
+            slots: NonZeroU8::new(4).expect("4 is not zero"),
+            single_port: false,
+            transfers: 4096,
+            transfers_per_source: 64,
+            pending_per_source: 4,
+            requests_per_source: Rate { burst: 128, per_second: 64 },
+            requests: Rate { burst: 4096, per_second: 4096 },
+            sources: 8192,
+            first_timeout: Duration::from_secs(1),
+            least_timeout: Duration::from_millis(20),
+            most_timeout: Duration::from_secs(4),
+            give_up: Duration::from_secs(30),
+            opening: Duration::from_secs(10),
+            stall: Duration::from_secs(60),
+            longest: Duration::from_secs(2 * 60 * 60),
+            linger: Duration::from_secs(10),
+            narrow: Duration::from_secs(10 * 60),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Whole transfers with the reference client, over perfect and bad networks.
+
+use super::client::{Network, fetch};
+use super::*;
+
+fn sizes(block: u64) -> Vec<u64> {
+    let borders = [0, 1, block - 1, block, block + 1, 2 * block, 7 * block - 1, 16 * block, 16 * block + 1];
+    borders.into_iter().chain([511, 512, 513, 1467, 1468, 1469, 100_000]).collect()
+}
+
+#[test]
+fn every_size_around_a_block_arrives_with_no_packet_too_many() {
+    for block in [8, 512, 1408, 1432, 1468] {
+        for window in [1, 2, 4, 16, 64] {
+            for size in sizes(u64::from(block)) {
+                let outcome = fetch(size, block, window, Network::PERFECT);
+                assert!(outcome.done, "{size} bytes in blocks of {block}, window {window}");
+                assert_eq!(outcome.received, size);
+                assert_eq!(outcome.data_packets, size / u64::from(block) + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn files_arrive_whole_over_bad_networks() {
+    for seed in 0..40 {
+        for (block, window) in [(512, 1), (1468, 1), (1468, 4), (1468, 32)] {
+            for (loss, repeat) in [(0.005, 0.0), (0.05, 0.05), (0.2, 0.2)] {
+                let jitter = Duration::from_micros(10 * (seed % 3));
+                let network = Network { seed, loss, repeat, jitter, ..Network::PERFECT };
+                let outcome = fetch(300_000, block, window, network);
+                assert!(outcome.done, "seed {seed}, block {block}, window {window}, loss {loss}");
+                assert_eq!(outcome.received, 300_000);
+                assert!(outcome.took < Duration::from_secs(120), "{:?}", outcome.took);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_repeating_network_does_not_double_the_data() {
+    for seed in 0..10 {
+        let network = Network { seed, repeat: 0.5, ..Network::PERFECT };
+        let lockstep = fetch(512 * 1000, 512, 1, network);
+        assert_eq!(lockstep.data_packets, 1001, "sorcerer's apprentice");
+        let windows = fetch(512 * 1000, 512, 16, network);
+        assert!(windows.data_packets < 5 * 1001 / 2, "{} packets for 1001 blocks", windows.data_packets);
+    }
+}
+
+#[test]
+fn loss_costs_few_repeats_and_little_time() {
+    for seed in 0..10 {
+        let network = Network { seed, loss: 0.005, delay: Duration::from_micros(500), ..Network::PERFECT };
+        // 7000 blocks, 35 lost: a lost block costs a window and a round trip, or 20 ms.
+        let lockstep = fetch(7000 * 1468, 1468, 1, network);
+        assert!(lockstep.data_packets < 7001 + 150, "{} packets", lockstep.data_packets);
+        assert!(lockstep.took < Duration::from_secs(7 + 4), "{:?}", lockstep.took);
+        let windows = fetch(7000 * 1468, 1468, 32, network);
+        assert!(windows.data_packets < 7001 + 35 * 3 * 32, "{} packets", windows.data_packets);
+        assert!(windows.took < Duration::from_secs(3), "{:?}", windows.took);
+    }
+}
+
+#[test]
+fn a_slow_path_is_not_flooded() {
+    for window in [1, 4, 64] {
+        let network = Network { delay: Duration::from_millis(150), ..Network::PERFECT };
+        let outcome = fetch(1468 * 200, 1468, window, network);
+        assert_eq!((outcome.done, outcome.data_packets), (true, 201), "window {window}");
+    }
+}
+
+#[test]
+fn more_blocks_than_numbers_over_a_bad_network() {
+    let network = Network { seed: 7, loss: 0.001, ..Network::PERFECT };
+    let size = 1468 * 70_000 + 3;
+    let outcome = fetch(size, 1468, 32, network);
+    assert_eq!((outcome.done, outcome.received), (true, size));
+}
