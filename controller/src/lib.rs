@@ -1,3 +1,4 @@
 //! Under construction.
 
+pub mod catalog;
 pub mod store;

@@ -1,0 +1,41 @@
+//! The catalog over the store: where resources are, how they are read, who may change them and how (DESIGN §4).
+//!
+//! [`keys`] spells the keys; [`Catalog`] reads and writes. Nothing else puts or deletes below `/global/`, `/site/`,
+//! `/index/` and `/audit/`: every change is checked against all that it touches and leaves an audit record. Planning
+//! and serving are left to others, who read and watch.
+
+pub mod keys;
+
+mod read;
+
+use std::sync::Arc;
+
+pub use read::{HostOrders, Listed, ReadError};
+
+use crate::store::Store;
+
+/// The catalog. Cheap to clone.
+#[derive(Clone)]
+pub struct Catalog {
+    store: Arc<dyn Store>,
+}
+
+impl Catalog {
+    /// The catalog that is in `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    /// The store beneath, for watches.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+}
+
+impl std::fmt::Debug for Catalog {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Catalog").finish_non_exhaustive()
+    }
+}
