@@ -81,6 +81,7 @@ fn parent(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::tiny_tmpfs;
 
     #[test]
     fn replaces_content_and_mode_and_leaves_nothing_else() {
@@ -130,5 +131,23 @@ mod tests {
         make_directory(&deep).expect("again");
         let mode = fs::metadata(&deep).expect("metadata").permissions().mode();
         assert_eq!(mode & 0o7777 & !0o750, 0, "nobody else reads the state");
+    }
+
+    #[test]
+    fn a_full_disk_keeps_the_old_content() {
+        tiny_tmpfs::run("disk::atomic::tests::child_on_a_tiny_tmpfs");
+    }
+
+    /// Not a test of its own: the test above runs it.
+    #[test]
+    fn child_on_a_tiny_tmpfs() {
+        let Some(mount) = tiny_tmpfs::mounted() else { return };
+        let path = mount.join("plan");
+        write_file(&path, 0o600, b"old").expect("room");
+        let error = write_file(&path, 0o600, &vec![1; 2 << 20]).expect_err("no room");
+        assert!(error.is_full(), "{error:?}");
+        assert_eq!(fs::read(&path).expect("read"), b"old");
+        write_file(&path, 0o600, b"new").expect("the room of the temporary file was given back");
+        tiny_tmpfs::passed();
     }
 }

@@ -11,5 +11,7 @@ pub mod cache;
 mod error;
 pub mod log;
 pub mod space;
+#[cfg(test)]
+mod tiny_tmpfs;
 
 pub use error::DiskError;

@@ -55,8 +55,8 @@ pub enum FillError {
 
 /// A blob that is arriving. Dropped before [`Fill::finish`], it can be resumed by a later fill.
 #[derive(Debug)]
-pub struct Fill<'c> {
-    cache: &'c Cache,
+pub struct Fill {
+    cache: Arc<Cache>,
     digest: Digest,
     size: u64,
     file: File,
@@ -77,10 +77,10 @@ impl Cache {
     /// # Errors
     /// [`FillError::Present`], [`FillError::Busy`], or [`FillError::Disk`], which
     /// [says](DiskError::is_full) whether room is missing.
-    pub fn fill(&self, digest: Digest, size: u64) -> Result<Fill<'_>, FillError> {
+    pub fn fill(self: &Arc<Self>, digest: Digest, size: u64) -> Result<Fill, FillError> {
         let progress = Arc::new(FillProgress::new(size, 0));
         self.announce(digest, &progress)?;
-        match Fill::begin(self, digest, size, progress.clone()) {
+        match Fill::begin(self.clone(), digest, size, progress.clone()) {
             Ok(fill) => Ok(fill),
             Err(error) => {
                 self.index().filling.remove(&digest);
@@ -120,9 +120,9 @@ impl Cache {
     }
 }
 
-impl<'c> Fill<'c> {
+impl Fill {
     fn begin(
-        cache: &'c Cache,
+        cache: Arc<Cache>,
         digest: Digest,
         size: u64,
         progress: Arc<FillProgress>,
@@ -210,7 +210,7 @@ impl<'c> Fill<'c> {
     }
 }
 
-impl Drop for Fill<'_> {
+impl Drop for Fill {
     fn drop(&mut self) {
         let mut index = self.cache.index();
         // After its publication the blob may have been evicted, and another fill of it have begun.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -103,7 +104,7 @@ pub(super) fn scan(blobs: &Path) -> Result<(Index, Scanned), DiskError> {
 /// What the name and the size of a file say; `None` for what the cache did not put there.
 fn examine(shelf: &Path, entry: &DirEntry) -> io::Result<Option<(SystemTime, Digest, u64)>> {
     let Some(digest) = digest_of(&entry.file_name()) else { return Ok(None) };
-    let in_place = shelf.file_name() == Some(OsStr::new(&format!("{:02x}", digest.0[0])));
+    let in_place = shelf.file_name().map(OsStr::as_bytes) == entry.file_name().as_bytes().get(..2);
     let metadata = entry.metadata()?;
     if !in_place || !metadata.is_file() {
         return Ok(None);
@@ -114,6 +115,6 @@ fn examine(shelf: &Path, entry: &DirEntry) -> io::Result<Option<(SystemTime, Dig
 /// The digest that a file is named by, in the one spelling that the cache writes.
 pub(super) fn digest_of(name: &OsStr) -> Option<Digest> {
     let name = name.to_str()?;
-    let digest: Digest = name.parse().ok()?;
-    (digest.to_string() == name).then_some(digest)
+    let is_lower_case = name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    is_lower_case.then(|| name.parse().ok()).flatten()
 }

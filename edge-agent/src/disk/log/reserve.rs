@@ -17,7 +17,7 @@ use crate::disk::DiskError;
 use crate::disk::error::is_full;
 use crate::disk::space::Space;
 
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// The file `reserve` in the ledger's directory.
 #[derive(Debug)]

@@ -68,11 +68,13 @@ impl Header {
     /// Reads the header at the start of `file`, which `path` names in errors.
     pub(crate) fn read(file: &File, path: &Path) -> Result<Self, OpenError> {
         let mut bytes = [0; HEADER_BYTES];
-        file.read_exact_at(&mut bytes, 0).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => OpenError::damaged(path, 0, Damage::Header),
-            _ => DiskError::at("read", path)(error).into(),
-        })?;
-        Self::decode(&bytes, path)
+        match file.read_exact_at(&mut bytes, 0) {
+            Ok(()) => Self::decode(&bytes, path),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(OpenError::damaged(path, 0, Damage::Header))
+            }
+            Err(error) => Err(DiskError::at("read", path)(error).into()),
+        }
     }
 
     fn decode(bytes: &[u8; HEADER_BYTES], path: &Path) -> Result<Self, OpenError> {

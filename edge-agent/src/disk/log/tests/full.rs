@@ -1,7 +1,6 @@
 //! A disk that is full: by injection, and for real on a small tmpfs.
 
 use std::io;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,9 +8,9 @@ use super::super::fault::Step;
 use super::super::{AppendError, CommitError, MAX_BATCH_BYTES};
 use super::*;
 use crate::disk::space::ReserveState;
+use crate::disk::tiny_tmpfs;
 
 const CHILD: &str = "disk::log::tests::full::child_on_a_tiny_tmpfs";
-const MOUNT: &str = "BOOTLANE_LEDGER_TMPFS";
 
 /// Blocks cannot be claimed, and writes do not fit, while the switch is on.
 fn full_while(switch: &Arc<AtomicBool>) -> Faults {
@@ -61,30 +60,14 @@ fn what_waits_is_bounded() {
 
 #[test]
 fn a_disk_that_is_full_for_real_keeps_records_going_from_the_reserve() {
-    if !rustix::process::geteuid().is_root() {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "this test needs root for its tmpfs");
-        return;
-    }
-    let dir = tempfile::tempdir().expect("tempdir");
-    let script = r#"mount -t tmpfs -o size=1m none "$BOOTLANE_LEDGER_TMPFS" && exec "$0" "$@""#;
-    let output = Command::new("unshare")
-        .args(["-m", "sh", "-c", script])
-        .arg(std::env::current_exe().expect("own path"))
-        .args(["--exact", CHILD, "--nocapture", "--test-threads=1"])
-        .env(MOUNT, dir.path())
-        .output()
-        .expect("unshare");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("lived through a full disk"), "{said}");
+    tiny_tmpfs::run(CHILD);
 }
 
 /// Not a test of its own: the test above runs it in a mount namespace of its own.
 #[test]
 fn child_on_a_tiny_tmpfs() {
-    use std::io::Write;
-    let Some(mount) = std::env::var_os(MOUNT) else { return };
-    let mount = Path::new(&mount);
+    let Some(mount) = tiny_tmpfs::mounted() else { return };
+    let mount = mount.as_path();
     let options =
         || Options { reserve_bytes: 256 << 10, growth_bytes: 16 << 10, segment_bytes: 64 << 10, ..options() };
     let (mut ledger, _) = Ledger::open(mount, options(), &mut |_| Ok(())).expect("new");
@@ -119,5 +102,5 @@ fn child_on_a_tiny_tmpfs() {
     assert_eq!(ledger.refill_reserve().expect("refill"), ReserveState::Whole);
     ledger.append(TAG, b"after").expect("append");
     ledger.commit().expect("commit");
-    writeln!(io::stdout(), "lived through a full disk").expect("stdout");
+    tiny_tmpfs::passed();
 }

@@ -149,3 +149,24 @@ fn a_record_that_the_owner_refuses_stops_the_opening_and_is_named() {
 fn segment_count(directory: &Path) -> usize {
     super::segment::list(directory).expect("list").segments.len()
 }
+
+/// The bytes of format 1, recorded once: every later build reads them, and this one writes the same.
+#[test]
+fn the_recorded_ledger_of_format_1_is_read_and_written_alike() {
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/disk/log/tests/format-1");
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (mut ledger, ..) = read(dir.path()).expect("new");
+    ledger.compact([(TAG, b"live")]).expect("compact");
+    numbered(0..9).iter().for_each(|body| commit_one(&mut ledger, body));
+    ledger.close().expect("close");
+    for number in [2, 3] {
+        let name = super::segment::path_of(Path::new(""), number);
+        let written = std::fs::read(dir.path().join(&name)).expect("read");
+        let expected = std::fs::read(recorded.join(&name)).expect("recorded");
+        assert_eq!(written, expected, "{}", name.display());
+        std::fs::write(dir.path().join(&name), expected).expect("copy");
+    }
+    let mut records = read_records(dir.path());
+    assert_eq!(records.remove(0), b"live");
+    assert_eq!(records, numbered(0..9));
+}
