@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use integration::lab::capture::Capture;
-use integration::lab::media::{self, BootFolder, DiskImage, DiskImageSpec, Flavour, Kernel};
+use integration::lab::media::{self, DiskImage, DiskImageSpec, Flavour, Kernel};
 use integration::lab::qemu::{BootOrder, Card, Firmware};
 use integration::lab::site::SitePlan;
 use integration::lab::{FleetNetwork, LabFolder, Machine, MachineSpec, Process, Run, Site, packages, sweep};
@@ -61,10 +61,9 @@ fn run_case(lab: &LabFolder, case: &str) -> anyhow::Result<()> {
 /// A site with a peer's servers on it.
 struct Bench {
     // Dropped in this order: first the servers, then the network under them.
-    dnsmasq: Option<Process>,
+    _dnsmasq: Process,
     _http: Process,
     site: Site,
-    installer: BootFolder,
     image: DiskImage,
     root: PathBuf,
 }
@@ -103,7 +102,7 @@ impl Bench {
         let http =
             site.namespace().command("http", std::env::current_exe()?).arg("serve").arg(&root).spawn(&run)?;
         let dnsmasq = start_dnsmasq(&site, &loaders)?;
-        Ok(Self { dnsmasq: Some(dnsmasq), _http: http, site, installer, image, root })
+        Ok(Self { _dnsmasq: dnsmasq, _http: http, site, image, root })
     }
 
     fn folder(&self) -> &Path {
@@ -246,7 +245,9 @@ impl Bench {
         }
         fs::write(
             self.root.join("preseed.cfg"),
-            format!("d-i preseed/early_command string wget -q -O /dev/null {HTTP}/report/started\n"),
+            format!(
+                "d-i debian-installer/locale string en_US\nd-i preseed/early_command string wget -q -O /dev/null {HTTP}/report/started\n"
+            ),
         )?;
         let script = format!(
             "#!ipxe\nkernel {HTTP}/d-i initrd=d-i.gz console=ttyS0 quiet auto=true priority=critical url={HTTP}/preseed.cfg BOOTIF=01-${{mac:hexhyp}} interface=auto\n\
@@ -274,14 +275,12 @@ impl Bench {
         bail!("{wanted} was not fetched")
     }
 
-    fn hold(&mut self) -> anyhow::Result<()> {
-        self.script("")?;
+    fn hold(&self) -> anyhow::Result<()> {
+        fs::write(self.root.join("boot.ipxe"), "#!ipxe\nsleep 120\n")?;
         let _capture = Capture::start(self.site.namespace(), "hold", Duration::from_secs(300))?;
         let mut machine = Machine::power_on(&self.site, &MachineSpec::new("hold", Firmware::BiosIpxe))?;
         println!("holding; kill me");
-        machine.wait_off(Duration::from_secs(120))?;
-        self.dnsmasq.take();
-        let _ = &self.installer;
+        machine.wait_off(Duration::from_secs(100))?;
         Ok(())
     }
 }

@@ -187,6 +187,12 @@ pub(crate) fn list_namespaces() -> Result<Vec<String>, NetworkError> {
     Ok(listed.lines().filter_map(|line| line.split_ascii_whitespace().next()).map(str::to_owned).collect())
 }
 
+/// The processes that run in a namespace.
+pub(crate) fn processes_in(name: &str) -> Result<Vec<i32>, NetworkError> {
+    let listed = execute(Command::new("ip").args(["netns", "pids", name]))?;
+    Ok(listed.lines().filter_map(|line| line.trim().parse().ok()).collect())
+}
+
 pub(crate) fn remove_namespace(name: &str) -> Result<(), NetworkError> {
     ip(["netns", "delete", name])
 }

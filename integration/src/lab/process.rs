@@ -1,12 +1,13 @@
 //! Starting programs so that none outlives its use.
 //!
-//! Each child runs as `ip netns exec NS setpriv --pdeathsig KILL timeout -k 5 BOUND setpriv
-//! --pdeathsig KILL PROGRAM`: the kernel kills the chain when this process dies, `timeout` ends it when
-//! this process hangs, and a record in the run's folder lets [`super::sweep()`] find what is left.
-//! Output goes to a file in the run's folder.
+//! Each child runs as `ip netns exec NS setpriv --pdeathsig TERM timeout -k 5 BOUND setpriv
+//! --pdeathsig KILL PROGRAM`: when this process dies the kernel tells `timeout`, which ends the program;
+//! `timeout` also ends it when this process hangs; and a record in the run's folder lets
+//! [`super::sweep()`] find what is left. Output goes to a file in the run's folder.
 //!
-//! The kernel sends the death signal when the *thread* that started the child ends, not the process
-//! (prctl(2), `PR_SET_PDEATHSIG`); so one thread that never ends starts all children.
+//! Two things about the death signal (prctl(2), `PR_SET_PDEATHSIG`). It is sent when the *thread* that
+//! started the child ends, not the process; so one thread that never ends starts all children. And
+//! it is forgotten when a program changes its user or capabilities, as servers do; `timeout` does not.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -170,7 +171,7 @@ impl Launch {
         if let Some(namespace) = &self.namespace {
             words.extend(["ip", "netns", "exec", namespace].map(OsString::from));
         }
-        words.extend(["setpriv", "--pdeathsig", "KILL", "timeout", "-k", "5"].map(OsString::from));
+        words.extend(["setpriv", "--pdeathsig", "TERM", "timeout", "-k", "5"].map(OsString::from));
         words.push(bound.to_string().into());
         words.extend(["setpriv", "--pdeathsig", "KILL"].map(OsString::from));
         words.push(self.program.clone());

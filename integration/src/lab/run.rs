@@ -48,15 +48,17 @@ impl std::str::FromStr for ProcessIdentity {
     }
 }
 
-/// The two fields of `/proc/PID/stat` that tell processes apart.
+/// What `/proc/PID/stat` says that tells processes apart.
 #[derive(Debug, PartialEq, Eq)]
-struct Stat {
+pub(crate) struct Stat {
     zombie: bool,
-    start: u64,
+    /// The number of the process that leads its group.
+    pub(crate) group: i32,
+    pub(crate) start: u64,
 }
 
 impl Stat {
-    fn of(pid: i32) -> Option<Self> {
+    pub(crate) fn of(pid: i32) -> Option<Self> {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
@@ -65,7 +67,12 @@ impl Stat {
         let (_, after_name) = line.rsplit_once(')')?;
         let mut fields = after_name.split_ascii_whitespace();
         let state = fields.next()?;
-        Some(Self { zombie: matches!(state, "Z" | "X"), start: fields.nth(18)?.parse().ok()? })
+        Some(Self {
+            zombie: matches!(state, "Z" | "X"),
+            // Fields 5 and 22, counted from 1 with the state as field 3 (proc(5)).
+            group: fields.nth(1)?.parse().ok()?,
+            start: fields.nth(16)?.parse().ok()?,
+        })
     }
 }
 
@@ -172,7 +179,7 @@ mod tests {
     #[test]
     fn the_start_time_is_found_behind_a_name_with_blanks_and_parentheses() {
         let stat = "17 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20 21";
-        assert_eq!(Stat::parse(stat), Some(Stat { zombie: false, start: 4242 }));
+        assert_eq!(Stat::parse(stat), Some(Stat { zombie: false, group: 2, start: 4242 }));
         assert_eq!(Stat::parse("17 (a) S 1 2 3"), None);
     }
 

@@ -1,21 +1,25 @@
 //! A machine's serial console, as the file that QEMU writes while it runs.
 //!
-//! Firmware paints with ANSI escapes and repeats itself, so the text is kept as it came and searched
-//! for markers; what is shown to people has the escapes taken out.
+//! Firmware and boot loaders paint: ANSI escapes, and percentages that are backspaced away. Markers
+//! are looked for in the text as a person would read it, with both taken out.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// How much of a console is searched and kept; a machine that says more is in a loop.
+/// How much of a console is read; a machine that says more is in a loop.
 const CONSOLE_LIMIT: u64 = 16 << 20;
+/// How much of a line is shown to people.
+const LINE_LIMIT: usize = 160;
 
 /// A reader of a console that another process writes.
 #[derive(Debug)]
 pub struct SerialConsole {
     path: PathBuf,
-    text: Vec<u8>,
-    /// Where the search for the next marker begins.
+    /// Bytes of the file that were read.
+    read: u64,
+    painter: Painter,
+    /// Where in the text the search for the next marker begins.
     searched: usize,
 }
 
@@ -23,10 +27,10 @@ impl SerialConsole {
     /// A console that is, or will be, written to `path`.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), text: Vec::new(), searched: 0 }
+        Self { path: path.into(), read: 0, painter: Painter::default(), searched: 0 }
     }
 
-    /// The file.
+    /// The file, with every byte that the machine wrote.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -39,26 +43,28 @@ impl SerialConsole {
     /// When the file cannot be read.
     pub fn find(&mut self, marker: &str) -> io::Result<Option<String>> {
         self.read_more()?;
-        let Some(start) = position(&self.text[self.searched..], marker.as_bytes()) else {
+        let text = &self.painter.text;
+        // Text behind the last marker may have been backspaced away.
+        self.searched = self.searched.min(text.len());
+        let Some(start) = position(&text[self.searched..], marker.as_bytes()) else {
             return Ok(None);
         };
-        let start = self.searched + start;
-        let end = start + marker.len();
+        let end = self.searched + start + marker.len();
         self.searched = end;
-        let rest = &self.text[end..];
-        let line =
-            rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')).map_or(rest, |length| &rest[..length]);
-        Ok(Some(plain(line).trim().to_owned()))
+        let rest = &text[end..];
+        let length = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+        Ok(Some(String::from_utf8_lossy(&rest[..length]).trim().to_owned()))
     }
 
-    /// The last lines, without escapes, for a message about what went wrong.
+    /// The last lines that say something, for a message about what went wrong.
     #[must_use]
     pub fn tail(&mut self, lines: usize) -> String {
         // What was read before is better than nothing.
         let _ = self.read_more();
-        let text = plain(&self.text);
-        let all: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-        all[all.len().saturating_sub(lines)..].join("\n")
+        let text = String::from_utf8_lossy(&self.painter.text);
+        let said: Vec<&str> =
+            text.lines().map(str::trim).filter(|line| !line.is_empty()).map(shortened).collect();
+        said[said.len().saturating_sub(lines)..].join("\n")
     }
 
     fn read_more(&mut self) -> io::Result<()> {
@@ -66,9 +72,13 @@ impl SerialConsole {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             opened => opened?,
         };
-        let known = self.text.len() as u64;
-        file.seek(SeekFrom::Start(known))?;
-        file.take(CONSOLE_LIMIT.saturating_sub(known)).read_to_end(&mut self.text)?;
+        file.seek(SeekFrom::Start(self.read))?;
+        let mut bytes = Vec::new();
+        file.take(CONSOLE_LIMIT.saturating_sub(self.read)).read_to_end(&mut bytes)?;
+        self.read += bytes.len() as u64;
+        for byte in bytes {
+            self.painter.take(byte);
+        }
         Ok(())
     }
 }
@@ -80,24 +90,58 @@ fn position(text: &[u8], marker: &[u8]) -> Option<usize> {
     text.windows(marker.len()).position(|window| window == marker)
 }
 
-/// The text without ANSI control sequences (ECMA-48 §5.4) and other control characters.
-fn plain(bytes: &[u8]) -> String {
-    let mut kept = Vec::with_capacity(bytes.len());
-    let mut rest = bytes.iter().copied();
-    while let Some(byte) = rest.next() {
-        match byte {
-            0x1b => skip_escape(&mut rest),
-            b'\n' | b'\t' | b' '..=b'~' | 0x80..=0xff => kept.push(byte),
-            _ => {}
-        }
-    }
-    String::from_utf8_lossy(&kept).into_owned()
+fn shortened(line: &str) -> &str {
+    line.char_indices().nth(LINE_LIMIT).map_or(line, |(end, _)| &line[..end])
 }
 
-fn skip_escape(rest: &mut impl Iterator<Item = u8>) {
-    if rest.next() == Some(b'[') {
-        // Parameters end with a byte from '@' to '~'.
-        rest.find(|byte| (b'@'..=b'~').contains(byte));
+/// Turns what is sent to a terminal into text (ECMA-48 §5.3, §5.4).
+#[derive(Debug, Default)]
+struct Painter {
+    text: Vec<u8>,
+    state: State,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+enum State {
+    #[default]
+    Text,
+    /// Behind ESC.
+    Escape,
+    /// Behind ESC and `[`.
+    ControlSequence,
+}
+
+impl Painter {
+    fn take(&mut self, byte: u8) {
+        match self.state {
+            State::Text => self.character(byte),
+            State::Escape => match byte {
+                b'[' => self.state = State::ControlSequence,
+                // Intermediate bytes; the sequence goes on.
+                0x20..=0x2f => {}
+                _ => self.state = State::Text,
+            },
+            State::ControlSequence => {
+                if (b'@'..=b'~').contains(&byte) {
+                    self.state = State::Text;
+                    // CUP: what follows stands somewhere else.
+                    if byte == b'H' {
+                        self.text.push(b'\n');
+                    }
+                }
+            }
+        }
+    }
+
+    fn character(&mut self, byte: u8) {
+        match byte {
+            0x1b => self.state = State::Escape,
+            0x08 if self.text.last().is_some_and(|last| *last != b'\n') => {
+                self.text.pop();
+            }
+            b'\n' | b'\t' | b' '..=b'~' | 0x80..=0xff => self.text.push(byte),
+            _ => {}
+        }
     }
 }
 
@@ -107,37 +151,60 @@ mod tests {
 
     use super::*;
 
-    fn console_of(parts: &[&[u8]]) -> (tempfile::NamedTempFile, SerialConsole) {
+    fn console_of(content: &[u8]) -> (tempfile::NamedTempFile, SerialConsole) {
         let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
-        for part in parts {
-            file.write_all(part).expect("written");
-        }
+        file.write_all(content).expect("written");
         let console = SerialConsole::at(file.path());
         (file, console)
     }
 
+    fn found(console: &mut SerialConsole, marker: &str) -> Option<String> {
+        console.find(marker).expect("readable")
+    }
+
     #[test]
     fn markers_are_found_in_order_while_the_file_grows() {
-        let (mut file, mut console) = console_of(&[b"SeaBIOS\r\nBOOTLANE-MARK user"]);
-        assert_eq!(console.find("SeaBIOS").expect("readable").as_deref(), Some(""));
-        assert_eq!(console.find("BOOTLANE-MARK userspace").expect("readable"), None);
+        let (mut file, mut console) = console_of(b"SeaBIOS\r\nBOOTLANE-MARK user");
+        assert_eq!(found(&mut console, "SeaBIOS").as_deref(), Some(""));
+        assert_eq!(found(&mut console, "MARK userspace"), None);
         file.write_all(b"space one\r\nnext").expect("written");
-        assert_eq!(console.find("BOOTLANE-MARK userspace").expect("readable").as_deref(), Some("one"));
-        assert_eq!(console.find("SeaBIOS").expect("readable"), None);
+        assert_eq!(found(&mut console, "MARK userspace").as_deref(), Some("one"));
+        assert_eq!(found(&mut console, "SeaBIOS"), None);
+    }
+
+    #[test]
+    fn a_percentage_that_was_backspaced_away_does_not_hide_the_outcome() {
+        let (_file, mut console) =
+            console_of(b"/linux... 18%\x08\x08\x08\x08    \x08\x08\x08\x08 66%\x08\x08\x08\x08    \x08\x08\x08\x08 ok\r\n");
+        assert!(found(&mut console, "/linux... ok").is_some());
+    }
+
+    #[test]
+    fn an_escape_that_is_cut_in_two_by_reading_is_still_one() {
+        let (mut file, mut console) = console_of(b"one\x1b[3");
+        assert_eq!(found(&mut console, "two"), None);
+        file.write_all(b"2m two").expect("written");
+        assert!(found(&mut console, "one two").is_some());
     }
 
     #[test]
     fn a_console_that_does_not_exist_yet_is_empty() {
         let mut console = SerialConsole::at("/nonexistent/serial.log");
-        assert_eq!(console.find("x").expect("no error"), None);
+        assert_eq!(found(&mut console, "x"), None);
         assert_eq!(console.tail(5), "");
     }
 
     #[test]
     fn the_tail_has_no_escapes_and_no_empty_lines() {
         let (_file, mut console) =
-            console_of(&[b"\x1b[2J\x1b[01;01Hone\r\n\r\n\x1b[1mtwo\x1b[0m\r\nthree\r\n"]);
+            console_of(b"\x1b[2J\x1b[01;01Hone\r\n\r\n\x1b[1mtwo\x1b[0m\r\n\x1b(Bthree\r\n");
         assert_eq!(console.tail(2), "two\nthree");
         assert_eq!(console.tail(9), "one\ntwo\nthree");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_for_people() {
+        let (_file, mut console) = console_of("ä".repeat(1000).as_bytes());
+        assert_eq!(console.tail(1).chars().count(), LINE_LIMIT);
     }
 }

@@ -1,8 +1,9 @@
 //! Taking away what crashed runs left behind.
 //!
-//! A run is dead when the process named in its id is gone, told by number and start time. Of a dead
-//! run, only processes that it recorded (again by number and start time) are ended, and only
-//! namespaces that carry its id are removed. Logs stay; of dead runs' folders the newest are kept.
+//! A run is dead when the process named in its id is gone, told by number and start time. Only what
+//! such a run recorded is ended: the processes that it started (again by number and start time), and
+//! those of their process groups that live in a namespace of the run. Only namespaces that carry its id
+//! are removed. Logs stay; of dead runs' folders the newest are kept.
 
 use std::fs;
 use std::io;
@@ -12,8 +13,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::folder::LabFolder;
-use super::netns::{NetworkError, list_namespaces, remove_namespace};
-use super::run::{NAME_PREFIX, PROCESSES, ProcessIdentity, owner_of};
+use super::netns::{NetworkError, list_namespaces, processes_in, remove_namespace};
+use super::run::{NAME_PREFIX, PROCESSES, ProcessIdentity, Stat, owner_of};
 
 /// How many folders of dead runs are kept for their logs.
 pub const KEPT_RUNS: usize = 20;
@@ -54,13 +55,26 @@ pub fn sweep(lab: &LabFolder) -> Result<Swept, SweepError> {
     let mut swept = Swept::default();
     let dead = dead_runs(&lab.runs())?;
     for folder in &dead {
-        swept.processes.extend(end_recorded(&folder.join(PROCESSES)));
-    }
-    for name in list_namespaces()? {
-        if belongs_to_dead_run(&name) {
-            remove_namespace(&name)?;
-            swept.namespaces.push(name);
+        let recorded = recorded_processes(&folder.join(PROCESSES));
+        for (process, name) in &recorded {
+            if process.is_alive() {
+                end(*process);
+                swept.processes.push(name.clone());
+            }
         }
+    }
+    for namespace in list_namespaces()? {
+        let Some(run) = dead_run_of(&namespace) else {
+            continue;
+        };
+        let recorded = recorded_processes(&lab.runs().join(run).join(PROCESSES));
+        swept.processes.extend(end_members(&namespace, &recorded)?);
+        remove_namespace(&namespace)?;
+        swept.namespaces.push(namespace);
+    }
+    for folder in &dead {
+        // Without records the next sweep has nothing to look for here.
+        let _ = fs::remove_dir_all(folder.join(PROCESSES));
     }
     let surplus = dead.len().saturating_sub(KEPT_RUNS);
     for folder in dead.into_iter().take(surplus) {
@@ -70,15 +84,14 @@ pub fn sweep(lab: &LabFolder) -> Result<Swept, SweepError> {
     Ok(swept)
 }
 
-fn belongs_to_dead_run(namespace: &str) -> bool {
+/// The id of the dead run that this namespace belongs to.
+fn dead_run_of(namespace: &str) -> Option<String> {
     // bootlane-PID-START-NUMBER-LABEL, and a label may hold hyphens.
-    let mut parts = namespace.splitn(5, '-');
-    let (Some(NAME_PREFIX), Some(pid), Some(start), Some(number), Some(_)) =
-        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return false;
-    };
-    owner_of(&format!("{pid}-{start}-{number}")).is_some_and(|owner| !owner.is_alive())
+    let mut parts = namespace.strip_prefix(NAME_PREFIX)?.strip_prefix('-')?.splitn(4, '-');
+    let run = format!("{}-{}-{}", parts.next()?, parts.next()?, parts.next()?);
+    parts.next()?;
+    let owner = owner_of(&run)?;
+    (!owner.is_alive()).then_some(run)
 }
 
 /// The folders of dead runs, oldest first.
@@ -102,30 +115,52 @@ fn dead_runs(runs: &Path) -> Result<Vec<PathBuf>, SweepError> {
     }
 }
 
-fn end_recorded(records: &Path) -> Vec<String> {
+fn recorded_processes(records: &Path) -> Vec<(ProcessIdentity, String)> {
+    // A run that started nothing has no folder, and a record that cannot be read names nobody.
+    let entries = fs::read_dir(records).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| {
+            let process = entry.file_name().to_string_lossy().parse().ok()?;
+            Some((process, fs::read_to_string(entry.path()).unwrap_or_default()))
+        })
+        .collect()
+}
+
+/// Ends the processes of a dead run's namespace whose group was led by one that the run recorded: the
+/// leader was killed before it could take them along.
+fn end_members(namespace: &str, recorded: &[(ProcessIdentity, String)]) -> Result<Vec<String>, NetworkError> {
     let mut ended = Vec::new();
-    for record in fs::read_dir(records).into_iter().flatten().flatten() {
-        let name = record.file_name();
-        let Ok(process) = name.to_string_lossy().parse::<ProcessIdentity>() else {
-            continue;
-        };
-        if process.is_alive() {
-            end(process);
-            ended.push(fs::read_to_string(record.path()).unwrap_or_default());
+    for pid in processes_in(namespace)? {
+        let Some(stat) = Stat::of(pid) else { continue };
+        let leader =
+            recorded.iter().find(|(leader, _)| leader.pid == stat.group && leader.start <= stat.start);
+        if let Some((_, name)) = leader {
+            end_alone(ProcessIdentity { pid, start: stat.start });
+            ended.push(name.clone());
         }
-        let _ = fs::remove_file(record.path());
     }
-    ended
+    Ok(ended)
 }
 
 /// Each recorded process was started as the leader of its own group.
 fn end(process: ProcessIdentity) {
-    let Some(pid) = Pid::from_raw(process.pid) else {
-        return;
-    };
-    if kill_process_group(pid, Signal::KILL).is_err() {
+    let killed = Pid::from_raw(process.pid).is_some_and(|pid| kill_process_group(pid, Signal::KILL).is_ok());
+    if killed {
+        wait_for_end(process);
+    } else {
+        end_alone(process);
+    }
+}
+
+fn end_alone(process: ProcessIdentity) {
+    if let Some(pid) = Pid::from_raw(process.pid) {
+        // When it is gone already, all is well.
         let _ = kill_process(pid, Signal::KILL);
     }
+    wait_for_end(process);
+}
+
+fn wait_for_end(process: ProcessIdentity) {
     let until = Instant::now() + END_TIMEOUT;
     while process.is_alive() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(20));
@@ -140,30 +175,37 @@ mod tests {
     fn only_namespaces_of_dead_owners_are_ours_to_remove() {
         let pid = i32::try_from(std::process::id()).expect("a pid is positive and small");
         let own = ProcessIdentity::of(pid).expect("/proc lists this process");
-        assert!(!belongs_to_dead_run(&format!("bootlane-{own}-0-site-1")));
-        assert!(belongs_to_dead_run(&format!("bootlane-{pid}-1-0-site-1")));
+        assert_eq!(dead_run_of(&format!("bootlane-{own}-0-site-1")), None);
+        assert_eq!(dead_run_of(&format!("bootlane-{pid}-1-0-site-1")), Some(format!("{pid}-1-0")));
         for foreign in ["", "bootlane", "bootlane-x-1-0-a", "bootlane-1-2-3", "other-1-1-0-site"] {
-            assert!(!belongs_to_dead_run(foreign), "{foreign}");
+            assert_eq!(dead_run_of(foreign), None, "{foreign}");
         }
     }
 
     #[test]
-    fn a_recorded_process_is_ended_only_if_its_start_time_agrees() {
+    fn a_dead_runs_process_is_ended_only_if_its_start_time_agrees() {
         use std::os::unix::process::CommandExt as _;
 
-        let records = tempfile::tempdir().expect("a temporary folder");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let lab = LabFolder::at(folder.path());
+        // This process's number, but it started at another time: that run is dead.
+        let records = lab.runs().join(format!("{}-1-0", std::process::id())).join(PROCESSES);
+        fs::create_dir_all(&records).expect("made");
         let mut child =
             std::process::Command::new("sleep").arg("60").process_group(0).spawn().expect("sleep starts");
         let pid = i32::try_from(child.id()).expect("a pid is positive and small");
         let identity = ProcessIdentity::of(pid).expect("it runs");
         let other = ProcessIdentity { start: identity.start + 1, ..identity };
 
-        fs::write(records.path().join(other.to_string()), "other").expect("written");
-        assert_eq!(end_recorded(records.path()), Vec::<String>::new());
-        assert!(identity.is_alive());
-
-        fs::write(records.path().join(identity.to_string()), "sleeper").expect("written");
-        assert_eq!(end_recorded(records.path()), ["sleeper"]);
+        fs::write(records.join(other.to_string()), "other").expect("written");
+        for (process, _) in recorded_processes(&records) {
+            assert!(!process.is_alive());
+        }
+        fs::write(records.join(identity.to_string()), "sleeper").expect("written");
+        let alive: Vec<_> =
+            recorded_processes(&records).into_iter().filter(|(process, _)| process.is_alive()).collect();
+        assert_eq!(alive, [(identity, "sleeper".to_owned())]);
+        end(identity);
         assert!(!identity.is_alive());
         child.wait().expect("reaped");
     }
