@@ -95,15 +95,12 @@ impl ServerCertVerifier for ControllerVerifier {
     ) -> Result<ServerCertVerified, Error> {
         check_length(intermediates)?;
         let controller = LeafCertificate::from_der(end_entity).map_err(PeerError::from)?;
-        // The fleet first: of two reasons to refuse, "another fleet" is the one that helps.
+        // Fleet and role first: of two reasons to refuse, they are the ones that help. What the certificate
+        // says is not verified yet, which does not matter for a refusal.
         self.check_fleet(&controller)?;
+        check_controller(&controller.identity)?;
         self.verify_chain(end_entity, intermediates, now, &controller)?;
-        match controller.identity {
-            Identity::Controller { .. } => Ok(ServerCertVerified::assertion()),
-            found @ (Identity::Agent { .. } | Identity::Operator { .. }) => {
-                Err(PeerError::Role { found, expected: "a controller" }.into())
-            }
-        }
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -201,16 +198,11 @@ impl ClientCertVerifier for MemberVerifier {
         check_length(intermediates)?;
         let member = LeafCertificate::from_der(end_entity).map_err(PeerError::from)?;
         member.check_fleet(&self.fleet).map_err(PeerError::from)?;
+        check_member(&member.identity)?;
         self.chain
             .load()
             .verify_client_cert(end_entity, intermediates, now)
-            .map_err(|error| explain(error, &member))?;
-        match member.identity {
-            Identity::Agent { .. } | Identity::Operator { .. } => Ok(ClientCertVerified::assertion()),
-            found @ Identity::Controller { .. } => {
-                Err(PeerError::Role { found, expected: "an agent or operator" }.into())
-            }
-        }
+            .map_err(|error| explain(error, &member))
     }
 
     fn verify_tls12_signature(
@@ -239,6 +231,24 @@ impl ClientCertVerifier for MemberVerifier {
 impl fmt::Debug for MemberVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemberVerifier").field("fleet", &self.fleet).finish_non_exhaustive()
+    }
+}
+
+fn check_controller(identity: &Identity) -> Result<(), PeerError> {
+    match identity {
+        Identity::Controller { .. } => Ok(()),
+        Identity::Agent { .. } | Identity::Operator { .. } => {
+            Err(PeerError::Role { found: identity.clone(), expected: "a controller" })
+        }
+    }
+}
+
+fn check_member(identity: &Identity) -> Result<(), PeerError> {
+    match identity {
+        Identity::Agent { .. } | Identity::Operator { .. } => Ok(()),
+        Identity::Controller { .. } => {
+            Err(PeerError::Role { found: identity.clone(), expected: "an agent or operator" })
+        }
     }
 }
 
