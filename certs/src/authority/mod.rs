@@ -95,25 +95,36 @@ pub struct Authority {
 impl Authority {
     /// Opens the authority in `folder`, or makes one there for `fleet` if there is none.
     ///
-    /// The folder gets mode 0700 and the file 0600. An intermediate past half of its life is renewed, see
-    /// [`Self::renew_intermediates`].
+    /// For the first start. A controller that has a fleet already uses [`Self::open`], so that a lost file
+    /// is an error and not a new authority that every agent refuses.
     ///
     /// # Errors
     /// [`OpenError`]; a damaged or foreign file is left as it is.
     pub fn open_or_create(folder: &Path, fleet: &FleetName, now: SystemTime) -> Result<Self, OpenError> {
+        match Self::open(folder, fleet, now)? {
+            Some(authority) => Ok(authority),
+            None => Self::create(folder.join(FILE), State::new(fleet.clone(), now)?),
+        }
+    }
+
+    /// Opens the authority in `folder`; nothing if there is none.
+    ///
+    /// The folder gets mode 0700. An intermediate past half of its life is renewed, see
+    /// [`Self::renew_intermediates`].
+    ///
+    /// # Errors
+    /// [`OpenError`]; a damaged or foreign file is left as it is.
+    pub fn open(folder: &Path, fleet: &FleetName, now: SystemTime) -> Result<Option<Self>, OpenError> {
         durable::create_private_folder(folder)?;
         durable::sweep(folder)?;
         let path = folder.join(FILE);
-        let mut authority = match load(&path)? {
-            Some(state) => Self { path, state },
-            None => Self::create(path, State::new(fleet.clone(), now)?)?,
-        };
-        if authority.state.fleet != *fleet {
-            let (path, found) = (authority.path, authority.state.fleet);
-            return Err(OpenError::OtherFleet { path, found, expected: fleet.clone() });
+        let Some(state) = load(&path)? else { return Ok(None) };
+        if state.fleet != *fleet {
+            return Err(OpenError::OtherFleet { path, found: state.fleet, expected: fleet.clone() });
         }
+        let mut authority = Self { path, state };
         authority.renew_intermediates(now)?;
-        Ok(authority)
+        Ok(Some(authority))
     }
 
     /// Puts a sealed authority back into `folder`. One that is there already is never overwritten, unless it

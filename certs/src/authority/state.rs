@@ -164,6 +164,6 @@ impl RootDocument {
         }
         let intermediate = Intermediate::read(certificate(&self.intermediate)?, key(&self.intermediate_key)?)
             .ok_or(StateError::Mismatch(place))?;
-        Ok(RootAuthority { root, root_key, intermediate })
+        Ok(RootAuthority { root, root_key: Arc::new(root_key), intermediate })
     }
 }

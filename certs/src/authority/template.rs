@@ -1,5 +1,6 @@
 //! The certificates of an authority itself, and the dates of all certificates.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{
@@ -43,7 +44,7 @@ pub enum MakeError {
 /// A root with its key, and the intermediate that issues in its name.
 pub(super) struct RootAuthority {
     pub(super) root: CertificateDer<'static>,
-    pub(super) root_key: KeyPair,
+    pub(super) root_key: Arc<KeyPair>,
     pub(super) intermediate: Intermediate,
 }
 
@@ -57,7 +58,7 @@ pub(super) struct Intermediate {
 
 impl RootAuthority {
     pub(super) fn make(fleet: &FleetName, now: SystemTime) -> Result<Self, MakeError> {
-        let root_key = KeyPair::generate()?;
+        let root_key = Arc::new(KeyPair::generate()?);
         let life = Life::starting(now, ROOT_LIFETIME)?;
         let mut params = authority_params(&common_name(fleet, "root", &root_key), 1);
         dress(&mut params, Serial::generate()?, life)?;
@@ -76,9 +77,8 @@ impl RootAuthority {
         fleet: &FleetName,
         now: SystemTime,
     ) -> Result<Self, MakeError> {
-        let root_key = KeyPair::from_pem(&self.root_key.to_pem())?;
-        let intermediate = Intermediate::make(fleet, &self.root, &root_key, now)?;
-        Ok(Self { root: self.root.clone(), root_key, intermediate })
+        let intermediate = Intermediate::make(fleet, &self.root, &self.root_key, now)?;
+        Ok(Self { root: self.root.clone(), root_key: Arc::clone(&self.root_key), intermediate })
     }
 }
 

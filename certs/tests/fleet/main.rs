@@ -5,3 +5,4 @@ mod files;
 mod handshake;
 mod listener;
 mod paper;
+mod recorded;
