@@ -1,3 +1,4 @@
 //! Under construction.
 
 pub mod disk;
+pub mod tftp;
