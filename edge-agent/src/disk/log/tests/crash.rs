@@ -142,3 +142,31 @@ fn old_segments_that_cannot_be_removed_are_removed_by_the_next_opening() {
     assert_eq!(read_records(dir.path()), [&b"snapshot"[..], b"goes on"]);
     assert_eq!(segment_count(dir.path()), 1);
 }
+
+#[test]
+fn each_step_is_durable_before_the_next_rests_on_it() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    write_ledger(dir.path(), 1, false);
+    let steps = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = steps.clone();
+    let faults = with_faults(Faults::hooked(move |step| {
+        seen.lock().expect("one thread").push(step);
+        Ok(())
+    }));
+    let (mut ledger, _) = Ledger::open(dir.path(), faults, &mut |_| Ok(())).expect("opens");
+    let taken = || std::mem::take(&mut *steps.lock().expect("one thread"));
+    taken();
+    commit_one(&mut ledger, b"x");
+    assert_eq!(taken(), [Step::Allocate, Step::WriteBatch, Step::SyncBatch]);
+    ledger.compact([(TAG, b"x")]).expect("compact");
+    use Step::{
+        Allocate, CreateSegment, RemoveFile, RenameSegment, SyncDirectory, SyncSegment, WriteSegment,
+    };
+    let written = [CreateSegment, WriteSegment, Allocate, WriteSegment, SyncSegment];
+    let replaced = [RenameSegment, SyncDirectory, RemoveFile];
+    assert_eq!(taken(), [&written[..], &replaced].concat());
+    commit_one(&mut ledger, &[0; 300]);
+    use Step::{SyncBatch, WriteBatch};
+    let sealed = [Allocate, WriteBatch, SyncBatch, CreateSegment, WriteSegment, SyncSegment, WriteBatch];
+    assert_eq!(taken(), [&sealed[..], &[SyncBatch, RenameSegment, SyncDirectory]].concat());
+}
