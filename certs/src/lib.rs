@@ -12,6 +12,7 @@
 mod authority;
 mod bundle;
 mod credential;
+mod document;
 mod durable;
 mod fingerprint;
 mod identity;
@@ -31,6 +32,7 @@ pub use authority::{
 };
 pub use bundle::{BundleError, MAX_ROOTS, TrustBundle};
 pub use credential::{Credential, CredentialError};
+pub use document::DocumentError;
 pub use durable::FileError;
 pub use fingerprint::{FingerprintError, SpkiFingerprint};
 pub use identity::{

@@ -9,20 +9,16 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::MAX_ROOTS;
 use super::template::{Intermediate, MakeError, RootAuthority, is_authority_of};
+use crate::document::{self, DocumentError, VERSION};
 use crate::pem::{self, PemError};
 use crate::{FleetName, KeyError, KeyPair, SpkiFingerprint};
-
-const VERSION: u32 = 1;
 
 /// What is wrong with a stored authority.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// No TOML of the right shape; cut off, perhaps.
-    #[error("not a whole authority file")]
-    Toml(#[source] Box<toml::de::Error>),
-    /// Written by a newer version.
-    #[error("authority file is of version {0}, this program reads version {VERSION}")]
-    Version(u32),
+    /// The text itself.
+    #[error("authority file")]
+    Document(#[from] DocumentError),
     /// None, or more than a roll-over has.
     #[error("authority file has {0} roots, expected 1 or {MAX_ROOTS}")]
     Roots(usize),
@@ -121,10 +117,7 @@ impl State {
     }
 
     pub(super) fn from_text(text: &str) -> Result<Self, StateError> {
-        let document: Document = toml::from_str(text).map_err(|error| StateError::Toml(redacted(error)))?;
-        if document.version != VERSION {
-            return Err(StateError::Version(document.version));
-        }
+        let document: Document = document::parse(text)?;
         if document.root.is_empty() || document.root.len() > MAX_ROOTS {
             return Err(StateError::Roots(document.root.len()));
         }
@@ -133,12 +126,6 @@ impl State {
         state.issuing = state.position(&document.issuing).ok_or(StateError::Issuing(document.issuing))?;
         Ok(state)
     }
-}
-
-/// The parser's error quotes the line it stopped at, which may be a line of a private key.
-fn redacted(mut error: toml::de::Error) -> Box<toml::de::Error> {
-    error.set_input(None);
-    Box::new(error)
 }
 
 impl RootDocument {

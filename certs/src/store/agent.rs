@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{MAX_FILE, PartError, StoreError, VERSION};
+use super::{MAX_FILE, PartError, StoreError};
+use crate::document::VERSION;
 use crate::{
     AgentName, Credential, FleetName, Identity, KeyError, KeyPair, SiteName, TrustBundle, durable, pem,
 };

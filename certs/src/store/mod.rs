@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 pub use agent::AgentIdentity;
 pub use operator::OperatorCredential;
 
+use crate::document::{self, DocumentError};
 use crate::durable::FileError;
 use crate::pem::PemError;
 use crate::{BundleError, CredentialError, Identity, KeyError, WrongFleet};
 
 /// Most bytes of such a file; with eight roots it has about 10 KiB.
 const MAX_FILE: u64 = 128 * 1024;
-const VERSION: u32 = 1;
 
 /// Why what was kept cannot be used, or what is new cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -24,21 +24,13 @@ pub enum StoreError {
     /// The file itself.
     #[error(transparent)]
     File(#[from] FileError),
-    /// No TOML of the right shape; cut off, perhaps.
-    #[error("{} is not a whole credential file", path.display())]
-    Toml {
+    /// Its text.
+    #[error("{} cannot be read", path.display())]
+    Document {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: Box<toml::de::Error>,
-    },
-    /// Written by a newer version.
-    #[error("{} is of version {found}, this program reads version {VERSION}", path.display())]
-    Version {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        found: u32,
+        source: DocumentError,
     },
     /// One of its parts.
     #[error("{} cannot be used", path.display())]
@@ -93,22 +85,6 @@ impl StoreError {
     }
 }
 
-/// Parses a file's text and checks its version.
 fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, StoreError> {
-    let toml_error = |mut error: toml::de::Error| {
-        // The parser's error quotes the line it stopped at, which may be a line of a private key.
-        error.set_input(None);
-        StoreError::Toml { path: path.to_owned(), source: Box::new(error) }
-    };
-    let AnyVersion { version } = toml::from_str(text).map_err(toml_error)?;
-    if version != VERSION {
-        return Err(StoreError::Version { path: path.to_owned(), found: version });
-    }
-    toml::from_str(text).map_err(toml_error)
-}
-
-/// Read first, so that a newer file is told from a damaged one.
-#[derive(serde::Deserialize)]
-struct AnyVersion {
-    version: u32,
+    document::parse(text).map_err(|source| StoreError::Document { path: path.to_owned(), source })
 }

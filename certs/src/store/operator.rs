@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{MAX_FILE, PartError, StoreError, VERSION};
+use super::{MAX_FILE, PartError, StoreError};
+use crate::document::VERSION;
 use crate::{Credential, FleetName, Identity, KeyPair, OperatorName, TrustBundle, durable, pem};
 
 /// Who an operator is, how the CLI shows it, whom it trusts, and where the controllers are.

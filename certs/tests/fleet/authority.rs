@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use certs::{
     Authority, CertificateRequest, IssueError, LeafCertificate, MAX_AGENT_LIFETIME, OpenError, Passphrase,
-    RollError, SealError, UnsealError,
+    RollError, SealError, StateError, UnsealError,
 };
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
@@ -118,8 +118,8 @@ fn a_newer_file_and_an_unknown_field_are_refused() {
     let whole = fs::read_to_string(&file).expect("read");
     fs::write(&file, whole.replacen("version = 1", "version = 2", 1)).expect("written");
     let error = reopen(&folder(&fleet), "acme").expect_err("newer");
-    let source = std::error::Error::source(&error).expect("a reason").to_string();
-    assert_eq!(source, "authority file is of version 2, this program reads version 1");
+    let OpenError::Damaged { source: StateError::Document(reason), .. } = error else { panic!("{error:?}") };
+    assert_eq!(reason.to_string(), "written in version 2 of its format, this program reads version 1");
     fs::write(&file, format!("surprise = 1\n{whole}")).expect("written");
     reopen(&folder(&fleet), "acme").expect_err("unknown field");
 }

@@ -5,7 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use certs::{AgentIdentity, CredentialError, FileError, KeyPair, OperatorCredential, PartError, StoreError};
+use certs::{
+    AgentIdentity, CredentialError, DocumentError, FileError, KeyPair, OperatorCredential, PartError,
+    StoreError,
+};
 
 use crate::paper::{DAY, Fleet, start};
 
@@ -124,7 +127,8 @@ fn parts_that_do_not_belong_together_are_refused() {
     assert!(matches!(error, PartError::Credential(CredentialError::OtherKey(_))), "{error:?}");
 
     fs::write(&file, whole.replacen("version = 1", "version = 9", 1)).expect("written");
-    assert!(matches!(AgentIdentity::load(&folder), Err(StoreError::Version { found: 9, .. })));
+    let error = AgentIdentity::load(&folder).expect_err("newer");
+    assert!(matches!(error, StoreError::Document { source: DocumentError::Version(9), .. }), "{error:?}");
 }
 
 #[test]
