@@ -2,7 +2,7 @@
 //! without any part of Bootlane, and a peer to measure against.
 //!
 //! `cargo run -p integration --example lab-machines -- CASE…` as root, with `dnsmasq-base` installed.
-//! Cases: `bios-install`, `bios-e1000`, `uefi-pxe`, `uefi-install`, `uefi-http`, `digest`, `debian-preseed`,
+//! Cases: `bios-install`, `bios-e1000`, `uefi-pxe`, `uefi-install`, `uefi-http`, `digest`, `refusals`, `debian-preseed`,
 //! `fleet`, `hold` (a machine and a capture, until killed) and `sweep` (what a killed run left).
 
 #![expect(clippy::print_stdout, reason = "the times are what this program is for")]
@@ -50,6 +50,7 @@ fn run_case(lab: &LabFolder, case: &str) -> anyhow::Result<()> {
         "uefi-pxe" => Bench::new(lab, Flavour::Cloud)?.uefi_probe(Firmware::UefiPxe),
         "uefi-http" => Bench::new(lab, Flavour::Cloud)?.uefi_probe(Firmware::UefiHttp),
         "uefi-install" => Bench::new(lab, Flavour::Cloud)?.uefi_install(),
+        "refusals" => Bench::new(lab, Flavour::Cloud)?.refusals(),
         "digest" => Bench::new(lab, Flavour::Cloud)?.wrong_digest(),
         "debian-preseed" => Bench::new(lab, Flavour::Cloud)?.debian_preseed(),
         "fleet" => fleet(lab),
@@ -235,6 +236,28 @@ impl Bench {
         let reports = fs::read_to_string(self.root.join("reports.log"))?;
         ensure!(reports.contains("/report/failed?reason=digest"), "no report: {reports}");
         ensure!(!reports.contains("/report/installed"), "reported as installed");
+        Ok(())
+    }
+
+    /// What cannot end well is refused with its reason, and the machine does not start from its disk.
+    fn refusals(&self) -> anyhow::Result<()> {
+        let huge = self.image.size * 100;
+        let sha256 = self.image.sha256.as_str();
+        for (name, size, sha256, reason) in [
+            ("none.img", self.image.size, sha256, "download"),
+            ("disk.img", huge, sha256, "disk-too-small"),
+            ("disk.img", self.image.size, "not-a-digest", "sha256"),
+        ] {
+            self.install_script(name, size, sha256, "")?;
+            let spec =
+                MachineSpec::new("refused", Firmware::BiosIpxe).with_raw_disk(self.disk("refused.img")?);
+            let mut machine = Machine::power_on(&self.site, &spec)?;
+            show(&mut machine, &format!("BOOTLANE-MARK failed {reason}"))?;
+            ensure!(machine.wait_off(Duration::from_secs(20))?, "still on");
+            let reports = fs::read_to_string(self.root.join("reports.log"))?;
+            ensure!(reports.contains(&format!("/report/failed?reason={reason}")), "no report: {reports}");
+            ensure!(!reports.contains("/report/installed"), "reported as installed");
+        }
         Ok(())
     }
 

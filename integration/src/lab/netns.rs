@@ -20,6 +20,9 @@ const INTERFACE_NAME_LIMIT: usize = 15;
 /// Failure to change the network.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
+    /// Namespaces and TAP devices need root.
+    #[error("network namespaces and TAP devices can only be made by root")]
+    NotRoot,
     /// The program could not be run at all.
     #[error("run `{command}`")]
     Run {
@@ -53,8 +56,11 @@ impl Namespace {
     /// Makes the namespace, with its loopback up.
     ///
     /// # Errors
-    /// When `ip` is not there or refuses.
+    /// Without root, or when `ip` is not there or refuses.
     pub fn create(run: &Run, label: &str) -> Result<Self, NetworkError> {
+        if !rustix::process::geteuid().is_root() {
+            return Err(NetworkError::NotRoot);
+        }
         let name = run.namespace_name(label);
         ip(["netns", "add", &name])?;
         let namespace = Self { label: label.to_owned(), name, run: run.clone() };
@@ -193,8 +199,12 @@ pub(crate) fn processes_in(name: &str) -> Result<Vec<i32>, NetworkError> {
     Ok(listed.lines().filter_map(|line| line.trim().parse().ok()).collect())
 }
 
+/// Removes a namespace. One that is gone already, as when another process sweeps too, is no error.
 pub(crate) fn remove_namespace(name: &str) -> Result<(), NetworkError> {
-    ip(["netns", "delete", name])
+    match ip(["netns", "delete", name]) {
+        Err(_) if !list_namespaces()?.iter().any(|listed| listed == name) => Ok(()),
+        removed => removed,
+    }
 }
 
 fn ip<const N: usize>(arguments: [&str; N]) -> Result<(), NetworkError> {

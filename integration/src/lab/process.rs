@@ -332,3 +332,104 @@ impl Drop for Process {
         self.stop();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::folder::LabFolder;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn run() -> (tempfile::TempDir, Run) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let run = Run::begin(&LabFolder::at(folder.path())).expect("begun");
+        (folder, run)
+    }
+
+    fn shell(line: &str) -> Launch {
+        Launch::new("shell", "sh").args(["-c", line])
+    }
+
+    fn records(run: &Run) -> usize {
+        fs::read_dir(run.folder().join(super::super::run::PROCESSES)).expect("made").count()
+    }
+
+    fn wait_for_text(path: &Path) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let text = fs::read_to_string(path).unwrap_or_default();
+            if text.ends_with('\n') || Instant::now() >= until {
+                return text;
+            }
+            std::thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    #[test]
+    fn both_outputs_and_the_exit_status_are_kept() {
+        let (_folder, run) = run();
+        let mut process = shell("echo out; echo err >&2; exit 3").spawn(&run).expect("started");
+        let status = process.wait(PATIENCE).expect("known").expect("ended");
+        assert_eq!(status.code(), Some(3));
+        assert_eq!(fs::read_to_string(process.log()).expect("there"), "out\nerr\n");
+    }
+
+    #[test]
+    fn a_program_that_overstays_its_bound_is_ended() {
+        let (_folder, run) = run();
+        let mut process =
+            shell("exec sleep 60").bound(Duration::from_millis(300)).spawn(&run).expect("started");
+        let status = process.wait(PATIENCE).expect("known").expect("ended");
+        assert_eq!(status.code(), Some(124));
+    }
+
+    #[test]
+    fn a_killed_process_is_gone_with_its_children_and_its_record() {
+        let (_folder, run) = run();
+        // A shell that ignores SIGTERM and starts a child of its own.
+        let mut process = shell("trap '' TERM; sleep 60 & echo $!; wait").spawn(&run).expect("started");
+        let child: i32 = wait_for_text(process.log()).trim().parse().expect("a number");
+        let child = ProcessIdentity::of(child).expect("it runs");
+        assert_eq!(records(&run), 1);
+        process.kill();
+        let until = Instant::now() + PATIENCE;
+        while child.is_alive() && Instant::now() < until {
+            std::thread::sleep(POLL_INTERVAL);
+        }
+        assert!(!child.is_alive());
+        assert_eq!(records(&run), 0);
+    }
+
+    #[test]
+    fn a_process_outlives_the_thread_that_asked_for_it() {
+        let (_folder, run) = run();
+        let process = std::thread::scope(|scope| {
+            scope
+                .spawn(|| shell("echo up; exec sleep 60").spawn(&run).expect("started"))
+                .join()
+                .expect("no panic")
+        });
+        assert_eq!(wait_for_text(process.log()), "up\n");
+        let mut process = process;
+        assert!(process.wait(Duration::from_millis(200)).expect("known").is_none());
+    }
+
+    #[test]
+    fn signals_and_keys_reach_the_program_itself() {
+        let (_folder, run) = run();
+        let mut process = shell("trap 'echo told; exit 5' USR1; echo up; read key; echo $key; read key")
+            .with_keyboard()
+            .spawn(&run)
+            .expect("started");
+        assert_eq!(wait_for_text(process.log()), "up\n");
+        io::Write::write_all(process.keyboard().expect("asked for"), b"key\n").expect("typed");
+        let until = Instant::now() + PATIENCE;
+        while wait_for_text(process.log()) == "up\n" && Instant::now() < until {
+            std::thread::sleep(POLL_INTERVAL);
+        }
+        process.signal(Signal::USR1);
+        let status = process.wait(PATIENCE).expect("known").expect("ended");
+        assert_eq!(status.code(), Some(5));
+        assert_eq!(fs::read_to_string(process.log()).expect("there"), "up\nkey\ntold\n");
+    }
+}

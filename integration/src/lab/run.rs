@@ -84,9 +84,6 @@ pub(crate) const PROCESSES: &str = "processes";
 /// Failure to begin a run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Namespaces and TAP devices need root.
-    #[error("run the lab as root: it makes network namespaces and TAP devices")]
-    NotRoot,
     /// This process has no entry in `/proc`.
     #[error("read the start time of this process from /proc")]
     NoProc,
@@ -118,11 +115,8 @@ impl Run {
     /// Begins a run: an own folder under the lab's `runs`.
     ///
     /// # Errors
-    /// Without root, without `/proc`, or when the folder cannot be made.
+    /// Without `/proc`, or when the folder cannot be made.
     pub fn begin(lab: &LabFolder) -> Result<Self, RunError> {
-        if !rustix::process::geteuid().is_root() {
-            return Err(RunError::NotRoot);
-        }
         let pid = i32::try_from(std::process::id()).map_err(|_| RunError::NoProc)?;
         let owner = ProcessIdentity::of(pid).ok_or(RunError::NoProc)?;
         let number = RUNS_OF_THIS_PROCESS.fetch_add(1, Ordering::Relaxed);

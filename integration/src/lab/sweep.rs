@@ -67,7 +67,12 @@ pub fn sweep(lab: &LabFolder) -> Result<Swept, SweepError> {
         let Some(run) = dead_run_of(&namespace) else {
             continue;
         };
-        let recorded = recorded_processes(&lab.runs().join(run).join(PROCESSES));
+        let folder = lab.runs().join(run);
+        // Another lab folder's run: what runs there is recorded elsewhere, and would lose its name.
+        if !folder.is_dir() && !processes_in(&namespace)?.is_empty() {
+            continue;
+        }
+        let recorded = recorded_processes(&folder.join(PROCESSES));
         swept.processes.extend(end_members(&namespace, &recorded)?);
         remove_namespace(&namespace)?;
         swept.namespaces.push(namespace);

@@ -48,10 +48,10 @@ pub struct DiskImageSpec {
 }
 
 impl DiskImageSpec {
-    /// An image of 48 MiB that stays up.
+    /// An image of 32 MiB that stays up. Hashing it under emulation is what an installation waits for.
     #[must_use]
     pub fn new(label: &str) -> Self {
-        Self { label: label.to_owned(), size_mib: 48, url: None, powers_off: false }
+        Self { label: label.to_owned(), size_mib: 32, url: None, powers_off: false }
     }
 
     fn command_line(&self) -> String {
