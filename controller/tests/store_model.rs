@@ -226,8 +226,8 @@ impl Subject {
         let from = model.newest().saturating_sub(back) + 1;
         let mut watch = self.store.watch(prefix, Revision(from));
         if from <= model.compacted {
-            assert_eq!(watch.next().await, Some(WatchEvent::Compacted(Revision(model.compacted))));
-            assert_eq!(watch.next().await, None);
+            assert_eq!(next(&mut watch).await, Some(WatchEvent::Compacted(Revision(model.compacted))));
+            assert_eq!(next(&mut watch).await, None);
             return;
         }
         let mut last = None;
@@ -236,15 +236,20 @@ impl Subject {
             if expected.is_empty() {
                 continue;
             }
-            let event = tokio::time::timeout(Duration::from_secs(20), watch.next()).await;
-            let Ok(Some(WatchEvent::Batch(batch))) = event else { panic!("at {revision}: {event:?}") };
+            let event = next(&mut watch).await;
+            let Some(WatchEvent::Batch(batch)) = event else { panic!("at {revision}: {event:?}") };
             assert_eq!((batch.revision, changes(&batch)), (Revision(revision), expected));
             last = Some(revision);
         }
         if last != Some(model.newest()) && from <= model.newest() {
-            assert_eq!(watch.next().await, Some(WatchEvent::Progress(Revision(model.newest()))));
+            assert_eq!(next(&mut watch).await, Some(WatchEvent::Progress(Revision(model.newest()))));
         }
     }
+}
+
+/// The next event; a watch that stays silent fails its history.
+async fn next(watch: &mut WatchStream) -> Option<WatchEvent> {
+    tokio::time::timeout(Duration::from_secs(20), watch.next()).await.expect("the watch reports in time")
 }
 
 fn changes(batch: &Batch) -> BTreeMap<String, [Option<u64>; 2]> {
