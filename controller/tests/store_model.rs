@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use controller::store::{
     Batch, Compare, Key, LocalStore, Operation, ReadError, Revision, Scan, Store, Tuning, Txn, TxnError,
-    WatchEvent,
+    WatchEvent, WatchStream,
 };
 use futures::StreamExt;
 use proptest::prelude::*;
