@@ -60,7 +60,7 @@ impl RootAuthority {
     pub(super) fn make(fleet: &FleetName, now: SystemTime) -> Result<Self, MakeError> {
         let root_key = Arc::new(KeyPair::generate()?);
         let life = Life::starting(now, ROOT_LIFETIME)?;
-        let mut params = authority_params(&common_name(fleet, "root", &root_key), 1);
+        let mut params = authority_params(fleet, "root", &root_key, 1);
         dress(&mut params, Serial::generate()?, life)?;
         let root = params.self_signed(root_key.signer())?.der().clone();
         let intermediate = Intermediate::make(fleet, &root, &root_key, now)?;
@@ -92,7 +92,7 @@ impl Intermediate {
         let key = KeyPair::generate()?;
         let root_ends = dates(root).ok_or(MakeError::ReadBack)?.1;
         let life = Life::starting(now, INTERMEDIATE_LIFETIME)?.ending_by(root_ends);
-        let mut params = authority_params(&common_name(fleet, "issuing", &key), 0);
+        let mut params = authority_params(fleet, "issuing", &key, 0);
         params.use_authority_key_identifier_extension = true;
         dress(&mut params, Serial::generate()?, life)?;
         let issuer = Issuer::from_ca_cert_der(root, root_key.signer())?;
@@ -124,16 +124,19 @@ fn dates(certificate: &CertificateDer<'_>) -> Option<(SystemTime, SystemTime)> {
     Some((leaf::system_time(validity.not_before)?, leaf::system_time(validity.not_after)?))
 }
 
-/// The key's first digits keep the names of two roots apart.
-fn common_name(fleet: &FleetName, role: &str, key: &KeyPair) -> String {
+/// The key's first digits keep the names of two roots apart. The fleet has a field of its own, because a common
+/// name has at most 64 characters (RFC 5280, appendix A.1) and so has the name of a fleet.
+fn authority_params(
+    fleet: &FleetName,
+    role: &str,
+    key: &KeyPair,
+    authorities_below: u8,
+) -> CertificateParams {
     let digits = key.fingerprint().to_string();
-    format!("Bootlane {fleet} {role} {}", &digits[..8])
-}
-
-fn authority_params(common_name: &str, authorities_below: u8) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.distinguished_name.push(DnType::OrganizationName, fleet.as_str());
+    params.distinguished_name.push(DnType::CommonName, format!("Bootlane {role} {}", &digits[..8]));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(authorities_below));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params

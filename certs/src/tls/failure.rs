@@ -1,6 +1,7 @@
 //! What was wrong with a peer, in words that name the remedy, and how to find it in an error's chain.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -58,7 +59,18 @@ pub enum PeerError {
 
 impl From<PeerError> for rustls::Error {
     fn from(error: PeerError) -> Self {
-        CertificateError::Other(OtherError(Arc::new(error))).into()
+        CertificateError::Other(OtherError(Arc::new(Legible(error)))).into()
+    }
+}
+
+/// rustls prints what it holds with `Debug`; this makes that a sentence, for whoever only prints the error.
+#[derive(thiserror::Error)]
+#[error("{0}")]
+struct Legible(#[source] PeerError);
+
+impl fmt::Debug for Legible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

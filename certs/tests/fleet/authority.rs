@@ -191,6 +191,24 @@ fn a_controller_s_certificate_carries_its_names_and_its_identity() {
 }
 
 #[test]
+fn the_longest_names_fit_into_certificates() {
+    let longest = "a".repeat(63);
+    let fleet = Fleet::named(&longest);
+    let agent = fleet.agent(&longest, &longest, start());
+    assert_eq!(
+        agent.leaf().identity.to_string(),
+        format!("spiffe://{longest}/site/{longest}/agent/{longest}")
+    );
+    let bundle = fleet.authority.bundle();
+    let chain = agent.chain().iter().map(|der| der.as_ref()).chain(bundle.ders());
+    for der in chain {
+        let (_, certificate) = X509Certificate::from_der(der).expect("a certificate");
+        let common_name = certificate.subject().iter_common_name().next().expect("there");
+        assert!(common_name.as_str().expect("text").len() <= 64, "RFC 5280, appendix A.1: ub-common-name");
+    }
+}
+
+#[test]
 fn an_ed25519_key_is_issued_to_as_well() {
     let fleet = Fleet::named("acme");
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("made");

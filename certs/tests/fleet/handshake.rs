@@ -111,6 +111,9 @@ async fn a_controller_of_another_fleet_is_refused_by_name() {
         refused.by_client().to_string(),
         "`spiffe://acme/controller/one` belongs to fleet `acme`, expected fleet `beta`"
     );
+    // Who only prints the error learns it as well.
+    let printed = refused.client.expect("the client refused").to_string();
+    assert!(printed.contains("belongs to fleet `acme`, expected fleet `beta`"), "{printed}");
 }
 
 #[tokio::test]
