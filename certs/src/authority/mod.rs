@@ -212,7 +212,7 @@ impl Authority {
         Ok(self.replace(next)?)
     }
 
-    /// Renews each intermediate that is past half of its life; `true` if any was. To be called daily: an
+    /// Renews each intermediate that is past half of its life, or begins after `now`; `true` if any was. To be called daily: an
     /// intermediate lives a year and no leaf outlives it.
     ///
     /// # Errors

@@ -94,13 +94,13 @@ impl State {
         self.fleet == other.fleet && roots(self) == roots(other)
     }
 
-    /// The next state, if any intermediate is past half of its life.
+    /// The next state, if any intermediate is due for renewal.
     pub(super) fn with_fresh_intermediates(&self, now: SystemTime) -> Result<Option<Self>, MakeError> {
-        if !self.roots.iter().any(|root| root.intermediate.is_past_half(now)) {
+        if !self.roots.iter().any(|root| root.intermediate.is_due(now)) {
             return Ok(None);
         }
         let mut next = self.clone();
-        for root in next.roots.iter_mut().filter(|root| root.intermediate.is_past_half(now)) {
+        for root in next.roots.iter_mut().filter(|root| root.intermediate.is_due(now)) {
             *root = Arc::new(root.with_fresh_intermediate(&self.fleet, now)?);
         }
         Ok(Some(next))

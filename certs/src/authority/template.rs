@@ -106,9 +106,10 @@ impl Intermediate {
         is_authority_of(&certificate, &key).then_some(Self { certificate, key, not_before, not_after })
     }
 
-    pub(super) fn is_past_half(&self, now: SystemTime) -> bool {
+    /// Past half of its life, or from a future that the clock once showed and has come back from.
+    pub(super) fn is_due(&self, now: SystemTime) -> bool {
         let life = self.not_after.duration_since(self.not_before).unwrap_or_default();
-        now >= self.not_before + life / 2
+        now < self.not_before || now >= self.not_before + life / 2
     }
 }
 

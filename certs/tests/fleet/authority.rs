@@ -259,6 +259,18 @@ fn an_intermediate_is_renewed_at_half_of_its_life_under_the_same_root() {
 }
 
 #[test]
+fn a_clock_that_ran_ahead_once_does_not_stop_issuing() {
+    let mut fleet = Fleet::named("acme");
+    assert!(fleet.authority.renew_intermediates(start() + 3000 * DAY).expect("renewed"));
+    let (_, request) = key_and_request();
+    let operator = "alice".parse().expect("legal");
+    let issue = |authority: &Authority| authority.issue_operator(&request, &operator, DAY, start());
+    assert!(matches!(issue(&fleet.authority), Err(IssueError::Intermediate)));
+    assert!(fleet.authority.renew_intermediates(start()).expect("renewed"));
+    issue(&fleet.authority).expect("issues again");
+}
+
+#[test]
 fn the_steps_of_a_roll_over_keep_their_order_and_survive_a_restart() {
     let mut fleet = Fleet::named("acme");
     let old = fleet.authority.issuing_root();
