@@ -5,5 +5,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod dhcp;
 pub mod tftp;
 pub mod time;

@@ -1,0 +1,161 @@
+//! Who has which address, and who may have it: the one place where an address is chosen.
+
+use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
+
+use ipnet::Ipv4Net;
+use proto::{
+    ledger::{Lease, LeaseKey},
+    plan::SitePlan,
+};
+
+use super::{
+    lease::Leases,
+    offer::Offers,
+    pool::{self, Reservations},
+    quarantine::Quarantined,
+    reply::Exchange,
+    server::key_of,
+};
+use crate::time::{Mono, Now};
+
+/// Leases at one time; beyond it pools count as empty (about 200 bytes each).
+const MAX_LEASES: usize = 131_072;
+
+/// How long a subnet's pools are not searched again after none of their addresses was free: a flood of new
+/// machines must not make each packet walk a whole pool (S5).
+const SEARCH_PAUSE: Duration = Duration::from_secs(1);
+
+/// The addresses of a site.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    pub(super) leases: Leases,
+    pub(super) offers: Offers,
+    pub(super) quarantined: Quarantined,
+    reservations: Reservations,
+    /// Subnets whose pools were full, and when to look again; of the current plan alone.
+    full: BTreeMap<Ipv4Net, Mono>,
+}
+
+impl Book {
+    /// Obeys this plan from now on.
+    pub(super) fn follow(&mut self, plan: &SitePlan) {
+        if self.reservations.follow(plan) {
+            self.full.clear();
+        }
+    }
+
+    /// The address to offer, held for the machine if it comes from a pool: its fixed one, its present one, the
+    /// one offered already, the one it wishes for, any.
+    pub(super) fn choose(&mut self, now: Now, exchange: Exchange<'_>) -> Option<Ipv4Addr> {
+        if let Some(fixed) = self.fixed(exchange) {
+            return Some(fixed);
+        }
+        let key = key_of(exchange);
+        if let Some(kept) = self.kept(exchange) {
+            return Some(kept);
+        }
+        if !exchange.context.grants_allowed || self.leases.len() >= MAX_LEASES {
+            return None;
+        }
+        let known = exchange.context.host.is_some();
+        if self.offers.is_full() && self.offers.of(key).is_none() {
+            self.offers.remove(self.offers.oldest_stranger(None).filter(|_| known)?);
+        }
+        let address = self.from_pool(now, exchange).or_else(|| self.push_out(exchange))?;
+        self.offers.insert(now.mono, key, address, known);
+        Some(address)
+    }
+
+    /// May the machine have this address, without a pool grant that the disk has no room for?
+    pub(super) fn may_take(&self, address: Ipv4Addr, exchange: Exchange<'_>) -> bool {
+        if let Some(fixed) = self.fixed(exchange) {
+            // A changed fixed address takes effect at the next boot, not in the middle of an installation.
+            let renews = exchange.request.ciaddr == Some(address);
+            return address == fixed || (renews && self.kept(exchange) == Some(address));
+        }
+        let context = exchange.context;
+        self.kept(exchange) == Some(address)
+            || (context.grants_allowed && self.leases.len() < MAX_LEASES && self.is_free(address, exchange))
+    }
+
+    /// Would only a full disk or a full memory stand in the way?
+    pub(super) fn would_be_free(&self, address: Ipv4Addr, exchange: Exchange<'_>) -> bool {
+        self.fixed(exchange).is_none() && self.is_free(address, exchange)
+    }
+
+    /// The host's fixed address, if it can be used on this subnet now.
+    pub(super) fn fixed(&self, exchange: Exchange<'_>) -> Option<Ipv4Addr> {
+        let host = exchange.context.host?;
+        let address = host.address?;
+        let usable = pool::is_station(exchange.subnet, address)
+            && address != exchange.context.server
+            && !self.quarantined.contains(address);
+        let free = match self.leases.holder(address) {
+            None => true,
+            Some(holder) if holder == exchange.request.mac => true,
+            // Firmware tries the cards of a machine one after the other, and each is to find the machine's
+            // address; a running system may use two at a time.
+            Some(holder) => exchange.request.is_boot_class() && host.macs.contains(&holder),
+        };
+        (usable && free).then_some(address)
+    }
+
+    /// The leases that end when the machine takes the address: its own at another one, and the address's own.
+    pub(super) fn displaced(&self, key: LeaseKey, address: Ipv4Addr) -> Vec<Lease> {
+        let own = self.leases.of(key).filter(|lease| lease.address != address);
+        let others = self.leases.at(address).filter(|lease| lease.key != key);
+        own.into_iter().chain(others).copied().collect()
+    }
+
+    /// The address that the machine has now, if it may go on with it.
+    fn kept(&self, exchange: Exchange<'_>) -> Option<Ipv4Addr> {
+        let address = self.leases.of(key_of(exchange))?.address;
+        let in_plan = exchange.context.host.is_some() || pool::contains(exchange.subnet, address);
+        (in_plan && self.is_usable(address, exchange)).then_some(address)
+    }
+
+    fn from_pool(&mut self, now: Now, exchange: Exchange<'_>) -> Option<Ipv4Addr> {
+        let (subnet, request) = (exchange.subnet, exchange.request);
+        let wishes = [self.offers.of(key_of(exchange)), request.requested];
+        if let Some(wish) = wishes.into_iter().flatten().find(|wish| self.is_free(*wish, exchange)) {
+            return Some(wish);
+        }
+        if self.full.get(&subnet.network).is_some_and(|until| now.mono < *until) {
+            return None;
+        }
+        let found = pool::candidates(subnet, request.mac).find(|address| self.is_free(*address, exchange));
+        match found {
+            Some(_) => self.full.remove(&subnet.network),
+            None => self.full.insert(subnet.network, now.mono.plus(SEARCH_PAUSE)),
+        };
+        found
+    }
+
+    /// S5: a known host takes what was offered to a stranger rather than go without.
+    fn push_out(&mut self, exchange: Exchange<'_>) -> Option<Ipv4Addr> {
+        exchange.context.host?;
+        let stranger = self.offers.oldest_stranger(Some(exchange.subnet.network))?;
+        let address = self.offers.of(stranger)?;
+        self.offers.remove(stranger);
+        self.is_free(address, exchange).then_some(address)
+    }
+
+    /// Is the address in a pool, and nobody else's by lease or offer?
+    fn is_free(&self, address: Ipv4Addr, exchange: Exchange<'_>) -> bool {
+        let mac = exchange.request.mac;
+        pool::contains(exchange.subnet, address)
+            && self.is_usable(address, exchange)
+            && self.leases.holder(address).is_none_or(|holder| holder == mac)
+            && self.offers.holder(address).is_none_or(|holder| holder == mac)
+    }
+
+    /// Can the address be this machine's at all: not ours, not reserved for another host, not in quarantine?
+    fn is_usable(&self, address: Ipv4Addr, exchange: Exchange<'_>) -> bool {
+        let (subnet, context) = (exchange.subnet, exchange.context);
+        pool::is_station(subnet, address)
+            && address != context.server
+            && !pool::is_infrastructure(subnet, address)
+            && !self.quarantined.contains(address)
+            && !self.reservations.is_for_another(address, context.host.map(|host| host.id))
+    }
+}

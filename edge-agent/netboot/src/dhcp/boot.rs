@@ -1,0 +1,126 @@
+//! The part of a reply that a boot program obeys: `siaddr`, `file` and options 43, 60, 66, 67 and 175.
+//!
+//! An answer that does not fit the program that speaks, such as a script for a ROM, becomes the local disk.
+
+use std::net::Ipv4Addr;
+
+use proto::event::Client;
+
+use super::{BootAnswer, Context, MAX_FILE, Request, option};
+
+/// Option 43.6: use the file of this offer, ask no boot server (QUIRKS 17, 19).
+const USE_OFFERED_FILE: u8 = 8;
+
+/// Option 175.176: wait for no proxyDHCP offer (QUIRKS 27).
+const NO_PXEDHCP: [u8; 3] = [0xb0, 1, 1];
+
+/// What a reply says about booting.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Boot {
+    pub(super) siaddr: Option<Ipv4Addr>,
+    pub(super) file: Vec<u8>,
+    /// The most important first.
+    pub(super) options: Vec<(u8, Vec<u8>)>,
+    /// For the event: a name without folder, host or tokens.
+    pub(super) label: String,
+}
+
+/// What the machine is told.
+pub(super) fn boot(request: &Request, context: &Context<'_>) -> Boot {
+    match (request.client, context.answer) {
+        (Client::Os, _) | (_, BootAnswer::AddressOnly) => Boot::default(),
+        (Client::Bootp, BootAnswer::Loader { name }) => bootp(name, context),
+        (Client::Bootp, BootAnswer::LocalDisk | BootAnswer::Script { .. }) => Boot::default(),
+        (Client::PxeRom, BootAnswer::Loader { name }) => pxe_loader(name, context),
+        (Client::HttpRom, BootAnswer::Loader { name }) => http_loader(name, context),
+        (Client::Ipxe | Client::Gpxe, BootAnswer::Script { url }) => script(url, context),
+        // A URL without a file ends the attempt at once (LAB: HEAD, GET, 404).
+        (Client::HttpRom, BootAnswer::LocalDisk | BootAnswer::Script { .. }) => {
+            Boot { label: String::new(), ..http_loader("none", context) }
+        }
+        (Client::PxeRom, BootAnswer::LocalDisk | BootAnswer::Script { .. }) => local_disk(context.server),
+        // QUIRKS 25: a loader for iPXE would be iPXE again, for ever.
+        (Client::Ipxe | Client::Gpxe, BootAnswer::LocalDisk | BootAnswer::Loader { .. }) => {
+            let mut menu = local_disk(context.server);
+            menu.options.push((option::IPXE, NO_PXEDHCP.into()));
+            menu
+        }
+    }
+}
+
+/// QUIRKS 62: `file` and `siaddr` are all that such a client reads.
+fn bootp(name: &str, context: &Context<'_>) -> Boot {
+    Boot { siaddr: Some(context.server), file: file(name), options: Vec::new(), label: last_segment(name) }
+}
+
+/// QUIRKS 23: some read `siaddr` and `file`, some 66 and 67, shim takes its folder from `file` alone.
+fn pxe_loader(name: &str, context: &Context<'_>) -> Boot {
+    let control = [6, 1, USE_OFFERED_FILE, 10, 4, 0, b'P', b'X', b'E', option::END];
+    Boot {
+        options: vec![
+            (option::VENDOR_CLASS, b"PXEClient".into()),
+            (option::VENDOR_SPECIFIC, control.into()),
+            (option::BOOT_FILE, nul_terminated(name)),
+            (option::TFTP_SERVER, context.server.to_string().into_bytes()),
+        ],
+        ..bootp(name, context)
+    }
+}
+
+/// QUIRKS 33: the URL in 67, and in `file` for firmware that looks there.
+fn http_loader(name: &str, context: &Context<'_>) -> Boot {
+    let url = format!("{}/l/{name}", context.base_url);
+    Boot {
+        siaddr: Some(context.server),
+        file: file(&url),
+        options: vec![
+            (option::VENDOR_CLASS, b"HTTPClient".into()),
+            (option::BOOT_FILE, nul_terminated(&url)),
+        ],
+        label: last_segment(name),
+    }
+}
+
+/// LAB: iPXE takes a name only beside a `siaddr`, even when the name is a URL.
+fn script(url: &str, context: &Context<'_>) -> Boot {
+    Boot {
+        siaddr: Some(context.server),
+        file: file(url),
+        options: vec![(option::BOOT_FILE, url.into()), (option::IPXE, NO_PXEDHCP.into())],
+        label: last_segment(url),
+    }
+}
+
+/// A PXE menu with one entry, of type 0 (the local disk), chosen at once: "PXE-E21: Remote boot cancelled" and
+/// the next boot device, without the firmware's minute of waiting (LAB; QUIRKS 63).
+fn local_disk(server: Ipv4Addr) -> Boot {
+    const NAME: &[u8] = b"Local";
+    const TYPE: [u8; 2] = [0, 0];
+    let server_list = [&TYPE[..], &[1], &server.octets()].concat();
+    let menu = [&TYPE[..], &[5], NAME].concat();
+    let prompt = [&[0], NAME].concat();
+    let mut menu_options = Vec::new();
+    for (code, value) in [(6, &[USE_OFFERED_FILE][..]), (8, &server_list), (9, &menu), (10, &prompt)] {
+        option::write(&mut menu_options, code, value);
+    }
+    menu_options.push(option::END);
+    Boot {
+        siaddr: Some(server),
+        options: vec![(option::VENDOR_CLASS, b"PXEClient".into()), (option::VENDOR_SPECIFIC, menu_options)],
+        ..Boot::default()
+    }
+}
+
+/// QUIRKS 23: what does not fit goes into option 67 alone.
+fn file(name: &str) -> Vec<u8> {
+    if name.len() <= MAX_FILE { name.into() } else { Vec::new() }
+}
+
+/// QUIRKS 24: ROMs run on into the next option where no NUL stands.
+fn nul_terminated(name: &str) -> Vec<u8> {
+    [name.as_bytes(), &[0]].concat()
+}
+
+fn last_segment(name: &str) -> String {
+    name.rsplit('/').next().unwrap_or_default().into()
+}

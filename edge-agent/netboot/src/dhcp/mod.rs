@@ -1,0 +1,30 @@
+//! An authoritative DHCPv4 server as a pure engine: RFC 2131 and 2132 with 3046 (relay agents), 3396 (long
+//! options), 3527 (link selection), 4578 (PXE), 5107 (server identifier override) and 6842 (client identifier
+//! echoed), and what real firmware needs (QUIRKS 1-30).
+//!
+//! [`Request::parse`] reads a datagram; [`Server::handle`] answers it with [`Effect`]s, in order. Leases are
+//! the ledger's: the server keeps them in memory, says what to persist before the packets that rest on it, and
+//! is filled again by [`Server::restore`]. Offers live in memory alone, bounded and for a minute (S5).
+//!
+//! Left to others: what a machine is to boot, whom to answer at all, sockets, the disk, the clock.
+
+mod alarm;
+mod book;
+mod boot;
+mod client;
+mod context;
+mod lease;
+mod message;
+mod offer;
+mod option;
+mod pool;
+mod quarantine;
+mod reply;
+mod request;
+mod server;
+
+pub use context::{BootAnswer, Context, Destination, Effect};
+pub use message::{MAX_FILE, Malformed, Message, Operation};
+pub use option::Options;
+pub use request::{MessageType, Request};
+pub use server::Server;

@@ -1,0 +1,273 @@
+//! The server: one method per message type of RFC 2131 §4.3, over the leases, offers and quarantine.
+
+use std::net::Ipv4Addr;
+
+use proto::{
+    Wall,
+    event::{AlarmKind, EventKind, LeaseEnd},
+    ledger::{Lease, LeaseKey, Quarantine, Record},
+    plan::{DhcpMode, Subnet},
+};
+
+use super::{
+    Context, Effect, MessageType, Request,
+    alarm::{Alarms, Subject},
+    book::Book,
+    boot::boot,
+    quarantine::QUARANTINE,
+    reply::{Exchange, Kind},
+};
+use crate::time::{Mono, Now};
+
+/// An authoritative DHCP server for the subnets of one site.
+#[derive(Debug, Default)]
+pub struct Server {
+    book: Book,
+    alarms: Alarms,
+    /// The moment of the last call.
+    last: Now,
+}
+
+impl Server {
+    /// A server without leases; [`Self::restore`] brings them back.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Replays a record of the ledger, in the ledger's order; records of others are passed over.
+    pub fn restore(&mut self, record: &Record) {
+        match record {
+            Record::Lease(lease) => self.book.leases.insert(*lease),
+            Record::LeaseRemoved(key) => {
+                self.book.leases.remove(*key);
+            }
+            Record::Quarantine(quarantine) => self.book.quarantined.insert(*quarantine),
+            Record::Event(_)
+            | Record::Acknowledged(_)
+            | Record::Order(_)
+            | Record::OrderRemoved(_)
+            | Record::Wall(_)
+            | Record::NextNumber(_) => {}
+        }
+    }
+
+    /// The records that bring this server's durable state back, for a compacted ledger.
+    pub fn snapshot(&self) -> impl Iterator<Item = Record> {
+        let leases = self.book.leases.iter().copied().map(Record::Lease);
+        leases.chain(self.book.quarantined.iter().map(Record::Quarantine))
+    }
+
+    /// The lease of an address, if it is leased.
+    #[must_use]
+    pub fn lease_of(&self, address: Ipv4Addr) -> Option<&Lease> {
+        self.book.leases.at(address)
+    }
+
+    /// Every lease that stands, by machine.
+    pub fn leases(&self) -> impl Iterator<Item = &Lease> {
+        self.book.leases.iter()
+    }
+
+    /// When [`Self::handle_timeout`] is next due; ask again after each `handle` and `handle_timeout`. Leases end
+    /// by wall time; when that is on the monotonic clock follows from the `now` that was handed in last.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Mono> {
+        let walls = [self.book.leases.next_end(), self.book.quarantined.next_end()];
+        let on_mono = |wall: Wall| self.last.mono.plus(wall.since(self.last.wall));
+        [walls.into_iter().flatten().min().map(on_mono), self.book.offers.next_end()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Ends the leases, offers and quarantines whose time is over.
+    pub fn handle_timeout(&mut self, now: Now) -> Vec<Effect> {
+        self.last = now;
+        self.book.offers.drop_ended(now.mono);
+        self.book.quarantined.drop_ended(now.wall);
+        let mut effects = Vec::new();
+        while let Some(lease) = self.book.leases.pop_ended(now.wall) {
+            effects.extend(ended(&lease, LeaseEnd::Expired));
+        }
+        effects
+    }
+
+    /// Answers a request; in the proxy and off modes nothing is answered.
+    pub fn handle(&mut self, now: Now, request: &Request, context: &Context<'_>) -> Vec<Effect> {
+        let mut effects = self.handle_timeout(now);
+        if context.network.dhcp != DhcpMode::Authoritative {
+            return effects;
+        }
+        let Some(subnet) = subnet_of(request, context) else { return effects };
+        self.book.follow(context.plan);
+        let exchange = Exchange { request, context, subnet };
+        effects.extend(match request.kind {
+            MessageType::Discover => self.discover(now, exchange),
+            MessageType::Request => self.request(now, exchange),
+            MessageType::Decline => self.decline(now, exchange),
+            MessageType::Release => self.release(exchange),
+            MessageType::Inform => vec![exchange.inform()],
+            MessageType::Bootp => self.bootp(exchange),
+        });
+        effects
+    }
+
+    /// RFC 2131 §4.3.1.
+    fn discover(&mut self, now: Now, exchange: Exchange<'_>) -> Vec<Effect> {
+        let mut effects = self.report_conflict(now, exchange);
+        let Some(address) = self.book.choose(now, exchange) else {
+            effects.extend(self.report_empty_pool(now, exchange));
+            return effects;
+        };
+        let (request, file) = (exchange.request, boot(exchange.request, exchange.context).label);
+        effects.push(Effect::Report(EventKind::Offered { address, file, client: request.client }));
+        effects.push(exchange.lease(Kind::Offer, address));
+        effects
+    }
+
+    /// RFC 2131 §4.3.2. A REQUEST that could simply be granted is granted, whatever was or was not offered
+    /// before: after a restart nothing is known of the offers (QUIRKS 7).
+    fn request(&mut self, now: Now, exchange: Exchange<'_>) -> Vec<Effect> {
+        let (request, key) = (exchange.request, key_of(exchange));
+        if request.server_id.is_some_and(|id| id != exchange.server_id()) {
+            // QUIRKS 9: the machine has chosen another server.
+            self.book.offers.remove(key);
+            return Vec::new();
+        }
+        let Some(wanted) = request.requested.or(request.ciaddr) else { return Vec::new() };
+        if self.book.may_take(wanted, exchange) {
+            return self.acknowledge(now, exchange, wanted);
+        }
+        // QUIRKS 7: a ROM gives up at a NAK; without an answer it asks anew. RFC 2131 §3.2: so do others.
+        // A full disk is no fault of the address.
+        let wrong = !self.book.would_be_free(wanted, exchange);
+        if request.is_boot_class() || !wrong {
+            Vec::new()
+        } else {
+            vec![exchange.nak("address not available")]
+        }
+    }
+
+    fn acknowledge(&mut self, now: Now, exchange: Exchange<'_>, address: Ipv4Addr) -> Vec<Effect> {
+        let (request, key) = (exchange.request, key_of(exchange));
+        let until = now.wall.plus(exchange.subnet.lease);
+        let mut effects = Vec::new();
+        for former in self.book.displaced(key, address) {
+            effects.extend(ended(&former, LeaseEnd::Released));
+        }
+        let lease = Lease { key, address, until };
+        self.book.offers.remove(key);
+        self.book.leases.insert(lease);
+        effects.push(Effect::Persist(Record::Lease(lease)));
+        // A renewal is no stage of a boot, and a week of them would fill the journal.
+        if request.ciaddr.is_none() {
+            effects.push(Effect::Report(EventKind::Leased { address, until, client: request.client }));
+        }
+        effects.push(exchange.lease(Kind::Ack, address));
+        effects
+    }
+
+    /// RFC 2131 §4.3.3: only what we gave or offered to this machine can be declined by it.
+    fn decline(&mut self, now: Now, exchange: Exchange<'_>) -> Vec<Effect> {
+        let (request, key) = (exchange.request, key_of(exchange));
+        let Some(address) = request.requested.filter(|_| is_for_us(exchange)) else { return Vec::new() };
+        let leased = self.book.leases.of(key).copied().filter(|lease| lease.address == address);
+        let fixed = exchange.context.host.is_some_and(|host| host.address == Some(address));
+        if leased.is_none() && !fixed && self.book.offers.of(key) != Some(address) {
+            return Vec::new();
+        }
+        let quarantine = Quarantine { address, until: now.wall.plus(QUARANTINE) };
+        self.book.offers.remove(key);
+        self.book.quarantined.insert(quarantine);
+        let mut effects = vec![Effect::Persist(Record::Quarantine(quarantine))];
+        if let Some(lease) = leased {
+            self.book.leases.remove(key);
+            effects.extend(ended(&lease, LeaseEnd::Declined));
+        }
+        let detail = format!("{} declined {address}: another machine uses it", request.mac);
+        effects.extend(self.alarm(now, Subject::Address(address), AlarmKind::AddressInUse, detail));
+        effects
+    }
+
+    /// RFC 2131 §4.3.4.
+    fn release(&mut self, exchange: Exchange<'_>) -> Vec<Effect> {
+        let key = key_of(exchange);
+        let held = self.book.leases.of(key).copied();
+        match held.filter(|lease| is_for_us(exchange) && exchange.request.ciaddr == Some(lease.address)) {
+            Some(lease) => {
+                self.book.leases.remove(key);
+                ended(&lease, LeaseEnd::Released).into()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// RFC 1534 §2: BOOTP knows no lease, so only a fixed address can be given.
+    fn bootp(&mut self, exchange: Exchange<'_>) -> Vec<Effect> {
+        let Some(address) = self.book.fixed(exchange) else { return Vec::new() };
+        let (client, file) = (exchange.request.client, boot(exchange.request, exchange.context).label);
+        vec![Effect::Report(EventKind::Offered { address, file, client }), exchange.bootp(address)]
+    }
+
+    /// A host's fixed address is with somebody else, or in quarantine.
+    fn report_conflict(&mut self, now: Now, exchange: Exchange<'_>) -> Vec<Effect> {
+        let Some(host) = exchange.context.host else { return Vec::new() };
+        let Some(address) = host.address.filter(|a| exchange.subnet.network.contains(a)) else {
+            return Vec::new();
+        };
+        if self.book.fixed(exchange).is_some() {
+            return Vec::new();
+        }
+        let detail = match self.book.leases.holder(address) {
+            Some(mac) => format!("the fixed address {address} of {} is leased to {mac}", host.name),
+            None => format!("the fixed address {address} of {} is in use", host.name),
+        };
+        self.alarm(now, Subject::Address(address), AlarmKind::AddressInUse, detail)
+    }
+
+    fn report_empty_pool(&mut self, now: Now, exchange: Exchange<'_>) -> Vec<Effect> {
+        if !exchange.context.grants_allowed {
+            return Vec::new();
+        }
+        let network = exchange.subnet.network;
+        let detail = format!("no address of {network} is free");
+        self.alarm(now, Subject::Pool(network), AlarmKind::PoolEmpty, detail)
+    }
+
+    fn alarm(&mut self, now: Now, subject: Subject, kind: AlarmKind, detail: String) -> Vec<Effect> {
+        if self.alarms.raise(now.mono, subject) {
+            vec![Effect::Report(EventKind::Alarm { kind, detail })]
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+/// Whose lease it is about (QUIRKS 4: never the client identifier's).
+pub(super) fn key_of(exchange: Exchange<'_>) -> LeaseKey {
+    LeaseKey { mac: exchange.request.mac, network: exchange.subnet.network }
+}
+
+/// The link that the machine stands on: what its relay agent says (RFC 3527), else the relay agent's own
+/// (QUIRKS 1), else where a routed renewal comes from, else our own.
+fn subnet_of<'a>(request: &Request, context: &Context<'a>) -> Option<&'a Subnet> {
+    let network = context.network;
+    if let Some(relayed) = request.link_selection().or(request.giaddr) {
+        return network.subnet_of(relayed);
+    }
+    let routed = request.ciaddr.and_then(|address| network.subnet_of(address));
+    routed.or_else(|| network.subnet_of(context.server))
+}
+
+/// RFC 2131 table 5: DECLINE and RELEASE name their server.
+fn is_for_us(exchange: Exchange<'_>) -> bool {
+    exchange.request.server_id.is_none_or(|id| id == exchange.server_id())
+}
+
+fn ended(lease: &Lease, how: LeaseEnd) -> [Effect; 2] {
+    [
+        Effect::Persist(Record::LeaseRemoved(lease.key)),
+        Effect::Report(EventKind::LeaseEnded { address: lease.address, how }),
+    ]
+}
