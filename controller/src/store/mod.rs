@@ -89,7 +89,8 @@ pub trait Store: Send + Sync + 'static {
     /// Whether the store takes writes, and if not, why: the alarm that health checks show.
     fn health(&self) -> Health;
 
-    /// Tries to take writes again after a failure, such as a full disk that has space again.
+    /// Tries to take writes again after a failure, such as a full disk that has space again. The
+    /// local store writes itself anew, which needs room for one more copy of what it holds.
     fn reopen(&self) -> BoxFuture<'_, Result<(), ReopenError>>;
 
     /// Waits for writes in flight, then lets go of the files. Writes after it are refused.

@@ -35,8 +35,11 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
-    /// The database is damaged. It is never deleted.
-    #[error("store {path} does not open: {cause}; move it aside, keep it, and restore the last backup")]
+    /// The database does not open: damaged, or its disk is full or failing. It is never deleted.
+    #[error(
+        "store {path} does not open: {cause}; if its disk is full, make room; \
+         else move it aside, keep it, and restore the last backup"
+    )]
     Damaged {
         /// The database that does not open.
         path: PathBuf,
@@ -83,12 +86,19 @@ impl Folder {
         Ok(numbers.max().map(|(_, path)| path))
     }
 
-    /// Removes every database but the one that counts, complete or not.
+    /// Removes every complete database but the one that counts.
     pub(super) fn discard_others(&self, keep: &Path) -> Result<(), OpenError> {
-        for path in self.entries()? {
-            if path != keep && (number(&path).is_some() || is_partial(&path)) {
-                fs::remove_dir_all(&path).map_err(|source| OpenError::Io { path, source })?;
-            }
+        self.discard(|path| path != keep && number(path).is_some())
+    }
+
+    /// Removes what was being written when the process ended: it only takes space.
+    pub(super) fn discard_partial(&self) -> Result<(), OpenError> {
+        self.discard(is_partial)
+    }
+
+    fn discard(&self, goes: impl Fn(&Path) -> bool) -> Result<(), OpenError> {
+        for path in self.entries()?.into_iter().filter(|path| goes(path)) {
+            fs::remove_dir_all(&path).map_err(|source| OpenError::Io { path, source })?;
         }
         Ok(())
     }

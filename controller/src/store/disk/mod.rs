@@ -57,6 +57,7 @@ impl Disk {
 
     fn open_with(path: &Path, sync: Sync) -> Result<(Self, State), OpenError> {
         let folder = Folder::open(path)?;
+        folder.discard_partial()?;
         let (open, state) = match folder.newest()? {
             Some(place) => Database::load(place)?,
             None => {
@@ -113,8 +114,12 @@ impl Medium for Disk {
 /// Writes a new database and makes it the newest of the folder.
 fn create(folder: &Folder, state: &State) -> Result<Database, MediumError> {
     let place = folder.next_place()?;
-    Database::write(&place.partial, state)?;
-    sync_tree(&place.partial)?;
+    let written = Database::write(&place.partial, state).and_then(|()| Ok(sync_tree(&place.partial)?));
+    if let Err(error) = written {
+        // Half a database only fills the disk further; the error that matters is the first.
+        let _ = std::fs::remove_dir_all(&place.partial);
+        return Err(error);
+    }
     folder.publish(&place)?;
     let db = open_sled(&place.path)?;
     let file = File::open(place.path.join("db"))?;
