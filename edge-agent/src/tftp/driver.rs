@@ -20,9 +20,6 @@ use super::sockets::{Sockets, WatchedSockets};
 /// Answers of the library that wait for the loop; more than that make their tasks wait.
 const INBOX: usize = 1024;
 
-/// How long the loop sleeps when the engine has no time-out.
-const IDLE: Duration = Duration::from_secs(3600);
-
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -139,18 +136,18 @@ struct Driver<L> {
 
 impl<L: Library> Driver<L> {
     async fn run(mut self, mut inbox: mpsc::Receiver<Notice>, shutdown: CancellationToken) {
-        let sleep = tokio::time::sleep(IDLE);
+        let sleep = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(sleep);
         loop {
             let wake = self.wake_at();
-            if sleep.deadline() != wake {
+            if let Some(wake) = wake.filter(|wake| sleep.deadline() != *wake) {
                 sleep.as_mut().reset(wake);
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = self.sockets.readable() => self.receive(),
                 Some(notice) = inbox.recv() => self.take(notice),
-                () = &mut sleep => {}
+                () = &mut sleep, if wake.is_some() => {}
             }
             let now = self.now();
             if self.engine.poll_timeout().is_some_and(|at| at <= now.mono) {
@@ -165,10 +162,10 @@ impl<L: Library> Driver<L> {
         Now { mono: Mono(self.started.elapsed()), wall: Wall::from(SystemTime::now()) }
     }
 
-    /// A deadline in the past is kept as it is: it wakes at once.
-    fn wake_at(&self) -> tokio::time::Instant {
-        let after = self.engine.poll_timeout().map_or(IDLE, |at| at.0);
-        (self.started + after).into()
+    /// None while the engine waits for nothing but packets.
+    fn wake_at(&self) -> Option<tokio::time::Instant> {
+        let at = self.engine.poll_timeout()?;
+        self.started.checked_add(at.0).map(tokio::time::Instant::from)
     }
 
     fn receive(&mut self) {

@@ -289,7 +289,8 @@ async fn an_inherited_listener_is_served_and_shutdown_ends_it() {
     let (events, _kept) = mpsc::channel(10);
     let shutdown = CancellationToken::new();
     let library = Arc::new(Table([("f".to_owned(), in_memory(3))].into()));
-    let mut serving = serve(sockets, Config::default(), library, events, shutdown.clone()).expect("it starts");
+    let mut serving =
+        serve(sockets, Config::default(), library, events, shutdown.clone()).expect("it starts");
     assert_eq!(serving.address(), address);
     let fetched = tokio::task::spawn_blocking(move || Client::new(address).fetch("f", &[])).await;
     assert!(fetched.expect("no panic").as_deref() == Ok(&content(3)));

@@ -177,6 +177,7 @@ impl Run {
             let skipped = u64::from(index) * size;
             let len = (len - skipped).min(size);
             self.data_packets += 1;
+            assert!(self.data_packets < 500_000, "a storm of repeats");
             let block = first.wrapping_add(index);
             self.ship(Parcel::Data { local: blocks.local, block, offset: offset + skipped, len });
         }
