@@ -2,7 +2,7 @@
 //! without any part of Bootlane, and a peer to measure against.
 //!
 //! `cargo run -p integration --example lab-machines -- CASE…` as root, with `dnsmasq-base` installed.
-//! Cases: `bios-install`, `bios-e1000`, `uefi-pxe`, `uefi-install`, `uefi-http`, `digest`, `refusals`, `debian-preseed`,
+//! Cases: `bios-install`, `bios-e1000`, `uefi-pxe`, `uefi-install`, `uefi-http`, `digest`, `refusals`, `power-cut`, `debian-preseed`,
 //! `fleet`, `hold` (a machine and a capture, until killed) and `sweep` (what a killed run left).
 
 #![expect(clippy::print_stdout, reason = "the times are what this program is for")]
@@ -10,6 +10,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,7 @@ fn run_case(lab: &LabFolder, case: &str) -> anyhow::Result<()> {
         "uefi-http" => Bench::new(lab, Flavour::Cloud)?.uefi_probe(Firmware::UefiHttp),
         "uefi-install" => Bench::new(lab, Flavour::Cloud)?.uefi_install(),
         "refusals" => Bench::new(lab, Flavour::Cloud)?.refusals(),
+        "power-cut" => Bench::new(lab, Flavour::Cloud)?.power_cut(),
         "digest" => Bench::new(lab, Flavour::Cloud)?.wrong_digest(),
         "debian-preseed" => Bench::new(lab, Flavour::Cloud)?.debian_preseed(),
         "fleet" => fleet(lab),
@@ -236,6 +238,29 @@ impl Bench {
         let reports = fs::read_to_string(self.root.join("reports.log"))?;
         ensure!(reports.contains("/report/failed?reason=digest"), "no report: {reports}");
         ensure!(!reports.contains("/report/installed"), "reported as installed");
+        Ok(())
+    }
+
+    /// The plug is pulled at the first bytes on the disk: it holds the whole image, or nothing that a
+    /// firmware would start.
+    fn power_cut(&self) -> anyhow::Result<()> {
+        self.install_script("disk.img", self.image.size, &self.image.sha256, "")?;
+        let path = self.disk("cut.img")?;
+        let disk = fs::File::open(&path)?;
+        let spec = MachineSpec::new("cut", Firmware::BiosIpxe).with_raw_disk(&path);
+        let mut machine = Machine::power_on(&self.site, &spec)?;
+        show(&mut machine, "BOOTLANE-MARK userspace")?;
+        let mut written = vec![0; 1 << 20];
+        while written.iter().all(|byte| *byte == 0) {
+            ensure!(machine.uptime() < Duration::from_secs(100), "nothing was written");
+            disk.read_exact_at(&mut written, 1 << 20)?;
+        }
+        machine.pull_plug();
+        let content = fs::read(&path)?;
+        let image = fs::read(&self.image.path)?;
+        let unbootable = content[..1 << 20].iter().all(|byte| *byte == 0);
+        println!("  unbootable: {unbootable}");
+        ensure!(unbootable || content.starts_with(&image), "a part of the image would be started");
         Ok(())
     }
 
