@@ -83,6 +83,8 @@ pub struct OrderState {
     pub token: Option<Token128>,
     /// When it entered `started`.
     pub started: Option<Wall>,
+    /// From the plan: an order at its end is remembered until it could not be obeyed anyway.
+    pub not_after: Wall,
 }
 
 impl fmt::Debug for OrderState {
@@ -184,6 +186,7 @@ impl From<OrderState> for v1::OrderState {
             attempt: state.attempt.map(AttemptId::to_wire).unwrap_or_default(),
             token: state.token.map(Token128::to_wire).unwrap_or_default(),
             started_ms: state.started.unwrap_or_default().0,
+            not_after_ms: state.not_after.0,
         }
     }
 }
@@ -201,6 +204,7 @@ impl TryFrom<v1::OrderState> for OrderState {
             attempt: AttemptId::from_wire_optional("attempt", &state.attempt)?,
             token: Token128::from_wire_optional("token", &state.token)?,
             started: (state.started_ms != 0).then_some(Wall(state.started_ms)),
+            not_after: Wall(state.not_after_ms),
         })
     }
 }
@@ -229,6 +233,7 @@ mod tests {
                 attempt: Some(AttemptId([5; 16])),
                 token: Some(Token128([6; 16])),
                 started: Some(Wall(44)),
+                not_after: Wall(99),
             }),
             Record::OrderRemoved(OrderId([1; 16])),
             Record::Wall(Wall(12)),

@@ -5,6 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod attempts;
+pub mod content;
+pub mod decide;
 pub mod dhcp;
+pub mod journal;
+pub mod orders;
+pub mod site;
 pub mod tftp;
 pub mod time;

@@ -1,0 +1,197 @@
+//! Boot attempts: which packets and requests belong to one boot of one machine (DESIGN §7).
+//!
+//! One boot is three or four DHCP dialogues (ROM, loader, kernel, installed system) with other transaction ids and
+//! client ids each, so they are joined by MAC address, order of stages and time (QUIRKS 64). Memory only: what must
+//! outlive a restart stands in the order's state and in the journal.
+
+use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
+
+use proto::{
+    AttemptId, HostId, Mac, OrderId,
+    event::{Answer, Client},
+};
+
+use crate::time::Mono;
+
+/// After so long without a word, a boot-class packet begins another attempt.
+const QUIET: Duration = Duration::from_secs(300);
+/// The most machines whose attempts are kept; the one that was silent longest gives way.
+const MACHINES: usize = 20_000;
+
+/// How far a machine has come; later ones are greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reached {
+    /// Its ROM speaks.
+    Rom,
+    /// iPXE or gPXE speaks.
+    Loader,
+    /// The kernel has been asked for, or the machine was sent to its disk and has taken the answer.
+    Handover,
+    /// The attempt has ended.
+    Ended,
+}
+
+/// One boot of one machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Names it everywhere.
+    pub id: AttemptId,
+    /// The machine.
+    pub mac: Mac,
+    /// The host, if it is known.
+    pub host: Option<HostId>,
+    /// How far it has come.
+    pub reached: Reached,
+    /// What it was last answered, and to which program.
+    pub answered: Option<(Client, Answer, Option<OrderId>)>,
+    /// Where it was last seen.
+    pub address: Option<Ipv4Addr>,
+    last: Mono,
+}
+
+/// The latest attempt of each machine.
+#[derive(Debug, Default)]
+pub struct Attempts {
+    latest: BTreeMap<Mac, Attempt>,
+}
+
+/// Does a boot-class packet belong to the attempt at hand?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joined {
+    /// It goes on with it.
+    Continues,
+    /// It begins another.
+    Begins,
+}
+
+impl Attempts {
+    /// A boot-class packet of `client`: the attempt that it belongs to. `fresh` names a new one if one begins.
+    pub fn boot_packet(
+        &mut self,
+        now: Mono,
+        mac: Mac,
+        host: Option<HostId>,
+        client: Client,
+        fresh: AttemptId,
+    ) -> (&mut Attempt, Joined) {
+        let reached = reached_by(client);
+        let joined = match self.latest.get(&mac) {
+            Some(attempt) if continues(attempt, reached, now) => Joined::Continues,
+            Some(_) | None => Joined::Begins,
+        };
+        if joined == Joined::Begins {
+            self.insert(Attempt { id: fresh, mac, host, reached, answered: None, address: None, last: now });
+        }
+        let attempt = self.latest.get_mut(&mac).expect("it was found or has just been inserted");
+        attempt.reached = attempt.reached.max(reached);
+        attempt.last = now;
+        attempt.host = host;
+        (attempt, joined)
+    }
+
+    /// Goes on with an attempt that was begun before a restart.
+    pub fn resume(&mut self, now: Mono, id: AttemptId, mac: Mac, host: Option<HostId>) {
+        let (reached, answered, address) = (Reached::Loader, None, None);
+        self.insert(Attempt { id, mac, host, reached, answered, address, last: now });
+    }
+
+    /// The attempt under way on this machine.
+    #[must_use]
+    pub fn of(&self, mac: Mac) -> Option<&Attempt> {
+        self.latest.get(&mac)
+    }
+
+    /// The attempt under way on this machine; it has just been heard.
+    pub fn heard(&mut self, now: Mono, mac: Mac) -> Option<&mut Attempt> {
+        let attempt = self.latest.get_mut(&mac)?;
+        attempt.last = now;
+        Some(attempt)
+    }
+
+    fn insert(&mut self, attempt: Attempt) {
+        if self.latest.len() >= MACHINES && !self.latest.contains_key(&attempt.mac) {
+            let quietest = self.latest.values().min_by_key(|attempt| attempt.last).map(|attempt| attempt.mac);
+            quietest.and_then(|mac| self.latest.remove(&mac));
+        }
+        self.latest.insert(attempt.mac, attempt);
+    }
+}
+
+fn reached_by(client: Client) -> Reached {
+    match client {
+        Client::PxeRom | Client::HttpRom | Client::Bootp => Reached::Rom,
+        Client::Ipxe | Client::Gpxe => Reached::Loader,
+        Client::Os => Reached::Handover,
+    }
+}
+
+/// A ROM that speaks after its loader has, or anybody who speaks after the kernel was fetched, has been reset. A
+/// machine that was sent to its disk may still try its other boot options for a while: UEFI asks by PXE, then by HTTP.
+fn continues(attempt: &Attempt, reached: Reached, now: Mono) -> bool {
+    let to_disk = attempt.answered.is_some_and(|(_, answer, _)| answer == Answer::LocalDisk);
+    let forward = reached >= attempt.reached || to_disk;
+    let open = attempt.reached < Reached::Handover;
+    forward && open && now.since(attempt.last) < QUIET
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: Mac = Mac([2; 6]);
+
+    fn at(seconds: u64) -> Mono {
+        Mono(Duration::from_secs(seconds))
+    }
+
+    fn id(byte: u8) -> AttemptId {
+        AttemptId([byte; 16])
+    }
+
+    fn packet(attempts: &mut Attempts, second: u64, client: Client, fresh: u8) -> (AttemptId, Joined) {
+        let (attempt, joined) = attempts.boot_packet(at(second), MAC, None, client, id(fresh));
+        (attempt.id, joined)
+    }
+
+    #[test]
+    fn rom_and_loader_are_one_attempt() {
+        let mut attempts = Attempts::default();
+        assert_eq!(packet(&mut attempts, 0, Client::PxeRom, 1), (id(1), Joined::Begins));
+        assert_eq!(packet(&mut attempts, 4, Client::PxeRom, 2), (id(1), Joined::Continues));
+        assert_eq!(packet(&mut attempts, 9, Client::Ipxe, 3), (id(1), Joined::Continues));
+    }
+
+    #[test]
+    fn a_rom_after_its_loader_is_another_attempt() {
+        let mut attempts = Attempts::default();
+        packet(&mut attempts, 0, Client::Ipxe, 1);
+        assert_eq!(packet(&mut attempts, 20, Client::PxeRom, 2), (id(2), Joined::Begins));
+    }
+
+    #[test]
+    fn a_loader_after_the_kernel_is_another_attempt() {
+        let mut attempts = Attempts::default();
+        packet(&mut attempts, 0, Client::Ipxe, 1);
+        attempts.heard(at(5), MAC).expect("it is there").reached = Reached::Handover;
+        assert_eq!(packet(&mut attempts, 60, Client::Ipxe, 2), (id(2), Joined::Begins));
+    }
+
+    #[test]
+    fn quiet_ends_an_attempt() {
+        let mut attempts = Attempts::default();
+        packet(&mut attempts, 0, Client::PxeRom, 1);
+        assert_eq!(packet(&mut attempts, 299, Client::PxeRom, 2).1, Joined::Continues);
+        assert_eq!(packet(&mut attempts, 599, Client::PxeRom, 3).1, Joined::Begins);
+    }
+
+    #[test]
+    fn the_table_is_bounded() {
+        let mut attempts = Attempts::default();
+        for machine in 0..=MACHINES {
+            let [a, b, c, d, ..] = (machine as u64).to_le_bytes();
+            attempts.boot_packet(at(machine as u64), Mac([2, 0, a, b, c, d]), None, Client::PxeRom, id(1));
+        }
+        assert_eq!(attempts.latest.len(), MACHINES);
+        assert_eq!(attempts.of(Mac([2, 0, 0, 0, 0, 0])), None, "the quietest has given way");
+    }
+}

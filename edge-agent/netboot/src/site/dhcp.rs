@@ -1,0 +1,186 @@
+//! DHCP at the site: finds the host, the attempt and the answer, and lets the DHCP server say it.
+
+use proto::{
+    event::{Answer, Client, EventKind, clean},
+    plan::{DhcpMode, HostPlan, SitePlan},
+};
+
+use super::{About, Action, Arrival, Disk, Site};
+use crate::{
+    attempts::{Joined, Reached},
+    decide::{Circumstances, Decision, Facts, decide},
+    dhcp::{BootAnswer, Context, Effect, Request},
+    time::Now,
+};
+
+/// The longest vendor class that an event shows, in characters.
+const VENDOR_CLASS: usize = 64;
+
+impl Site {
+    pub(super) fn handle_dhcp(&mut self, now: Now, arrival: &Arrival, request: &Request) {
+        let Some(plan) = self.plan.clone() else { return };
+        match plan.network.dhcp {
+            DhcpMode::Authoritative => {}
+            DhcpMode::Proxy | DhcpMode::Off => return,
+        }
+        let host = plan.host_of(request.mac);
+        let about = self.join_attempt(now, request, host);
+        let Some(answer) = self.answer(now, arrival, request, &plan, about) else { return };
+        let context = Context {
+            network: &plan.network,
+            host,
+            plan: &plan,
+            server: arrival.server,
+            base_url: &arrival.base_url,
+            answer: &answer,
+            grants_allowed: self.disk == Disk::Fine,
+        };
+        let effects = self.dhcp.handle(now, request, &context);
+        self.perform_dhcp(now, about, arrival, effects);
+    }
+
+    /// The attempt that the message belongs to; a boot-class message may begin one.
+    fn join_attempt(&mut self, now: Now, request: &Request, host: Option<&HostPlan>) -> About {
+        let mac = request.mac;
+        let host_id = host.map(|host| host.id);
+        if !request.is_boot_class() {
+            let attempt = self.attempts.of(mac).filter(|attempt| attempt.reached < Reached::Ended);
+            return About { attempt: attempt.map(|attempt| attempt.id), host: host_id, mac: Some(mac) };
+        }
+        let fresh = self.fresh_attempt();
+        let (attempt, joined) = self.attempts.boot_packet(now.mono, mac, host_id, request.client, fresh);
+        let about = About { attempt: Some(attempt.id), host: host_id, mac: Some(mac) };
+        if joined == Joined::Begins && (host.is_some() || self.unknown.take(now.mono)) {
+            self.report(now, about, began(request));
+        }
+        about
+    }
+
+    /// What the machine is told; None: nothing at all.
+    fn answer(
+        &mut self,
+        now: Now,
+        arrival: &Arrival,
+        request: &Request,
+        plan: &SitePlan,
+        about: About,
+    ) -> Option<BootAnswer> {
+        let facts = Facts { client: request.client, platform: request.platform, uuid: request.uuid };
+        let circumstances = Circumstances {
+            plan,
+            host: plan.host_of(request.mac),
+            orders: &self.orders,
+            agent: &self.config.agent,
+            attempt: about.attempt,
+            now: now.wall,
+            clock_in_doubt: self.clock_in_doubt,
+            disk_full: self.disk == Disk::Full,
+            out_of_reach: &self.out_of_reach,
+        };
+        let decision = decide(&facts, &circumstances);
+        self.note_decision(now, &facts, about, &decision);
+        self.offer_order(now, about, &decision);
+        match decision.answer {
+            Answer::Silence => None,
+            Answer::AddressOnly => Some(BootAnswer::AddressOnly),
+            Answer::LocalDisk => Some(BootAnswer::LocalDisk),
+            Answer::Loader => {
+                let loader = facts.platform.and_then(|platform| plan.network.loaders.get(&platform))?;
+                Some(BootAnswer::Loader { name: loader.name.clone() })
+            }
+            Answer::Script => {
+                let (attempt, boot) = (about.attempt?, decision.boot?);
+                Some(BootAnswer::Script { url: format!("{}/a/{attempt}/{}", arrival.base_url, boot.entry) })
+            }
+        }
+    }
+
+    /// Tells of a decision once for each program that gets another answer than before.
+    fn note_decision(&mut self, now: Now, facts: &Facts, about: About, decision: &Decision<'_>) {
+        let Some(mac) = about.mac.filter(|_| facts.client != Client::Os) else { return };
+        let Some(attempt) = self.attempts.heard(now.mono, mac) else { return };
+        let answered = Some((facts.client, decision.answer, decision.order.map(|order| order.id)));
+        if attempt.answered == answered {
+            return;
+        }
+        attempt.answered = answered;
+        if about.host.is_none() && !self.unknown.take(now.mono) {
+            return;
+        }
+        let order = decision.order.map(|order| order.id);
+        self.report(
+            now,
+            about,
+            EventKind::Decided { answer: decision.answer, reason: decision.reason.clone(), order },
+        );
+        if let Some((kind, detail)) = decision.alarm.clone() {
+            self.report(now, about, EventKind::Alarm { kind, detail });
+        }
+    }
+
+    /// An attempt that boots under an order holds it from here on, and that is on disk before it is told so.
+    fn offer_order(&mut self, now: Now, about: About, decision: &Decision<'_>) {
+        let (Some(order), Some(attempt)) = (decision.order, about.attempt) else { return };
+        let token = self.fresh_token();
+        if let Some(moved) = self.orders.offer(order, attempt, token) {
+            self.moved(now, Some(attempt), about.mac, &moved);
+        }
+    }
+
+    fn perform_dhcp(&mut self, now: Now, about: About, arrival: &Arrival, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Persist(record) => self.persist(record),
+                Effect::Send { datagram, to } => {
+                    self.actions.push_back(Action::Send { interface: arrival.interface, datagram, to });
+                }
+                Effect::Report(kind) => self.report_dhcp(now, about, kind),
+            }
+        }
+    }
+
+    /// Expiries and the like, which belong to no message.
+    pub(super) fn perform(&mut self, now: Now, about: Option<About>, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Persist(record) => self.persist(record),
+                Effect::Report(kind) => self.report(now, about.unwrap_or_default(), kind),
+                Effect::Send { .. } => debug_assert!(false, "time alone sends no DHCP message"),
+            }
+        }
+    }
+
+    fn report_dhcp(&mut self, now: Now, about: About, kind: EventKind) {
+        let leased = match kind {
+            EventKind::Leased { address, client, .. } => Some((address, client)),
+            _ => None,
+        };
+        self.report(now, about, kind);
+        let Some((address, client)) = leased else { return };
+        let Some(attempt) = about.mac.and_then(|mac| self.attempts.heard(now.mono, mac)) else { return };
+        attempt.address = Some(address);
+        if client == Client::Os && comes_up(attempt.answered, attempt.reached) {
+            attempt.reached = Reached::Ended;
+            self.report(now, about, EventKind::OsUp { address: Some(address) });
+        }
+    }
+}
+
+fn began(request: &Request) -> EventKind {
+    EventKind::AttemptBegan {
+        platform: request.platform,
+        client: request.client,
+        vendor_class: clean(&request.vendor_class, VENDOR_CLASS),
+        uuid: request.uuid,
+        relay: request.giaddr,
+    }
+}
+
+/// Does an operating system's lease end the attempt? Not under an order: there it is the installer's.
+fn comes_up(answered: Option<(Client, Answer, Option<proto::OrderId>)>, reached: Reached) -> bool {
+    match answered {
+        Some((_, Answer::LocalDisk, _)) => reached < Reached::Ended,
+        Some((_, Answer::Script, None)) => reached == Reached::Handover,
+        _ => false,
+    }
+}

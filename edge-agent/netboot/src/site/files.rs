@@ -1,0 +1,359 @@
+//! What a file name stands for, for this machine, now.
+//!
+//! There is no file system behind it: a name that is not in the plan does not exist (DESIGN §6). Names:
+//! `l/NAME` or, by TFTP, `NAME`: a loader. `a/ATTEMPT/NAME`: a file of the attempt's boot. `o/TOKEN/NAME`: a file
+//! of the order, for the leases of its host alone.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use prost::bytes::Bytes;
+use proto::{
+    AttemptId, HostId, Mac, Token128,
+    event::{AlarmKind, EventKind, OrderPhase, Transport, clean},
+    plan::{BlobRef, Content, Guard, HostPlan, OrderPlan, PlannedFile, SitePlan, Stage},
+};
+
+use super::{About, Action, Arrival, Site};
+use crate::{
+    attempts::Reached,
+    content::{Values, fill},
+    time::Now,
+};
+
+/// A machine asks for a file.
+#[derive(Debug, Clone)]
+pub struct FileRequest {
+    /// Numbers the request; the answer bears it.
+    pub ask: u64,
+    /// By which protocol.
+    pub transport: Transport,
+    /// Where it came in.
+    pub arrival: Arrival,
+    /// Who asks.
+    pub from: Ipv4Addr,
+    /// Without a leading slash.
+    pub name: String,
+}
+
+/// The answer to a [`FileRequest`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileAnswer {
+    /// Send this, and tell how it went with the same `served`.
+    Send {
+        /// The bytes.
+        source: Source,
+        /// For [`FileTold`].
+        served: Served,
+    },
+    /// There is no such file: HTTP 404, TFTP error 1. Never says more to the machine.
+    NotFound,
+}
+
+/// Where a file's bytes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// In the image cache.
+    Blob(BlobRef),
+    /// Here.
+    Bytes(Bytes),
+}
+
+/// What is being sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// Its name in the plan.
+    pub name: String,
+    /// What it is to the machine.
+    pub stage: Stage,
+    attempt: Option<AttemptId>,
+    host: Option<HostId>,
+    mac: Option<Mac>,
+}
+
+/// How the sending of a file went.
+#[derive(Debug, Clone)]
+pub struct FileTold {
+    /// From the answer.
+    pub served: Served,
+    /// By which protocol.
+    pub transport: Transport,
+    /// How many bytes left.
+    pub bytes: u64,
+    /// From request to last byte.
+    pub took: Duration,
+    /// TFTP blocks sent more than once.
+    pub retransmissions: u32,
+    /// None: all of it was sent. Else why not.
+    pub broken: Option<String>,
+}
+
+/// Why a file is not given; for the operator, never for the machine.
+struct Refusal {
+    why: String,
+    alarm: bool,
+}
+
+fn refuse<T>(why: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal { why: why.into(), alarm: false })
+}
+
+/// The longest name that an event shows, in characters.
+const SHOWN_NAME: usize = 128;
+
+impl Site {
+    pub(super) fn handle_file(&mut self, now: Now, request: FileRequest) {
+        let Some(plan) = self.plan.clone() else {
+            let answer = FileAnswer::NotFound;
+            return self.actions.push_back(Action::Answer { ask: request.ask, answer });
+        };
+        let asker = self.asker(&plan, request.from);
+        let answer = match self.find(now, &plan, &request, asker) {
+            Ok((source, served)) => FileAnswer::Send { source, served },
+            Err(refusal) => {
+                self.note_refusal(now, &request, asker, refusal);
+                FileAnswer::NotFound
+            }
+        };
+        self.actions.push_back(Action::Answer { ask: request.ask, answer });
+    }
+
+    /// Who holds the lease of this address.
+    pub(super) fn asker(&self, plan: &SitePlan, from: Ipv4Addr) -> About {
+        let Some(lease) = self.dhcp.lease_of(from) else { return About::default() };
+        let mac = lease.key.mac;
+        let attempt = self.attempts.of(mac).map(|attempt| attempt.id);
+        About { attempt, host: plan.host_of(mac).map(|host| host.id), mac: Some(mac) }
+    }
+
+    fn find(
+        &mut self,
+        now: Now,
+        plan: &SitePlan,
+        request: &FileRequest,
+        asker: About,
+    ) -> Result<(Source, Served), Refusal> {
+        let mut words = request.name.splitn(3, '/');
+        match (words.next(), words.next(), words.next()) {
+            (Some("a"), Some(attempt), Some(name)) => {
+                self.find_in_attempt(now, plan, request, asker, attempt, name)
+            }
+            (Some("o"), Some(token), Some(name)) => {
+                self.find_in_order(now, plan, request, asker, token, name)
+            }
+            (Some("l"), Some(name), None) | (Some(name), None, None) => find_loader(plan, asker, name),
+            _ => refuse("no such name"),
+        }
+    }
+
+    fn find_in_attempt(
+        &mut self,
+        now: Now,
+        plan: &SitePlan,
+        request: &FileRequest,
+        asker: About,
+        attempt: &str,
+        name: &str,
+    ) -> Result<(Source, Served), Refusal> {
+        let (Some(mac), Some(host)) = (asker.mac, asker.host.and_then(|id| plan.hosts.get(&id))) else {
+            return refuse("the address is no known host's");
+        };
+        let Ok(attempt) = attempt.parse::<AttemptId>() else { return refuse("no such attempt") };
+        self.resume(now, attempt, mac, host)?;
+        let order = self.orders.by_attempt(attempt).copied();
+        let ordered = order.and_then(|state| plan.orders.get(&state.order));
+        if order.is_some_and(|state| state.phase.is_end()) {
+            return refuse("the order is at its end");
+        }
+        let Some(boot) = ordered.map(|order| &order.boot).or(host.boot.as_ref()) else {
+            return refuse("nothing is to be booted");
+        };
+        let Some(file) = boot.files.get(name).filter(|file| file.guard == Guard::Attempt) else {
+            return refuse("no such file in this boot");
+        };
+        let values = Values {
+            token: order.and_then(|state| state.token),
+            ..values(&request.arrival, request.from, mac, Some(attempt))
+        };
+        if let Some(known) = self.attempts.heard(now.mono, mac).filter(|_| file.stage == Stage::Kernel) {
+            known.reached = known.reached.max(Reached::Handover);
+        }
+        let about = About { attempt: Some(attempt), ..asker };
+        give(file, name, &values, about)
+    }
+
+    /// An attempt that was begun before a restart goes on: the lease says whose it is, and an order's attempt is on disk.
+    fn resume(&mut self, now: Now, attempt: AttemptId, mac: Mac, host: &HostPlan) -> Result<(), Refusal> {
+        if self.attempts.of(mac).is_some_and(|known| known.id == attempt) {
+            return Ok(());
+        }
+        let ordered = self.orders.by_attempt(attempt);
+        if ordered.is_some_and(|state| state.host != host.id) {
+            return refuse("the attempt is another host's");
+        }
+        if self.attempts.of(mac).is_some() {
+            return refuse("the attempt is over: the machine has begun another");
+        }
+        self.attempts.resume(now.mono, attempt, mac, Some(host.id));
+        Ok(())
+    }
+
+    fn find_in_order(
+        &mut self,
+        now: Now,
+        plan: &SitePlan,
+        request: &FileRequest,
+        asker: About,
+        token: &str,
+        name: &str,
+    ) -> Result<(Source, Served), Refusal> {
+        let (order, attempt, mac) = self.open_order(plan, asker, token)?;
+        let Some(file) = order.boot.files.get(name).filter(|file| file.guard == Guard::Order) else {
+            return refuse("no such file in this order");
+        };
+        self.start_order(now, order, file.stage, asker)?;
+        let values = Values {
+            token: token.parse().ok(),
+            secrets: Some(&order.secrets),
+            ..values(&request.arrival, request.from, mac, attempt)
+        };
+        give(file, name, &values, About { attempt, host: Some(order.host), mac: Some(mac) })
+    }
+
+    /// The order that a token opens, for a lease of its host and for nobody else (S2).
+    pub(super) fn open_order<'a>(
+        &self,
+        plan: &'a SitePlan,
+        asker: About,
+        token: &str,
+    ) -> Result<(&'a OrderPlan, Option<AttemptId>, Mac), OpenError> {
+        let state = token.parse::<Token128>().ok().and_then(|token| self.orders.by_token(token));
+        let Some(state) = state else { return Err(OpenError::NoSuchToken) };
+        let (Some(mac), Some(host)) = (asker.mac, asker.host) else { return Err(OpenError::Elsewhere) };
+        if host != state.host {
+            return Err(OpenError::Elsewhere);
+        }
+        match (state.phase, plan.orders.get(&state.order)) {
+            (OrderPhase::Offered | OrderPhase::Started, Some(order)) => Ok((order, state.attempt, mac)),
+            (phase, _) => Err(OpenError::Closed(phase)),
+        }
+    }
+
+    /// What overwrites a disk leaves only when `started` is on disk; anything else needs the order to be under way.
+    fn start_order(
+        &mut self,
+        now: Now,
+        order: &OrderPlan,
+        stage: Stage,
+        asker: About,
+    ) -> Result<(), Refusal> {
+        if stage.starts_order() {
+            if self.clock_in_doubt
+                && self.orders.get(order.id).is_some_and(|state| state.phase == OrderPhase::Offered)
+            {
+                return refuse("the agent's clock is in doubt: no installation starts");
+            }
+            match self.orders.start(order.id, now.wall) {
+                Ok(Some(moved)) => self.moved(now, None, asker.mac, &moved),
+                Ok(None) => {}
+                Err(why) => return refuse(why.to_string()),
+            }
+        }
+        let state = self.orders.get(order.id);
+        match state.and_then(|state| state.started) {
+            Some(started) if now.wall.since(started) > order.install => {
+                refuse("the installation's time is over")
+            }
+            Some(_) => Ok(()),
+            None => refuse("the installation has not started"),
+        }
+    }
+
+    fn note_refusal(&mut self, now: Now, request: &FileRequest, asker: About, refusal: Refusal) {
+        if asker.host.is_none() && !self.unknown.take(now.mono) {
+            return;
+        }
+        let name = shown(&request.name);
+        let why = refusal.why;
+        if refusal.alarm {
+            let detail = format!("{} asked for {name}: {why}", request.from);
+            self.report(now, asker, EventKind::Alarm { kind: AlarmKind::OrderFileFromElsewhere, detail });
+        }
+        self.report(now, asker, EventKind::FileRefused { transport: request.transport, name, why });
+    }
+
+    pub(super) fn handle_told(&mut self, now: Now, told: FileTold) {
+        let FileTold { served, transport, bytes, took, retransmissions, broken } = told;
+        let Served { name, stage, attempt, host, mac } = served;
+        let kind = match broken {
+            None => {
+                let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                EventKind::FileServed { transport, stage, name, bytes, took_ms, retransmissions }
+            }
+            Some(why) => EventKind::FileBroken { transport, stage, name, bytes, why },
+        };
+        self.report(now, About { attempt, host, mac }, kind);
+    }
+}
+
+/// Why a token opens nothing.
+pub(super) enum OpenError {
+    NoSuchToken,
+    Elsewhere,
+    Closed(OrderPhase),
+}
+
+impl From<OpenError> for Refusal {
+    fn from(error: OpenError) -> Self {
+        let (why, alarm) = match error {
+            OpenError::NoSuchToken => ("no order has this token".into(), false),
+            OpenError::Elsewhere => ("the address is no lease of the order's host".into(), true),
+            OpenError::Closed(phase) => (format!("the order is {}", phase.word()), false),
+        };
+        Self { why, alarm }
+    }
+}
+
+fn find_loader(plan: &SitePlan, asker: About, name: &str) -> Result<(Source, Served), Refusal> {
+    if asker.mac.is_none() {
+        return refuse("the address has no lease here");
+    }
+    let Some(loader) = plan.network.loaders.values().find(|loader| loader.name == name) else {
+        return refuse("no such loader");
+    };
+    Ok((Source::Blob(loader.blob), served(name, Stage::Loader, asker)))
+}
+
+fn give(
+    file: &PlannedFile,
+    name: &str,
+    values: &Values<'_>,
+    about: About,
+) -> Result<(Source, Served), Refusal> {
+    let source = match &file.content {
+        Content::Blob(blob) => Source::Blob(*blob),
+        Content::Parts(parts) => match fill(parts, values) {
+            Ok(bytes) => Source::Bytes(bytes.into()),
+            Err(unfilled) => return refuse(unfilled.to_string()),
+        },
+    };
+    Ok((source, served(name, file.stage, about)))
+}
+
+fn served(name: &str, stage: Stage, about: About) -> Served {
+    let About { attempt, host, mac } = about;
+    Served { name: name.into(), stage, attempt, host, mac }
+}
+
+fn values<'a>(arrival: &'a Arrival, client: Ipv4Addr, mac: Mac, attempt: Option<AttemptId>) -> Values<'a> {
+    let Arrival { server, base_url, .. } = arrival;
+    Values { base_url, server: *server, client, mac, token: None, attempt, secrets: None }
+}
+
+/// A name fit for events: a token in it is left out.
+fn shown(name: &str) -> String {
+    let name = match name.strip_prefix("o/").and_then(|rest| rest.split_once('/')) {
+        Some((_, rest)) => format!("o/…/{rest}").replace('…', "..."),
+        None => name.to_owned(),
+    };
+    clean(name.as_bytes(), SHOWN_NAME)
+}

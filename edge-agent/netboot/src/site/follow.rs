@@ -1,0 +1,69 @@
+//! What comes from above and from time: plans, acknowledgements, the disk's state, expiry.
+
+use std::{sync::Arc, time::Duration};
+
+use proto::{
+    Incarnation,
+    event::{AlarmKind, EventKind},
+    plan::SitePlan,
+};
+
+use super::{About, Disk, Site};
+use crate::{orders::Moved, time::Now};
+
+/// How long an installation may take whose order has left the plan.
+const INSTALL_TIME: Duration = Duration::from_secs(3_600);
+
+impl Site {
+    /// Older plans and equal ones are the shell's to refuse: it holds the last two on disk.
+    pub(super) fn handle_plan(&mut self, now: Now, plan: Arc<SitePlan>) {
+        let known = self.plan.as_ref().map(|former| former.id);
+        if known == Some(plan.id) {
+            return;
+        }
+        self.report(now, About::default(), EventKind::PlanAdopted(plan.id));
+        for doubt in &plan.doubts {
+            let detail = format!("{}: {}", doubt.key, doubt.why);
+            self.alarm(now, AlarmKind::PlanNotUnderstood, detail);
+        }
+        let steps = self.orders.follow(&plan, &self.config.agent, now.wall);
+        self.plan = Some(plan);
+        self.all_moved(now, &steps);
+    }
+
+    pub(super) fn handle_acknowledged(&mut self, incarnation: Incarnation, number: u64) {
+        if incarnation != self.incarnation {
+            return;
+        }
+        if let Some(record) = self.journal.acknowledge(number) {
+            self.persist(record);
+        }
+    }
+
+    pub(super) fn handle_disk(&mut self, now: Now, disk: Disk) {
+        if disk == Disk::Full && self.disk != Disk::Full {
+            let detail = "no room: pool addresses and new orders wait; fixed addresses and local boots go on";
+            self.alarm(now, AlarmKind::DiskLow, detail.into());
+        }
+        self.disk = disk;
+    }
+
+    pub(super) fn look_at_orders(&mut self, now: Now) {
+        let plan = self.plan.clone();
+        let install = |id| {
+            let order = plan.as_ref().and_then(|plan| plan.orders.get(&id));
+            order.map_or(INSTALL_TIME, |order| order.install)
+        };
+        let steps = if self.clock_in_doubt { vec![] } else { self.orders.expire(now.wall, install) };
+        self.all_moved(now, &steps);
+        for record in self.orders.forget(now.wall) {
+            self.persist(record);
+        }
+    }
+
+    fn all_moved(&mut self, now: Now, steps: &[Moved]) {
+        for moved in steps {
+            self.moved(now, None, None, moved);
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! The site engine: everything that a site's machines say, decided and recorded in one place.
+//!
+//! It owns the plan in force, the leases, the orders, the boot attempts and the journal, and has the four verbs of
+//! DESIGN §3. Its shell performs the actions in order: a [`Action::Persist`] is on disk before any later
+//! [`Action::Send`] or [`Action::Answer`] leaves. TFTP and HTTP are other engines and shells; they ask here what
+//! a name stands for.
+
+mod dhcp;
+mod files;
+mod follow;
+#[cfg(test)]
+pub(crate) mod paper;
+mod reports;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    net::Ipv4Addr,
+    sync::Arc,
+    time::Duration,
+};
+
+use proto::{
+    AttemptId, Digest, HostId, Incarnation, Mac, Token128, Wall,
+    event::{AlarmKind, Event, EventKind},
+    ledger::Record,
+    plan::SitePlan,
+};
+use rand::{RngCore, SeedableRng, rngs::StdRng};
+
+use crate::{
+    attempts::Attempts,
+    dhcp::{Destination, Request, Server},
+    journal::Journal,
+    orders::{Moved, Orders},
+    time::{Mono, Now},
+};
+
+pub use files::{FileAnswer, FileRequest, FileTold, Served, Source};
+pub use reports::{Callback, ReportAnswer, ReportRequest};
+
+/// What an agent is, and its limits.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Its name in the fleet.
+    pub agent: String,
+    /// The most diagnostics that wait for the controller.
+    pub journal_limit: usize,
+}
+
+/// The engine.
+#[derive(Debug)]
+pub struct Site {
+    config: Config,
+    plan: Option<Arc<SitePlan>>,
+    dhcp: Server,
+    attempts: Attempts,
+    orders: Orders,
+    journal: Journal,
+    incarnation: Incarnation,
+    random: StdRng,
+    actions: VecDeque<Action>,
+    /// The highest wall time on disk.
+    recorded: Wall,
+    clock_in_doubt: bool,
+    disk: Disk,
+    out_of_reach: BTreeSet<Digest>,
+    next_look: Mono,
+    unknown: Allowance,
+}
+
+/// Where a datagram or a request came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// The interface's number, for the answer.
+    pub interface: u32,
+    /// Our address there.
+    pub server: Ipv4Addr,
+    /// `http://ADDRESS[:PORT]` of our HTTP server there.
+    pub base_url: Arc<str>,
+}
+
+/// How much room the state disk has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Disk {
+    /// Enough.
+    #[default]
+    Fine,
+    /// Pool grants and new orders wait; fixed addresses and local boots go on (DESIGN §6 "A full disk").
+    Full,
+}
+
+/// Something arrived.
+#[derive(Debug)]
+pub enum Input {
+    /// A DHCP message.
+    Dhcp(Arrival, Box<Request>),
+    /// A machine asks for a file.
+    File(FileRequest),
+    /// A file was sent, or not.
+    Told(FileTold),
+    /// An installer or an installed system speaks.
+    Report(ReportRequest),
+    /// Another plan to obey.
+    Plan(Arc<SitePlan>),
+    /// The controller holds the events of this incarnation up to this number.
+    Acknowledged(Incarnation, u64),
+    /// The controller was reached: the clock is no longer in doubt.
+    Contact,
+    /// Blobs of the plan that are not here and cannot be fetched now; empty while the controller is reached.
+    OutOfReach(BTreeSet<Digest>),
+    /// The state disk has changed.
+    Disk(Disk),
+    /// Something that only the shell sees.
+    Alarm(AlarmKind, String),
+}
+
+/// What the shell is to do, in order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// On disk before any later `Send` or `Answer`.
+    Persist(Record),
+    /// A DHCP message.
+    Send {
+        /// The interface's number.
+        interface: u32,
+        /// The message.
+        datagram: Vec<u8>,
+        /// To whom.
+        to: Destination,
+    },
+    /// To the [`FileRequest`] of this number.
+    Answer {
+        /// The request's number.
+        ask: u64,
+        /// The answer.
+        answer: FileAnswer,
+    },
+    /// To the [`ReportRequest`] of this number.
+    Replied {
+        /// The request's number.
+        ask: u64,
+        /// The answer.
+        answer: ReportAnswer,
+    },
+}
+
+/// How often time alone is looked at: expiry of orders and installations.
+const LOOK: Duration = Duration::from_secs(5);
+/// How far wall time may run ahead of what is on disk.
+const WALL_STEP: Duration = Duration::from_secs(600);
+
+impl Site {
+    /// A new engine; `seed` must be unpredictable, since tokens are made from it. Replay the ledger with
+    /// [`Site::restore`] before the first input.
+    #[must_use]
+    pub fn new(config: Config, incarnation: Incarnation, seed: [u8; 32]) -> Self {
+        let random = StdRng::from_seed(seed);
+        let journal = Journal::new(config.journal_limit);
+        Self {
+            config,
+            plan: None,
+            dhcp: Server::new(),
+            attempts: Attempts::default(),
+            orders: Orders::default(),
+            journal,
+            incarnation,
+            random,
+            actions: VecDeque::new(),
+            recorded: Wall::default(),
+            clock_in_doubt: false,
+            disk: Disk::Fine,
+            out_of_reach: BTreeSet::new(),
+            next_look: Mono::default(),
+            unknown: Allowance::default(),
+        }
+    }
+
+    /// Replays a record of the ledger.
+    pub fn restore(&mut self, record: &Record) {
+        self.journal.restore(record);
+        self.orders.restore(record);
+        self.dhcp.restore(record);
+        self.recorded = self.recorded.max(dated(record));
+    }
+
+    /// The ledger has been replayed: judges the clock. `wall` is the system's.
+    pub fn begin(&mut self, now: Mono, wall: Wall) {
+        self.next_look = now;
+        self.clock_in_doubt = wall < self.recorded;
+        if self.clock_in_doubt {
+            let behind = self.recorded.since(wall).as_secs();
+            let detail = format!(
+                "the clock is {behind} s behind what was seen before; orders wait for the controller"
+            );
+            let now = Now { mono: now, wall: self.recorded };
+            self.alarm(now, AlarmKind::ClockBehind, detail);
+        }
+    }
+
+    /// The records that make the engine's durable state again.
+    pub fn snapshot(&self) -> impl Iterator<Item = Record> + '_ {
+        let wall = std::iter::once(Record::Wall(self.recorded));
+        wall.chain(self.journal.snapshot()).chain(self.orders.snapshot()).chain(self.dhcp.snapshot())
+    }
+
+    /// Something arrived. Poll for actions afterwards.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        let now = self.never_back(now);
+        match input {
+            Input::Dhcp(arrival, request) => self.handle_dhcp(now, &arrival, &request),
+            Input::File(request) => self.handle_file(now, request),
+            Input::Told(told) => self.handle_told(now, told),
+            Input::Report(request) => self.handle_report(now, request),
+            Input::Plan(plan) => self.handle_plan(now, plan),
+            Input::Acknowledged(incarnation, number) => self.handle_acknowledged(incarnation, number),
+            Input::Contact => self.clock_in_doubt = false,
+            Input::OutOfReach(blobs) => self.out_of_reach = blobs,
+            Input::Disk(disk) => self.handle_disk(now, disk),
+            Input::Alarm(kind, detail) => self.alarm(now, kind, detail),
+        }
+    }
+
+    /// What to do next. Poll after `handle` and `handle_timeout` until None.
+    #[must_use]
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to call [`Site::handle_timeout`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Mono {
+        self.dhcp.poll_timeout().map_or(self.next_look, |due| due.min(self.next_look))
+    }
+
+    /// Time has passed. Poll for actions afterwards.
+    pub fn handle_timeout(&mut self, now: Now) {
+        let now = self.never_back(now);
+        let effects = self.dhcp.handle_timeout(now);
+        self.perform(now, None, effects);
+        if now.mono >= self.next_look {
+            self.next_look = now.mono.plus(LOOK);
+            self.look_at_orders(now);
+            if now.wall > self.recorded.plus(WALL_STEP) {
+                self.persist(Record::Wall(now.wall));
+            }
+        }
+    }
+
+    /// Events that wait for the controller, after `number`; what is polled here may not be on disk yet unless the
+    /// actions before it were performed.
+    pub fn events_after(&self, number: u64) -> impl Iterator<Item = proto::event::NumberedEvent> + '_ {
+        self.journal.after(number)
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The journal's incarnation.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// The leases.
+    #[must_use]
+    pub fn dhcp(&self) -> &Server {
+        &self.dhcp
+    }
+
+    /// The plan in force.
+    #[must_use]
+    pub fn plan(&self) -> Option<&Arc<SitePlan>> {
+        self.plan.as_ref()
+    }
+
+    /// Orders that are not at their end: their images are not to be evicted.
+    #[must_use]
+    pub fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// Wall time never falls below what is on disk (DESIGN §5 "Time").
+    fn never_back(&self, now: Now) -> Now {
+        Now { wall: now.wall.max(self.recorded), ..now }
+    }
+
+    fn persist(&mut self, record: Record) {
+        self.recorded = self.recorded.max(dated(&record));
+        self.actions.push_back(Action::Persist(record));
+    }
+
+    fn report(&mut self, now: Now, about: About, kind: EventKind) {
+        let About { attempt, host, mac } = about;
+        let records = self.journal.push(Event { at: now.wall, attempt, host, mac, kind });
+        records.into_iter().for_each(|record| self.persist(record));
+    }
+
+    fn alarm(&mut self, now: Now, kind: AlarmKind, detail: String) {
+        self.report(now, About::default(), EventKind::Alarm { kind, detail });
+    }
+
+    /// An order's step: its record, then its event.
+    fn moved(&mut self, now: Now, attempt: Option<AttemptId>, mac: Option<Mac>, moved: &Moved) {
+        self.persist(moved.record());
+        let about = About { attempt: attempt.or(moved.state.attempt), host: Some(moved.state.host), mac };
+        self.report(now, about, moved.event());
+    }
+
+    fn fresh_attempt(&mut self) -> AttemptId {
+        AttemptId(self.random_bytes())
+    }
+
+    fn fresh_token(&mut self) -> Token128 {
+        Token128(self.random_bytes())
+    }
+
+    fn random_bytes(&mut self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        self.random.fill_bytes(&mut bytes);
+        bytes
+    }
+}
+
+/// The wall time that a record shows to have been; the epoch for those without a date.
+fn dated(record: &Record) -> Wall {
+    match record {
+        Record::Wall(wall) => *wall,
+        Record::Event(numbered) => numbered.event.at,
+        Record::Order(state) => state.started.unwrap_or_default(),
+        Record::Acknowledged(_)
+        | Record::Lease(_)
+        | Record::LeaseRemoved(_)
+        | Record::OrderRemoved(_)
+        | Record::Quarantine(_)
+        | Record::NextNumber(_) => Wall::default(),
+    }
+}
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy, Default)]
+struct About {
+    attempt: Option<AttemptId>,
+    host: Option<HostId>,
+    mac: Option<Mac>,
+}
+
+/// How many events about machines that nobody knows may still be written: such machines can be made up by the
+/// hundred thousand (S5), and the journal is not theirs to fill.
+#[derive(Debug, Default)]
+struct Allowance {
+    window: Mono,
+    spent: u32,
+}
+
+/// Events about unknown machines in each window.
+const UNKNOWN_EVENTS: u32 = 60;
+/// The window.
+const UNKNOWN_WINDOW: Duration = Duration::from_secs(60);
+
+impl Allowance {
+    fn take(&mut self, now: Mono) -> bool {
+        if now.since(self.window) >= UNKNOWN_WINDOW {
+            *self = Self { window: now, spent: 0 };
+        }
+        self.spent = self.spent.saturating_add(1);
+        self.spent <= UNKNOWN_EVENTS
+    }
+}

@@ -1,0 +1,381 @@
+//! One machine at a site on paper: what it is told, what is recorded, and in which order.
+
+use dhcproto::{
+    Encodable, Encoder,
+    v4::{DhcpOption, Message, MessageType, OptionCode, UnknownOption},
+};
+use proto::event::{Answer, Client, NumberedEvent, OrderPhase, Transport};
+
+use super::{paper::*, *};
+use crate::{dhcp::Request, site::reports::Callback};
+
+const URL: &str = "http://10.1.0.2";
+
+fn arrival() -> Arrival {
+    Arrival { interface: 3, server: SERVER, base_url: URL.into() }
+}
+
+fn at(seconds: u64) -> Now {
+    Now::default().plus(Duration::from_secs(seconds))
+}
+
+/// Which program of the boot chain speaks.
+#[derive(Clone, Copy)]
+enum Voice {
+    Ipxe,
+    UefiRom,
+    Os,
+}
+
+fn message(kind: MessageType, voice: Voice, mac: Mac, xid: u32) -> Message {
+    let mut message = Message::default();
+    message.set_chaddr(&mac.0).set_xid(xid);
+    let options = message.opts_mut();
+    options.insert(DhcpOption::MessageType(kind));
+    let class = |text: &str| DhcpOption::ClassIdentifier(text.as_bytes().to_vec());
+    let unknown =
+        |code: u8, data: Vec<u8>| DhcpOption::Unknown(UnknownOption::new(OptionCode::from(code), data));
+    match voice {
+        Voice::Ipxe => {
+            options.insert(class("PXEClient:Arch:00000:UNDI:002001"));
+            options.insert(unknown(77, b"iPXE".to_vec()));
+            options.insert(unknown(93, vec![0, 0]));
+        }
+        Voice::UefiRom => {
+            options.insert(class("PXEClient:Arch:00007:UNDI:003000"));
+            options.insert(unknown(93, vec![0, 7]));
+        }
+        Voice::Os => {}
+    }
+    message
+}
+
+/// The engine with its ledger, and what it has said so far.
+struct Paper {
+    site: Site,
+    ledger: Vec<Record>,
+    sent: Vec<(usize, Vec<u8>)>,
+    answers: Vec<(usize, FileAnswer)>,
+    replies: Vec<ReportAnswer>,
+}
+
+impl Paper {
+    fn new(plan: SitePlan) -> Self {
+        let mut paper = Self::restarted(&[], at(0));
+        paper.input(0, Input::Plan(Arc::new(plan)));
+        paper
+    }
+
+    fn restarted(ledger: &[Record], now: Now) -> Self {
+        let config = Config { agent: AGENT.into(), journal_limit: 1_000 };
+        let mut site = Site::new(config, Incarnation([9; 16]), [now.wall.0 as u8; 32]);
+        ledger.iter().for_each(|record| site.restore(record));
+        site.begin(now.mono, now.wall);
+        let ledger = ledger.to_vec();
+        Self { site, ledger, sent: vec![], answers: vec![], replies: vec![] }
+    }
+
+    fn input(&mut self, second: u64, input: Input) {
+        self.site.handle(at(second), input);
+        self.drain();
+    }
+
+    fn wait(&mut self, second: u64) {
+        self.site.handle_timeout(at(second));
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(action) = self.site.poll_action() {
+            match action {
+                Action::Persist(record) => self.ledger.push(record),
+                Action::Send { datagram, interface, .. } => {
+                    assert_eq!(interface, 3);
+                    self.sent.push((self.ledger.len(), datagram));
+                }
+                Action::Answer { answer, .. } => self.answers.push((self.ledger.len(), answer)),
+                Action::Replied { answer, .. } => self.replies.push(answer),
+            }
+        }
+    }
+
+    fn say(&mut self, second: u64, message: &Message) {
+        let mut bytes = Vec::new();
+        message.encode(&mut Encoder::new(&mut bytes)).expect("a legal message");
+        let request = Request::parse(&bytes).expect("a legal message");
+        self.input(second, Input::Dhcp(arrival(), Box::new(request)));
+    }
+
+    /// Discover and request, as every client does.
+    fn dora(&mut self, second: u64, voice: Voice) {
+        self.say(second, &message(MessageType::Discover, voice, MAC, 7));
+        let mut request = message(MessageType::Request, voice, MAC, 7);
+        request.opts_mut().insert(DhcpOption::RequestedIpAddress(ADDRESS));
+        request.opts_mut().insert(DhcpOption::ServerIdentifier(SERVER));
+        self.say(second, &request);
+    }
+
+    fn ask(&mut self, second: u64, from: Ipv4Addr, name: &str) -> FileAnswer {
+        let (transport, arrival, name) = (Transport::Http, arrival(), name.to_owned());
+        self.input(second, Input::File(FileRequest { ask: 1, transport, arrival, from, name }));
+        self.answers.last().expect("every request is answered").1.clone()
+    }
+
+    fn text(&mut self, second: u64, name: &str) -> Option<String> {
+        match self.ask(second, ADDRESS, name) {
+            FileAnswer::Send { source: Source::Bytes(bytes), .. } => String::from_utf8(bytes.to_vec()).ok(),
+            FileAnswer::Send { source: Source::Blob(_), .. } => Some("a blob".into()),
+            FileAnswer::NotFound => None,
+        }
+    }
+
+    fn callback(&mut self, second: u64, token: &str, callback: Callback) -> ReportAnswer {
+        let request = ReportRequest { ask: 2, from: ADDRESS, token: token.into(), callback };
+        self.input(second, Input::Report(request));
+        *self.replies.last().expect("every report is answered")
+    }
+
+    fn events(&self) -> Vec<EventKind> {
+        self.site.events_after(0).map(|NumberedEvent { event, .. }| event.kind).collect()
+    }
+
+    fn phases(&self) -> Vec<OrderPhase> {
+        let phase = |kind: &EventKind| match kind {
+            EventKind::OrderMoved { phase, .. } => Some(*phase),
+            _ => None,
+        };
+        self.events().iter().filter_map(phase).collect()
+    }
+
+    fn decisions(&self) -> Vec<Answer> {
+        let answer = |kind: &EventKind| match kind {
+            EventKind::Decided { answer, .. } => Some(*answer),
+            _ => None,
+        };
+        self.events().iter().filter_map(answer).collect()
+    }
+
+    fn attempt(&self) -> String {
+        self.site.attempts.of(MAC).expect("it has begun").id.to_string()
+    }
+
+    fn token(&self) -> String {
+        self.site.orders.get(ORDER).and_then(|state| state.token).expect("it was offered").reveal()
+    }
+}
+
+#[test]
+fn an_installation_from_the_first_packet_to_the_installed_system() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let (attempt, token) = (paper.attempt(), paper.token());
+    let script = paper.text(2, &format!("a/{attempt}/boot.ipxe")).expect("the script");
+    assert_eq!(script, format!("#!ipxe\nkernel {URL}/a/{attempt}/linux token={token}"));
+    assert_eq!(paper.text(3, &format!("a/{attempt}/linux")).as_deref(), Some("a blob"));
+    paper.dora(9, Voice::Os);
+    assert_eq!(paper.text(10, &format!("o/{token}/preseed.cfg")).as_deref(), Some("password hunter2"));
+    assert_eq!(paper.callback(20, &token, Callback::Installed), ReportAnswer::Recorded);
+    assert_eq!(paper.callback(21, &token, Callback::Installed), ReportAnswer::Recorded, "said again");
+    let ended = [OrderPhase::Armed, OrderPhase::Offered, OrderPhase::Started, OrderPhase::Installed];
+    assert_eq!(paper.phases(), ended);
+    assert_eq!(paper.text(22, &format!("o/{token}/preseed.cfg")), None, "the order is at its end");
+
+    paper.dora(40, Voice::Ipxe);
+    assert_ne!(paper.attempt(), attempt, "another boot is another attempt");
+    paper.dora(50, Voice::Os);
+    assert_eq!(paper.decisions(), [Answer::Script, Answer::LocalDisk]);
+    assert_eq!(paper.events().last(), Some(&EventKind::OsUp { address: Some(ADDRESS) }));
+}
+
+#[test]
+fn started_is_on_disk_before_the_answer_file_leaves() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let token = paper.token();
+    paper.text(2, &format!("o/{token}/preseed.cfg")).expect("the answer file");
+    let started = paper
+        .ledger
+        .iter()
+        .position(|record| matches!(record, Record::Order(state) if state.phase == OrderPhase::Started));
+    let (before, _) = paper.answers.last().expect("answered");
+    assert!(started.expect("it has started") < *before);
+}
+
+#[test]
+fn the_lease_and_the_offered_order_are_on_disk_before_the_packets_leave() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let position = |wanted: &dyn Fn(&Record) -> bool| paper.ledger.iter().position(wanted).expect("recorded");
+    let offered = position(&|record| matches!(record, Record::Order(s) if s.phase == OrderPhase::Offered));
+    let leased = position(&|record| matches!(record, Record::Lease(_)));
+    let [(before_offer, _), (before_ack, _)] = &paper.sent[..] else { panic!("an OFFER and an ACK") };
+    assert!(offered < *before_offer && leased < *before_ack);
+}
+
+#[test]
+fn after_a_restart_the_attempt_goes_on_and_nothing_is_installed_twice() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let (attempt, token) = (paper.attempt(), paper.token());
+
+    let mut paper = Paper::restarted(&paper.ledger.clone(), at(5));
+    paper.input(5, Input::Plan(Arc::new(plan_with_order())));
+    assert!(paper.text(6, &format!("a/{attempt}/linux")).is_some(), "the boot goes on");
+    assert!(paper.text(7, &format!("o/{token}/preseed.cfg")).is_some());
+
+    let mut paper = Paper::restarted(&paper.ledger.clone(), at(8));
+    paper.input(8, Input::Plan(Arc::new(plan_with_order())));
+    paper.dora(9, Voice::Ipxe);
+    assert_eq!(
+        paper.decisions().last(),
+        Some(&Answer::LocalDisk),
+        "it has started: no other attempt gets it"
+    );
+    assert_eq!(paper.callback(10, &token, Callback::Installed), ReportAnswer::Recorded);
+}
+
+#[test]
+fn an_order_at_its_end_is_not_obeyed_again_whatever_the_plan_says() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let token = paper.token();
+    paper.text(2, &format!("o/{token}/preseed.cfg"));
+    paper.callback(3, &token, Callback::Installed);
+    paper.input(4, Input::Plan(Arc::new(plan())));
+    let mut restored = plan_with_order();
+    restored.id.generation.epoch = 2;
+    paper.input(5, Input::Plan(Arc::new(restored)));
+    paper.dora(60, Voice::Ipxe);
+    assert_eq!(paper.decisions().last(), Some(&Answer::LocalDisk));
+}
+
+#[test]
+fn an_order_that_leaves_the_plan_is_revoked_and_its_files_with_it() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let token = paper.token();
+    paper.input(2, Input::Plan(Arc::new(plan())));
+    assert_eq!(paper.phases().last(), Some(&OrderPhase::Revoked));
+    assert_eq!(paper.text(3, &format!("o/{token}/preseed.cfg")), None);
+}
+
+#[test]
+fn an_order_file_asked_for_from_elsewhere_is_not_there_and_raises_an_alarm() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let token = paper.token();
+    let name = format!("o/{token}/preseed.cfg");
+    assert_eq!(paper.ask(2, [10, 1, 0, 77].into(), &name), FileAnswer::NotFound);
+    let alarms =
+        |kind: &&EventKind| matches!(kind, EventKind::Alarm { kind: AlarmKind::OrderFileFromElsewhere, .. });
+    assert_eq!(paper.events().iter().filter(alarms).count(), 1);
+    assert!(!format!("{:?}", paper.events()).contains(&token), "a token never reaches the journal");
+}
+
+#[test]
+fn names_outside_the_plan_do_not_exist() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let attempt = paper.attempt();
+    let names = [
+        String::new(),
+        "etc/passwd".into(),
+        "../boot.ipxe".into(),
+        "nothing.efi".into(),
+        format!("a/{attempt}/preseed.cfg"),
+        format!("a/{attempt}/"),
+        format!("a/{}/linux", "0".repeat(32)),
+        "a/x/linux".into(),
+        format!("o/{}/preseed.cfg", "0".repeat(32)),
+    ];
+    for name in names {
+        assert_eq!(paper.text(2, &name), None, "{name}");
+    }
+    assert_eq!(paper.text(2, "snponly.efi").as_deref(), Some("a blob"));
+    assert_eq!(paper.ask(2, [10, 1, 0, 77].into(), "snponly.efi"), FileAnswer::NotFound, "no lease");
+}
+
+#[test]
+fn without_an_order_and_for_strangers() {
+    let mut paper = Paper::new(plan());
+    paper.dora(1, Voice::UefiRom);
+    assert_eq!(paper.decisions(), [Answer::LocalDisk]);
+    assert_eq!(paper.sent.len(), 2, "a known host always gets its lease");
+    paper.say(2, &message(MessageType::Discover, Voice::UefiRom, Mac([2, 0, 0, 0, 0, 9]), 8));
+    assert_eq!(paper.sent.len(), 2, "the site ignores strangers");
+}
+
+#[test]
+fn strangers_do_not_fill_the_journal() {
+    let mut paper = Paper::new(plan());
+    for machine in 0..1_000u32 {
+        let [a, b, c, d] = machine.to_be_bytes();
+        paper.say(1, &message(MessageType::Discover, Voice::UefiRom, Mac([2, 0, a, b, c, d]), machine));
+    }
+    assert!(paper.events().len() < 100, "{}", paper.events().len());
+    paper.dora(2, Voice::UefiRom);
+    assert_eq!(paper.sent.len(), 2, "the reserved host is served all the same");
+}
+
+#[test]
+fn an_order_expires_by_time_alone() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.wait(7_199);
+    assert_eq!(paper.phases(), [OrderPhase::Armed]);
+    paper.wait(7_206);
+    assert_eq!(paper.phases(), [OrderPhase::Armed, OrderPhase::Expired]);
+}
+
+#[test]
+fn a_clock_that_is_behind_puts_orders_in_doubt_until_contact() {
+    let mut before = Paper::new(plan());
+    before.dora(5_000, Voice::Ipxe);
+    let mut paper = Paper::restarted(&before.ledger, at(10));
+    paper.input(10, Input::Plan(Arc::new(plan_with_order())));
+    paper.dora(11, Voice::Ipxe);
+    assert_eq!(paper.decisions().last(), Some(&Answer::LocalDisk));
+    paper.input(12, Input::Contact);
+    paper.dora(400, Voice::Ipxe);
+    assert_eq!(paper.decisions().last(), Some(&Answer::Script));
+    let times: Vec<_> = paper.site.events_after(0).map(|numbered| numbered.event.at).collect();
+    assert!(times.is_sorted(), "recorded time never goes back");
+}
+
+#[test]
+fn a_full_disk_stops_orders_and_not_the_local_boot() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.input(1, Input::Disk(Disk::Full));
+    paper.dora(2, Voice::Ipxe);
+    assert_eq!((paper.decisions(), paper.sent.len()), (vec![Answer::LocalDisk], 2));
+}
+
+#[test]
+fn acknowledged_events_are_gone_and_those_of_another_journal_are_not() {
+    let mut paper = Paper::new(plan());
+    paper.dora(1, Voice::Ipxe);
+    let all = paper.events().len();
+    paper.input(2, Input::Acknowledged(Incarnation([0; 16]), 2));
+    assert_eq!(paper.events().len(), all);
+    paper.input(3, Input::Acknowledged(Incarnation([9; 16]), 2));
+    assert_eq!(paper.events().len(), all - 2);
+}
+
+#[test]
+fn a_snapshot_makes_the_same_site_again() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let snapshot: Vec<_> = paper.site.snapshot().collect();
+    let again = Paper::restarted(&snapshot, at(5));
+    assert_eq!(again.site.snapshot().collect::<Vec<_>>(), snapshot);
+    assert!(matches!(again.site.dhcp().lease_of(ADDRESS), Some(lease) if lease.key.mac == MAC));
+}
+
+#[test]
+fn events_name_the_client_that_spoke() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::UefiRom);
+    let EventKind::AttemptBegan { client, platform, .. } = &paper.events()[2] else {
+        panic!("{:?}", paper.events())
+    };
+    assert_eq!((*client, *platform), (Client::PxeRom, Some(proto::Platform::UefiX64)));
+}
