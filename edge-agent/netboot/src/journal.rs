@@ -162,10 +162,8 @@ impl Journal {
 
     fn gap_that_ends_before(&self, number: u64) -> Option<(u64, Wall)> {
         let (_, event) = self.waiting.range(..number).next_back()?;
-        match event.kind {
-            EventKind::Gap { first, last } if last.checked_add(1) == Some(number) => Some((first, event.at)),
-            _ => None,
-        }
+        let EventKind::Gap { first, last } = event.kind else { return None };
+        (last.checked_add(1) == Some(number)).then_some((first, event.at))
     }
 }
 

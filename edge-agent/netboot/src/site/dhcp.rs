@@ -151,12 +151,8 @@ impl Site {
     }
 
     fn report_dhcp(&mut self, now: Now, about: About, kind: EventKind) {
-        let leased = match kind {
-            EventKind::Leased { address, client, .. } => Some((address, client)),
-            _ => None,
-        };
-        self.report(now, about, kind);
-        let Some((address, client)) = leased else { return };
+        self.report(now, about, kind.clone());
+        let EventKind::Leased { address, client, .. } = kind else { return };
         let Some(attempt) = about.mac.and_then(|mac| self.attempts.heard(now.mono, mac)) else { return };
         attempt.address = Some(address);
         if client == Client::Os && comes_up(attempt.answered, attempt.reached) {

@@ -140,19 +140,13 @@ impl Paper {
     }
 
     fn phases(&self) -> Vec<OrderPhase> {
-        let phase = |kind: &EventKind| match kind {
-            EventKind::OrderMoved { phase, .. } => Some(*phase),
-            _ => None,
-        };
-        self.events().iter().filter_map(phase).collect()
+        let phase = |kind| if let EventKind::OrderMoved { phase, .. } = kind { Some(phase) } else { None };
+        self.events().into_iter().filter_map(phase).collect()
     }
 
     fn decisions(&self) -> Vec<Answer> {
-        let answer = |kind: &EventKind| match kind {
-            EventKind::Decided { answer, .. } => Some(*answer),
-            _ => None,
-        };
-        self.events().iter().filter_map(answer).collect()
+        let answer = |kind| if let EventKind::Decided { answer, .. } = kind { Some(answer) } else { None };
+        self.events().into_iter().filter_map(answer).collect()
     }
 
     fn attempt(&self) -> String {
