@@ -17,6 +17,8 @@ mod lease;
 mod message;
 mod offer;
 mod option;
+#[cfg(test)]
+mod paper;
 mod pool;
 mod quarantine;
 mod reply;
