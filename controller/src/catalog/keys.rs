@@ -9,6 +9,7 @@
 //! /index/host|order|agent|token/NAME -> SITE   names are unique in the fleet
 //! /index/mac/MAC, /index/uuid/HEX -> HOST      unique in the fleet
 //! /index/address/SITE/ADDRESS -> HOST          unique in the site
+//! /index/order-id/HEX -> ORDER                 what agents' events name
 //! /index/uses/KIND/NAME/KIND/NAME              the second refers to the first, which must stay
 //! /index/orders/HOST                           the number of the last order and the live one: [`super::HostOrders`]
 //! /audit/COUNTDOWN                             the newest record first
@@ -28,7 +29,7 @@
 use std::net::Ipv4Addr;
 
 use proto::{
-    Mac,
+    Mac, OrderId,
     catalog::{Kind, check_name},
 };
 
@@ -121,6 +122,20 @@ pub fn uuid_index(uuid: [u8; 16]) -> Key {
 /// [`NotAName`].
 pub fn address_index(site: &str, address: Ipv4Addr) -> Result<Key, NotAName> {
     key(format!("/index/address/{}/{address}", checked(site)?))
+}
+
+/// Which order has this id.
+#[must_use]
+pub fn order_id_index(order: OrderId) -> Key {
+    infallible(format!("/index/order-id/{order}"))
+}
+
+/// All addresses of a site's hosts.
+///
+/// # Errors
+/// [`NotAName`].
+pub fn addresses(site: &str) -> Result<String, NotAName> {
+    Ok(format!("/index/address/{}/", checked(site)?))
 }
 
 /// Everything that refers to a resource.

@@ -4,13 +4,30 @@
 //! `/index/` and `/audit/`: every change is checked against all that it touches and leaves an audit record. Planning
 //! and serving are left to others, who read and watch.
 
+pub mod audit;
 pub mod keys;
+pub mod orders;
+pub mod roles;
+pub mod write;
 
+mod check;
+mod document;
+mod draft;
+mod enrolment;
+mod fields;
+mod index;
 mod read;
+
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::sync::Arc;
 
+pub use document::Document;
+pub use draft::CommitError;
+pub use enrolment::{JoinError, Joining};
 pub use read::{HostOrders, Listed, ReadError};
+pub use write::ChangeError;
 
 use crate::store::Store;
 
@@ -18,13 +35,15 @@ use crate::store::Store;
 #[derive(Clone)]
 pub struct Catalog {
     store: Arc<dyn Store>,
+    /// Lets the writers of this controller take turns, so that only other controllers can be in their way.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Catalog {
     /// The catalog that is in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self { store, turn: Arc::default() }
     }
 
     /// The store beneath, for watches.

@@ -274,10 +274,10 @@ pub(super) fn parse_any(key: &Key, kind: Kind, version: &Versioned) -> Result<An
     Ok(any)
 }
 
-fn from_json<T: DeserializeOwned>(key: &Key, json: &[u8]) -> Result<T, ReadError> {
+pub(super) fn from_json<T: DeserializeOwned>(key: &Key, json: &[u8]) -> Result<T, ReadError> {
     serde_json::from_slice(json).map_err(|error| damaged(key, error))
 }
 
-fn damaged(key: &Key, cause: impl std::fmt::Display) -> ReadError {
+pub(super) fn damaged(key: &Key, cause: impl std::fmt::Display) -> ReadError {
     ReadError::Damaged { key: key.to_string(), cause: cause.to_string() }
 }

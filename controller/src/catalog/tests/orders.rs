@@ -1,0 +1,245 @@
+//! Orders: who gets one, which stands, and when it ends.
+
+use std::time::Duration;
+
+use proto::{
+    catalog::{OrderSpec, OrderStatus, Resource},
+    event::OrderPhase,
+};
+
+use super::*;
+use crate::catalog::{
+    ChangeError, JoinError, keys,
+    orders::{CLOCK_ERROR, DEFAULT_LIFE, NewOrder, PhaseReport},
+};
+
+async fn fleet() -> Fleet {
+    let fleet = Fleet::in_memory().furnished().await;
+    fleet.apply(&[host("web-1", 1)]).await.expect("new");
+    fleet
+}
+
+fn new(host: &str) -> NewOrder {
+    NewOrder { host: host.into(), profile: None, life: None, agent: None }
+}
+
+async fn create_at(fleet: &Fleet, new: &NewOrder, now: Wall) -> Result<Resource<OrderSpec>, ChangeError> {
+    fleet.catalog.create_order(&fleet.admin, new, now).await
+}
+
+async fn report(fleet: &Fleet, order: &Resource<OrderSpec>, phase: OrderPhase, since: Wall) -> bool {
+    let id = order.id().expect("stored").into();
+    let agent = order.spec.agent.clone();
+    let report = PhaseReport { agent, order: id, phase, since, reason: String::new(), attempt: None };
+    fleet.catalog.record_order_phase(&report).await.expect("recorded")
+}
+
+async fn phase(fleet: &Fleet, name: &str) -> Option<OrderPhase> {
+    let order = fleet.catalog.get_order(name).await.expect("read").expect("there");
+    order.status.map(|status| serde_json::from_value::<OrderStatus>(status).expect("a status").phase)
+}
+
+#[tokio::test]
+async fn an_order_has_defaults_and_a_number() {
+    let fleet = fleet().await;
+    let order = create_at(&fleet, &new("web-1"), NOW).await.expect("in order");
+    assert_eq!((order.name.as_str(), order.spec.number), ("web-1-1", 1));
+    assert_eq!((order.spec.profile.as_str(), order.spec.agent.as_str()), ("debian", "edge-1"));
+    assert_eq!(order.spec.not_after_ms, NOW.plus(DEFAULT_LIFE));
+    let host = fleet.catalog.get_host("web-1").await.expect("read").expect("there");
+    assert_eq!(host.id().map(proto::HostId::from), Some(order.spec.host_id));
+}
+
+#[tokio::test]
+async fn a_second_live_order_is_refused_and_names_the_first() {
+    let fleet = fleet().await;
+    create_at(&fleet, &new("web-1"), NOW).await.expect("in order");
+    let refused = create_at(&fleet, &new("web-1"), NOW).await.expect_err("one stands");
+    assert!(
+        matches!(refused, ChangeError::Precondition(_)) && refused.to_string().contains("web-1-1"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn what_an_order_needs_is_checked() {
+    let fleet = fleet().await;
+    let text = |result: Result<Resource<OrderSpec>, ChangeError>| result.expect_err("refused").to_string();
+    assert_eq!(text(create_at(&fleet, &new("web-9"), NOW).await), "there is no Host web-9");
+    let bad = NewOrder {
+        profile: Some("rescue".into()),
+        life: Some(Duration::from_secs(31 * 86_400)),
+        agent: Some("edge-9".into()),
+        ..new("web-1")
+    };
+    let Err(ChangeError::Refused { problems }) = create_at(&fleet, &bad, NOW).await else {
+        panic!("refused")
+    };
+    let fields: Vec<_> = problems.iter().map(|problem| problem.field.as_str()).collect();
+    assert_eq!(fields, ["profile", "agent", "seconds"]);
+    let gone = NewOrder { profile: Some("gone".into()), ..new("web-1") };
+    assert!(text(create_at(&fleet, &gone, NOW).await).contains("there is no Profile gone"));
+    let mut locked = host("web-1", 1);
+    locked["spec"]["locked"] = true.into();
+    fleet.apply(&[locked]).await.expect("locked");
+    assert!(text(create_at(&fleet, &new("web-1"), NOW).await).contains("web-1 is locked"));
+}
+
+#[tokio::test]
+async fn of_several_agents_one_must_be_named() {
+    let fleet = fleet().await;
+    fleet.enrol("lyon", "edge-2").await;
+    let refused = create_at(&fleet, &new("web-1"), NOW).await.expect_err("which?");
+    assert!(refused.to_string().contains("edge-1, edge-2"), "{refused}");
+    fleet.catalog.revoke_agent(&fleet.admin, "edge-1", NOW).await.expect("revoked");
+    let order = create_at(&fleet, &new("web-1"), NOW).await.expect("one is left");
+    assert_eq!(order.spec.agent, "edge-2");
+}
+
+#[tokio::test]
+async fn phases_before_the_end_are_seen_and_the_end_frees_the_host() {
+    let fleet = fleet().await;
+    let order = create_at(&fleet, &new("web-1"), NOW).await.expect("in order");
+    let watched = fleet.catalog.store().revision().await.expect("read");
+    assert!(report(&fleet, &order, OrderPhase::Offered, Wall(5)).await);
+    assert!(report(&fleet, &order, OrderPhase::Started, Wall(6)).await);
+    assert!(!report(&fleet, &order, OrderPhase::Started, Wall(6)).await, "no news");
+    assert!(!report(&fleet, &order, OrderPhase::Offered, Wall(5)).await, "older");
+    let seen = fleet.catalog.status(Kind::Order, "web-1-1").await.expect("read").expect("seen");
+    assert_eq!(seen["phase"], serde_json::to_value(OrderPhase::Started).expect("a word"));
+    let order_key = keys::resource(Kind::Order, "lyon", "web-1-1").expect("names");
+    let unchanged = fleet.catalog.store().get(&order_key).await.expect("read").expect("there");
+    assert!(unchanged.mod_revision <= watched, "the plan is not touched");
+    assert!(fleet.write(vec![remove(Kind::Host, "web-1")]).await.is_err(), "its order stands");
+
+    assert!(report(&fleet, &order, OrderPhase::Installed, Wall(7)).await);
+    assert!(!report(&fleet, &order, OrderPhase::Installed, Wall(7)).await, "no news");
+    assert_eq!(phase(&fleet, "web-1-1").await, Some(OrderPhase::Installed));
+    assert_eq!(fleet.catalog.status(Kind::Order, "web-1-1").await.expect("read"), None);
+    assert!(!report(&fleet, &order, OrderPhase::Started, Wall(9)).await, "it is over");
+    let next = create_at(&fleet, &new("web-1"), NOW).await.expect("free");
+    assert_eq!(next.name, "web-1-2");
+}
+
+#[tokio::test]
+async fn only_the_orders_own_agent_reports_it() {
+    let fleet = fleet().await;
+    let mut order = create_at(&fleet, &new("web-1"), NOW).await.expect("in order");
+    order.spec.agent = "edge-9".into();
+    assert!(!report(&fleet, &order, OrderPhase::Installed, Wall(7)).await);
+    assert_eq!(phase(&fleet, "web-1-1").await, None);
+}
+
+#[tokio::test]
+async fn a_revoked_order_gives_way_at_the_same_agent_alone() {
+    let fleet = fleet().await;
+    fleet.enrol("lyon", "edge-2").await;
+    let at = |agent: &str| NewOrder { agent: Some(agent.into()), ..new("web-1") };
+    let order = create_at(&fleet, &at("edge-1"), NOW).await.expect("in order");
+    let revoked = fleet.catalog.revoke_order(&fleet.admin, "web-1-1", NOW).await.expect("it stands");
+    assert!(revoked.spec.revoked);
+    let refused = create_at(&fleet, &at("edge-2"), NOW).await.expect_err("edge-1 may not know yet");
+    assert!(refused.to_string().contains("edge-1 has not confirmed"), "{refused}");
+    assert!(report(&fleet, &order, OrderPhase::Revoked, Wall(8)).await);
+    let second = create_at(&fleet, &at("edge-2"), NOW).await.expect("confirmed");
+    fleet.catalog.revoke_order(&fleet.admin, &second.name, NOW).await.expect("it stands");
+    let third = create_at(&fleet, &at("edge-2"), NOW).await.expect("the same agent");
+    assert_eq!((third.spec.number, phase(&fleet, &second.name).await), (3, Some(OrderPhase::Revoked)));
+    let again = fleet.catalog.revoke_order(&fleet.admin, &second.name, NOW).await.expect_err("over");
+    assert!(again.to_string().contains("at its end: revoked"), "{again}");
+}
+
+#[tokio::test]
+async fn an_order_that_ran_out_gives_way_in_time() {
+    let fleet = fleet().await;
+    fleet.enrol("lyon", "edge-2").await;
+    let at = |agent: &str| NewOrder { agent: Some(agent.into()), ..new("web-1") };
+    let order = create_at(&fleet, &at("edge-1"), NOW).await.expect("in order");
+    let ran_out = order.spec.not_after_ms.plus(CLOCK_ERROR);
+    assert!(create_at(&fleet, &at("edge-1"), ran_out).await.is_err(), "clocks may differ by that much");
+    let later = ran_out.plus(Duration::from_millis(1));
+    assert!(create_at(&fleet, &at("edge-2"), later).await.is_err(), "edge-1 may be installing");
+    let installed = ran_out.plus(Duration::from_secs(3_600));
+    assert!(create_at(&fleet, &at("edge-2"), installed).await.is_err(), "to the millisecond");
+    let over = installed.plus(Duration::from_millis(1));
+    create_at(&fleet, &at("edge-2"), over).await.expect("no clock lets edge-1 install still");
+    assert_eq!(phase(&fleet, &order.name).await, Some(OrderPhase::Expired));
+    assert!(report(&fleet, &order, OrderPhase::Installed, Wall(9)).await, "but it had");
+    assert_eq!(phase(&fleet, &order.name).await, Some(OrderPhase::Installed));
+}
+
+#[tokio::test]
+async fn a_started_order_is_not_pushed_aside_by_its_own_agent() {
+    let fleet = fleet().await;
+    let order = create_at(&fleet, &new("web-1"), NOW).await.expect("in order");
+    report(&fleet, &order, OrderPhase::Started, NOW).await;
+    let later = order.spec.not_after_ms.plus(CLOCK_ERROR).plus(Duration::from_secs(1));
+    assert!(create_at(&fleet, &new("web-1"), later).await.is_err(), "it is installing");
+}
+
+#[tokio::test]
+async fn history_is_short_and_goes_with_the_host() {
+    let fleet = fleet().await;
+    for number in 1..=15 {
+        let order = create_at(&fleet, &new("web-1"), NOW).await.expect("free");
+        assert_eq!(order.spec.number, number);
+        report(&fleet, &order, OrderPhase::Failed, Wall(number)).await;
+    }
+    let left = fleet.catalog.list::<OrderSpec>(Some("lyon")).await.expect("read").items;
+    assert_eq!(left.len(), 10);
+    fleet.write(vec![remove(Kind::Host, "web-1")]).await.expect("nothing stands");
+    assert_eq!(fleet.catalog.list::<OrderSpec>(Some("lyon")).await.expect("read").items, []);
+    fleet.apply(&[host("web-1", 1)]).await.expect("again");
+    let order = create_at(&fleet, &new("web-1"), NOW).await.expect("free");
+    assert_eq!(order.name, "web-1-16", "no name comes twice");
+}
+
+#[tokio::test]
+async fn a_name_that_is_too_long_becomes_an_id() {
+    let fleet = fleet().await;
+    let name = "h".repeat(63);
+    fleet.apply(&[host(&name, 9)]).await.expect("new");
+    let order = create_at(&fleet, &new(&name), NOW).await.expect("in order");
+    assert!(order.name.starts_with("order-") && order.name.len() == 38, "{}", order.name);
+}
+
+#[tokio::test]
+async fn a_token_enrols_as_often_as_it_says_and_repeats_its_answer() {
+    let fleet = fleet().await;
+    let (name, site) = ("acme".parse().expect("a name"), "lyon".parse().expect("a name"));
+    let token =
+        certs::JoinToken::generate(name, site, certs::SpkiFingerprint::of_spki(b"root")).expect("random");
+    let spec = proto::catalog::TokenSpec {
+        site: "lyon".into(),
+        agent: None,
+        uses: 1,
+        not_after_ms: NOW,
+        secret: Some(Digest(*token.secret.hash().as_bytes())),
+        enrolled: vec![],
+    };
+    let id = token.id.to_string();
+    fleet.catalog.create_token(&fleet.admin, &id, spec, NOW).await.expect("a token");
+    let joining = |agent: &str, key: &[u8]| Joining {
+        token: id.clone(),
+        secret: token.secret.clone(),
+        agent: agent.into(),
+        key: Digest::of(key),
+        public_key: "AAAA".into(),
+    };
+    let stranger = certs::TokenSecret::try_from([9; 32].as_slice()).expect("32 bytes");
+    let wrong = Joining { secret: stranger, ..joining("edge-5", b"5") };
+    assert!(matches!(fleet.catalog.enrol(&wrong, NOW).await, Err(JoinError::Unknown)));
+    let late = fleet.catalog.enrol(&joining("edge-5", b"5"), Wall(NOW.0 + 1)).await;
+    assert!(matches!(late, Err(JoinError::Expired)));
+    let taken = fleet.catalog.enrol(&joining("edge-1", b"5"), NOW).await;
+    assert!(matches!(taken, Err(JoinError::Taken(_))), "{taken:?}");
+    let first = fleet.catalog.enrol(&joining("edge-5", b"5"), NOW).await.expect("new");
+    let again = fleet.catalog.enrol(&joining("edge-5", b"5"), NOW).await.expect("the same key");
+    assert_eq!(first.id(), again.id());
+    let used = fleet.catalog.enrol(&joining("edge-6", b"6"), NOW).await;
+    assert!(matches!(used, Err(JoinError::UsedUp)));
+    fleet.catalog.revoke_agent(&fleet.admin, "edge-5", NOW).await.expect("revoked");
+    assert!(fleet.agent("edge-5").await.revoked);
+    let revoked = fleet.catalog.enrol(&joining("edge-5", b"5"), NOW).await;
+    assert!(matches!(revoked, Err(JoinError::Revoked(_))));
+}
