@@ -1,4 +1,6 @@
 //! Under construction.
 
+pub mod dhcp;
 pub mod disk;
 pub mod tftp;
+mod sys;

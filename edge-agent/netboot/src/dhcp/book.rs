@@ -61,7 +61,7 @@ impl Book {
         if self.offers.is_full() && self.offers.of(key).is_none() {
             self.offers.remove(self.offers.oldest_stranger(None).filter(|_| known)?);
         }
-        let address = self.from_pool(now, exchange).or_else(|| self.push_out(exchange))?;
+        let address = self.find_in_pool(now, exchange).or_else(|| self.push_out(exchange))?;
         self.offers.insert(now.mono, key, address, known);
         Some(address)
     }
@@ -114,7 +114,7 @@ impl Book {
         (in_plan && self.is_usable(address, exchange)).then_some(address)
     }
 
-    fn from_pool(&mut self, now: Now, exchange: Exchange<'_>) -> Option<Ipv4Addr> {
+    fn find_in_pool(&mut self, now: Now, exchange: Exchange<'_>) -> Option<Ipv4Addr> {
         let (subnet, request) = (exchange.subnet, exchange.request);
         let wishes = [self.offers.of(key_of(exchange)), request.requested];
         if let Some(wish) = wishes.into_iter().flatten().find(|wish| self.is_free(*wish, exchange)) {

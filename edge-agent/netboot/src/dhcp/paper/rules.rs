@@ -23,7 +23,7 @@ fn alarms(effects: &[Effect]) -> Vec<AlarmKind> {
         .iter()
         .filter_map(|effect| match effect {
             Effect::Report(EventKind::Alarm { kind, .. }) => Some(*kind),
-            _ => None,
+            Effect::Report(_) | Effect::Persist(_) | Effect::Send { .. } => None,
         })
         .collect()
 }
