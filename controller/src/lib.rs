@@ -1,5 +1,23 @@
-//! Under construction.
+//! The controller: the catalog, the plans made of it, and the services through which agents and operators use it.
+//!
+//! [`run`] starts one from a [`config::Config`]; the binary does nothing else.
 
+pub mod app;
+pub mod blobs;
 pub mod catalog;
+pub mod config;
+pub mod events;
+pub mod plan;
+pub mod planner;
+pub mod sessions;
 pub mod store;
 pub mod vault;
+
+mod agents;
+mod enrol;
+mod listen;
+mod render;
+mod run;
+
+pub use agents::caller::Peer;
+pub use run::{ADMIN_CREDENTIAL, Running, StartError, run, run_with};

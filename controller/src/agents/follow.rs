@@ -1,0 +1,134 @@
+//! One `Follow` stream: the site's plan as the agent is to have it, from whatever plan it has.
+
+use std::sync::Arc;
+
+use proto::plan::PlanDocument;
+use proto::{PlanId, v1};
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::caller::AgentCaller;
+use super::status;
+use crate::app::App;
+use crate::planner::Published;
+use crate::sessions::Session;
+
+/// A follower and what it is known to have.
+pub(super) struct Follower {
+    app: App,
+    caller: AgentCaller,
+    version: String,
+    held: Held,
+    number: u64,
+}
+
+/// What the agent obeys.
+#[derive(Debug, Clone)]
+enum Held {
+    /// Nothing, or nothing that this controller can build on.
+    Unknown(Option<PlanId>),
+    /// A plan of this content under this id: the same content may have got a newer id since the agent took it.
+    Plan(PlanId, Arc<Published>),
+}
+
+/// What the agent is told.
+enum Move {
+    Current(PlanId),
+    Delta(v1::PlanDelta),
+    Snapshot,
+}
+
+impl Follower {
+    #[expect(clippy::result_large_err, reason = "tonic's own error type, made once per refused call")]
+    pub(super) fn new(app: App, caller: AgentCaller, request: v1::FollowRequest) -> Result<Self, Status> {
+        let applied = request.applied.map(PlanId::try_from).transpose();
+        let applied =
+            applied.map_err(|error| Status::invalid_argument(error.within("applied").to_string()))?;
+        let version = request.version.chars().filter(|c| !c.is_control()).take(64).collect();
+        Ok(Self { app, caller, version, held: Held::Unknown(applied), number: 0 })
+    }
+
+    /// Sends updates until the agent goes away or is revoked.
+    pub(super) async fn run(mut self, session: Session, updates: mpsc::Sender<Result<v1::Update, Status>>) {
+        let version = self.version.clone();
+        status::note(&self.app, &self.caller.agent, move |status| {
+            status.connected = true;
+            status.version.clone_from(&version);
+        })
+        .await;
+        tokio::select! {
+            () = session.closed() => {
+                // The stream may have ended meanwhile, which is as good.
+                let _ = updates.try_send(Err(Status::permission_denied("the agent is revoked")));
+            }
+            () = updates.closed() => {}
+            () = self.follow(&updates) => {}
+        }
+        drop(session);
+        let open = self.app.sessions.count(&self.caller.agent) > 0;
+        status::note(&self.app, &self.caller.agent, move |status| status.connected = open).await;
+    }
+
+    async fn follow(&mut self, updates: &mpsc::Sender<Result<v1::Update, Status>>) {
+        let mut plans = self.app.planner.subscribe(&self.caller.site);
+        loop {
+            // A site that is not in the catalog has no plan; its agents keep what they have.
+            let newest = plans.borrow_and_update().clone();
+            if let Some(update) = newest.and_then(|plan| self.update(plan))
+                && updates.send(Ok(update)).await.is_err()
+            {
+                return;
+            }
+            if plans.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The update that leads to this plan; None when it is what the agent was told last.
+    fn update(&mut self, plan: Arc<Published>) -> Option<v1::Update> {
+        use v1::update::Change;
+        let (held, change) = match self.next(&plan)? {
+            Move::Current(id) => (id, Change::Current(id.into())),
+            Move::Delta(delta) => (plan.document.id(), Change::Delta(delta)),
+            Move::Snapshot => (plan.document.id(), Change::Snapshot((&plan.document).into())),
+        };
+        self.held = Held::Plan(held, plan);
+        self.number += 1;
+        Some(v1::Update { number: self.number, change: Some(change) })
+    }
+
+    fn next(&self, plan: &Published) -> Option<Move> {
+        match &self.held {
+            Held::Unknown(Some(applied)) if same_content(*applied, &plan.document) => {
+                Some(Move::Current(*applied))
+            }
+            Held::Unknown(Some(applied)) => Some(match &plan.delta {
+                Some(delta) if starts_from(delta, *applied) => Move::Delta(delta.clone()),
+                Some(_) | None => Move::Snapshot,
+            }),
+            Held::Unknown(None) => Some(Move::Snapshot),
+            Held::Plan(_, base) if base.document.id() == plan.document.id() => None,
+            Held::Plan(id, base) => Some(Move::Delta(match &plan.delta {
+                Some(delta) if starts_from(delta, *id) => delta.clone(),
+                Some(_) | None => {
+                    v1::PlanDelta { base: Some((*id).into()), ..base.document.delta_to(&plan.document) }
+                }
+            })),
+        }
+    }
+}
+
+fn starts_from(delta: &v1::PlanDelta, id: PlanId) -> bool {
+    delta.base.as_ref() == Some(&id.into())
+}
+
+/// Does the agent's plan say the same, at the same or an earlier revision? Its id then stays as it is: a restarted
+/// controller gives the newest revision to content that an agent took long ago.
+fn same_content(applied: PlanId, plan: &PlanDocument) -> bool {
+    let id = plan.id();
+    applied.digest == id.digest
+        && applied.planner == id.planner
+        && applied.generation.epoch == id.generation.epoch
+        && applied.generation <= id.generation
+}

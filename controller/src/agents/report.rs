@@ -1,0 +1,122 @@
+//! One `Report` stream: events are stored, what they say of orders is recorded, and then they are acknowledged.
+
+use proto::event::{Event, EventKind, NumberedEvent};
+use proto::{Incarnation, PlanId, Wall, v1};
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+
+use super::caller::AgentCaller;
+use super::{effects, status};
+use crate::app::App;
+use crate::events::{AppendError, Source};
+use crate::sessions::Session;
+
+/// Events of one batch, at most.
+const BATCH: usize = 10_000;
+/// Addresses of one agent that are kept, and characters of each.
+const ADDRESSES: (usize, usize) = (16, 64);
+
+/// A reporting agent.
+pub(super) struct Reporter {
+    app: App,
+    caller: AgentCaller,
+    answers: mpsc::Sender<Result<v1::Acknowledged, Status>>,
+}
+
+impl Reporter {
+    pub(super) fn new(
+        app: App,
+        caller: AgentCaller,
+        answers: mpsc::Sender<Result<v1::Acknowledged, Status>>,
+    ) -> Self {
+        Self { app, caller, answers }
+    }
+
+    /// Takes reports until the agent ends the stream or is revoked.
+    pub(super) async fn run(self, session: Session, reports: Streaming<v1::ReportRequest>) {
+        let end = tokio::select! {
+            () = session.closed() => Err(Status::permission_denied("the agent is revoked")),
+            end = self.take_all(reports) => end,
+        };
+        if let Err(status) = end {
+            // The agent may have gone away, and then nobody needs to hear why.
+            let _ = self.answers.try_send(Err(status));
+        }
+    }
+
+    async fn take_all(&self, mut reports: Streaming<v1::ReportRequest>) -> Result<(), Status> {
+        while let Some(request) = reports.message().await? {
+            match request.report {
+                Some(v1::report_request::Report::Batch(batch)) => {
+                    let acknowledged = self.batch(batch).await?;
+                    if self.answers.send(Ok(acknowledged)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Some(v1::report_request::Report::Status(message)) => self.status(message).await,
+                // A kind of report that this version does not know.
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn batch(&self, batch: v1::EventBatch) -> Result<v1::Acknowledged, Status> {
+        let incarnation = Incarnation::from_wire("batch.incarnation", &batch.incarnation)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        if batch.events.len() > BATCH {
+            return Err(Status::invalid_argument(format!("a batch takes at most {BATCH} events")));
+        }
+        let events = batch.events.into_iter().map(understood).collect::<Result<Vec<_>, _>>()?;
+        let moved = effects::order_moves(&self.caller.agent, &events);
+        let source = Source { site: self.caller.site.clone(), agent: self.caller.agent.clone() };
+        let number = self.app.events.append(&source, incarnation, events).await.map_err(refused)?;
+        // After storing and before the acknowledgement: what fails here comes again with the batch.
+        effects::record(&self.app, moved).await?;
+        Ok(v1::Acknowledged { incarnation: incarnation.to_wire(), number })
+    }
+
+    async fn status(&self, message: v1::AgentStatus) {
+        let applied = message.applied.and_then(|id| PlanId::try_from(id).ok()).map(|id| id.to_string());
+        let (most, longest) = ADDRESSES;
+        let plain = |text: String| text.chars().filter(|c| !c.is_control()).take(longest).collect::<String>();
+        let addresses: Vec<_> = message.addresses.into_iter().take(most).map(plain).collect();
+        status::note(&self.app, &self.caller.agent, move |status| {
+            status.connected = true;
+            status.applied = applied.clone().unwrap_or_default();
+            status.journal_events = message.journal_events;
+            status.leases = message.leases;
+            status.cache_bytes = message.cache_bytes;
+            status.missing_blobs = message.missing_blobs;
+            status.disk_low = message.disk_low;
+            status.addresses.clone_from(&addresses);
+        })
+        .await;
+    }
+}
+
+/// An event of a newer agent that this version does not understand keeps its number and becomes a gap: refusing it
+/// would hold up everything behind it for ever.
+#[expect(clippy::result_large_err, reason = "tonic's own error type, made once per refused call")]
+fn understood(message: v1::NumberedEvent) -> Result<NumberedEvent, Status> {
+    let number = message.number;
+    let at = Wall(message.event.as_ref().map_or(0, |event| event.at_ms));
+    match NumberedEvent::try_from(message) {
+        Ok(event) => Ok(event),
+        Err(error) if number == 0 => Err(Status::invalid_argument(error.within("batch.events").to_string())),
+        Err(error) => {
+            tracing::warn!(number, %error, "an event is not understood and is kept as a gap");
+            let kind = EventKind::Gap { first: number, last: number };
+            Ok(NumberedEvent { number, event: Event { at, attempt: None, host: None, mac: None, kind } })
+        }
+    }
+}
+
+fn refused(error: AppendError) -> Status {
+    match error {
+        AppendError::Hole { .. } => Status::invalid_argument(error.to_string()),
+        AppendError::Failed { .. } | AppendError::Closed => {
+            Status::unavailable(format!("{error}: keep the events and send them again"))
+        }
+    }
+}

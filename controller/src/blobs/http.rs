@@ -1,0 +1,90 @@
+//! `GET` and `HEAD /blobs/sha256/DIGEST`, on the fleet listener.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Extension, Path, State};
+use axum::http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE,
+};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use proto::Digest;
+
+use super::range::{Wanted, wanted};
+use crate::agents::caller::{Peer, authorise_agent};
+use crate::app::App;
+
+/// The routes.
+pub(crate) fn routes(app: App) -> Router {
+    Router::new().route("/blobs/sha256/{digest}", get(serve).head(serve)).with_state(app)
+}
+
+/// Whatever is wrong with the name, the answer is the same: nobody learns what exists.
+async fn serve(
+    State(app): State<App>,
+    Extension(peer): Extension<Peer>,
+    Path(digest): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let caller = match authorise_agent(&app, &peer).await {
+        Ok(caller) => caller,
+        Err(refusal) => return (StatusCode::FORBIDDEN, refusal.to_string()).into_response(),
+    };
+    let named = digest.parse::<Digest>().ok().filter(|digest| {
+        let plan = app.planner.latest(&caller.site);
+        plan.is_some_and(|plan| plan.blobs.contains_key(digest))
+    });
+    let Some(digest) = named else { return StatusCode::NOT_FOUND.into_response() };
+    match app.blobs.size(digest).await {
+        Ok(Some(size)) => answer(&app, digest, size, &method, &headers).await,
+        Ok(None) => {
+            tracing::error!(%digest, site = caller.site, "a plan names a blob that is not held: import its image again");
+            StatusCode::NOT_FOUND.into_response()
+        }
+        Err(error) => failed(digest, &error),
+    }
+}
+
+async fn answer(app: &App, digest: Digest, size: u64, method: &Method, headers: &HeaderMap) -> Response {
+    let asked = headers.get(RANGE).and_then(|value| value.to_str().ok());
+    let (status, range) = match wanted(asked, size) {
+        Wanted::Whole => (StatusCode::OK, 0..size),
+        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        Wanted::Unsatisfiable => {
+            let header = [(CONTENT_RANGE, format!("bytes */{size}"))];
+            return (StatusCode::RANGE_NOT_SATISFIABLE, header).into_response();
+        }
+    };
+    let mut head: Vec<(HeaderName, String)> = vec![
+        (ACCEPT_RANGES, "bytes".into()),
+        (CONTENT_TYPE, "application/octet-stream".into()),
+        (CONTENT_LENGTH, (range.end - range.start).to_string()),
+        (ETAG, format!("\"{digest}\"")),
+        (CACHE_CONTROL, "immutable".into()),
+    ];
+    if status == StatusCode::PARTIAL_CONTENT {
+        head.push((CONTENT_RANGE, format!("bytes {}-{}/{size}", range.start, range.end - 1)));
+    }
+    let body = if *method == Method::HEAD || range.is_empty() {
+        Body::empty()
+    } else {
+        match app.blobs.read(digest, range).await {
+            Ok(stream) => Body::from_stream(stream),
+            Err(error) => return failed(digest, &error),
+        }
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    for (name, value) in head {
+        let value = value.parse().expect("digits, a digest and plain words");
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+fn failed(digest: Digest, error: &super::BlobError) -> Response {
+    tracing::error!(%digest, error = error as &dyn std::error::Error, "cannot read a blob");
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
+}

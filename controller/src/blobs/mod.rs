@@ -1,0 +1,128 @@
+//! Image bytes by their SHA-256, in an object store (a directory for now).
+//!
+//! A blob appears under its digest when all its bytes were verified, or not at all; it never changes afterwards.
+//! [`http`] serves them to agents, each only what a plan of its own site names (S8, S10).
+
+pub(crate) mod http;
+mod put;
+mod range;
+
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as ObjectPath;
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _};
+use proto::Digest;
+
+pub use put::{BlobUpload, PutError};
+
+/// The blobs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Blobs(Arc<dyn ObjectStore>);
+
+/// The folder of blobs cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the blobs in {} cannot be used", path.display())]
+pub struct OpenError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// The object store failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the blob store failed")]
+pub struct BlobError(#[from] object_store::Error);
+
+impl Blobs {
+    /// The blobs in a folder, which is made if it is absent; what unfinished uploads left is removed. Blocks.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        let at = |source| OpenError { path: folder.to_owned(), source };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(at)?;
+        sweep(folder).map_err(at)?;
+        let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| at(io::Error::other(error)))?;
+        Ok(Self(Arc::new(store.with_fsync(true))))
+    }
+
+    /// Begins to take a blob in; see [`BlobUpload`].
+    ///
+    /// # Errors
+    /// [`PutError`].
+    pub async fn begin(&self, digest: Digest, size: u64) -> Result<BlobUpload, PutError> {
+        BlobUpload::begin(Arc::clone(&self.0), digest, size).await
+    }
+
+    /// The size of a blob in bytes; None where it is not held.
+    ///
+    /// # Errors
+    /// [`BlobError`].
+    pub async fn size(&self, digest: Digest) -> Result<Option<u64>, BlobError> {
+        match self.0.head(&place(digest)).await {
+            Ok(about) => Ok(Some(about.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Is the blob held?
+    ///
+    /// # Errors
+    /// [`BlobError`].
+    pub async fn contains(&self, digest: Digest) -> Result<bool, BlobError> {
+        Ok(self.size(digest).await?.is_some())
+    }
+
+    /// The bytes of a blob from `range.start` up to before `range.end`.
+    ///
+    /// # Errors
+    /// [`BlobError`], also for a blob that is not held.
+    pub async fn read(
+        &self,
+        digest: Digest,
+        range: Range<u64>,
+    ) -> Result<BoxStream<'static, Result<Bytes, BlobError>>, BlobError> {
+        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let found = self.0.get_opts(&place(digest), options).await?;
+        Ok(found.into_stream().map_err(BlobError).boxed())
+    }
+
+    /// A whole blob.
+    ///
+    /// # Errors
+    /// [`BlobError`], also for a blob that is not held.
+    pub async fn read_all(&self, digest: Digest) -> Result<Bytes, BlobError> {
+        Ok(self.0.get(&place(digest)).await?.bytes().await?)
+    }
+}
+
+/// `sha256/ab/abcdef…`: no folder gets too many names.
+fn place(digest: Digest) -> ObjectPath {
+    let name = digest.to_string();
+    ObjectPath::from_iter(["sha256", &name[..2], &name])
+}
+
+/// Removes what a crash left of uploads: the directory store writes beside the final name, with a `#`.
+fn sweep(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sweep(&entry.path())?;
+        } else if entry.file_name().to_string_lossy().contains('#') {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

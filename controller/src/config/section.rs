@@ -1,0 +1,84 @@
+//! A table of the file under examination: what is taken is known, what is left over is a mistake.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+/// A table and where to note what is wrong with it.
+pub(super) struct Section<'m> {
+    path: &'static str,
+    table: Table,
+    mistakes: &'m mut Vec<String>,
+}
+
+impl<'m> Section<'m> {
+    /// The table at `path`; "" for the whole file.
+    pub(super) fn new(path: &'static str, table: Table, mistakes: &'m mut Vec<String>) -> Self {
+        Self { path, table, mistakes }
+    }
+
+    /// Notes a mistake.
+    pub(super) fn mistake(&mut self, name: &str, what: impl Display) {
+        let dot = if self.path.is_empty() { "" } else { "." };
+        self.mistakes.push(format!("{}{dot}{name}: {what}", self.path));
+    }
+
+    /// A value as TOML has it.
+    pub(super) fn value<T: DeserializeOwned>(&mut self, name: &str, default: T) -> T {
+        let Some(value) = self.table.remove(name) else { return default };
+        value.try_into().unwrap_or_else(|error: toml::de::Error| {
+            self.mistake(name, error.message());
+            default
+        })
+    }
+
+    /// A value that is written as text.
+    pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, name: &str, default: T) -> T {
+        self.text(name).unwrap_or(default)
+    }
+
+    /// A value that is written as text and has no default.
+    pub(super) fn required<T: FromStr<Err: Display>>(&mut self, name: &str, what: &str) -> Option<T> {
+        if !self.table.contains_key(name) {
+            self.mistake(name, format!("is missing: {what}"));
+        }
+        self.text(name)
+    }
+
+    fn text<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
+        match self.table.remove(name)? {
+            Value::String(text) => match text.parse() {
+                Ok(value) => return Some(value),
+                Err(error) => self.mistake(name, error),
+            },
+            other => self.mistake(name, format!("expected text in quotes, found a {}", other.type_str())),
+        }
+        None
+    }
+
+    /// A number within bounds.
+    pub(super) fn within<T>(&mut self, name: &str, default: T, bounds: RangeInclusive<T>) -> T
+    where
+        T: DeserializeOwned + PartialOrd + Display + Copy,
+    {
+        let value = self.value(name, default);
+        if !bounds.contains(&value) {
+            self.mistake(name, format!("is {value}, expected {} to {}", bounds.start(), bounds.end()));
+        }
+        value
+    }
+
+    /// A table within; empty where there is none.
+    pub(super) fn table(&mut self, name: &str) -> Table {
+        self.value(name, Table::new())
+    }
+
+    /// Whatever was not taken is not known.
+    pub(super) fn end(mut self) {
+        let left: Vec<_> = std::mem::take(&mut self.table).into_iter().map(|(name, _)| name).collect();
+        left.iter().for_each(|name| self.mistake(name, "is not known: see the commented default file"));
+    }
+}

@@ -1,0 +1,273 @@
+//! One boot attempt in a line: a pure fold of its events.
+
+use proto::event::{Answer, Event, EventKind, OrderPhase};
+use proto::{AttemptId, HostId, Mac, Wall};
+use serde::{Deserialize, Serialize};
+
+use super::Source;
+
+/// How a boot ended, as far as it has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Under way, or silent before its end.
+    Running,
+    /// The machine was told to boot its disk.
+    LocalDisk,
+    /// The installer said that it is done.
+    Installed,
+    /// The installer said that it failed, or its order ended otherwise.
+    Failed,
+    /// The system that it booted has come up.
+    Up,
+}
+
+impl Outcome {
+    /// The word of `boot list`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::LocalDisk => "local disk",
+            Self::Installed => "installed",
+            Self::Failed => "failed",
+            Self::Up => "up",
+        }
+    }
+
+    /// Is nothing more expected of the attempt?
+    #[must_use]
+    pub const fn is_end(self) -> bool {
+        match self {
+            Self::LocalDisk | Self::Failed | Self::Up => true,
+            // The installed system still has to come up.
+            Self::Running | Self::Installed => false,
+        }
+    }
+}
+
+/// One boot attempt, as far as it has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootSummary {
+    /// Which.
+    pub attempt: AttemptId,
+    /// The known host, by its id: names are labels.
+    pub host: Option<HostId>,
+    /// Where.
+    pub site: String,
+    /// The agent that served it.
+    pub agent: String,
+    /// The machine.
+    pub mac: Option<Mac>,
+    /// The first event's time, by the agent's clock.
+    pub began_ms: Wall,
+    /// The last event's time.
+    pub last_ms: Wall,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How far it came, in words: `address`, `loader`, `kernel`, `answer file`, `installing 40 %`.
+    pub stage: String,
+    /// How many events it has.
+    pub events: u64,
+}
+
+impl BootSummary {
+    /// Of an attempt whose first event this is, before it is taken in.
+    #[must_use]
+    pub fn new(attempt: AttemptId, source: &Source, first: &Event) -> Self {
+        Self {
+            attempt,
+            host: None,
+            site: source.site.clone(),
+            agent: source.agent.clone(),
+            mac: None,
+            began_ms: first.at,
+            last_ms: first.at,
+            outcome: Outcome::Running,
+            stage: String::new(),
+            events: 0,
+        }
+    }
+
+    /// Takes the next event in.
+    pub fn take(&mut self, event: &Event) {
+        self.events += 1;
+        self.host = self.host.or(event.host);
+        self.mac = self.mac.or(event.mac);
+        self.last_ms = self.last_ms.max(event.at);
+        if let Some(stage) = stage(&event.kind) {
+            self.stage = stage;
+        }
+        if let Some(outcome) = outcome(&event.kind) {
+            self.outcome = self.outcome.then(outcome);
+        }
+    }
+}
+
+impl Outcome {
+    /// What came later counts, but that a machine told to boot its disk after an installation was installed.
+    fn then(self, next: Self) -> Self {
+        match (self, next) {
+            (Self::Installed | Self::Failed, Self::LocalDisk) => self,
+            (Self::Running | Self::LocalDisk | Self::Installed | Self::Failed | Self::Up, next) => next,
+        }
+    }
+}
+
+/// How far the attempt has come by this event; None where it says nothing of that.
+fn stage(kind: &EventKind) -> Option<String> {
+    Some(match kind {
+        EventKind::AttemptBegan { .. } => "began".into(),
+        EventKind::Offered { .. } => "offered".into(),
+        EventKind::Leased { .. } => "address".into(),
+        EventKind::FileServed { stage, .. } => stage.word().into(),
+        EventKind::FileBroken { stage, .. } => format!("{} broken off", stage.word()),
+        EventKind::OrderMoved { phase, .. } => order_stage(*phase)?.into(),
+        EventKind::Progress { percent: Some(percent), .. } => format!("installing {percent} %"),
+        EventKind::Progress { percent: None, .. } => "installing".into(),
+        EventKind::OsUp { .. } => "up".into(),
+        EventKind::Decided { .. }
+        | EventKind::LeaseEnded { .. }
+        | EventKind::FileRefused { .. }
+        | EventKind::Alarm { .. }
+        | EventKind::PlanAdopted(_)
+        | EventKind::PlanRefused { .. }
+        | EventKind::Gap { .. } => return None,
+    })
+}
+
+fn order_stage(phase: OrderPhase) -> Option<&'static str> {
+    match phase {
+        OrderPhase::Armed | OrderPhase::Offered => None,
+        OrderPhase::Started => Some("started"),
+        OrderPhase::Installed => Some("installed"),
+        OrderPhase::Failed => Some("failed"),
+        OrderPhase::Expired => Some("expired"),
+        OrderPhase::Revoked => Some("revoked"),
+    }
+}
+
+/// What this event makes of the attempt; None where it leaves it as it is.
+fn outcome(kind: &EventKind) -> Option<Outcome> {
+    match kind {
+        EventKind::AttemptBegan { .. } => Some(Outcome::Running),
+        EventKind::Decided { answer, .. } => match answer {
+            Answer::LocalDisk => Some(Outcome::LocalDisk),
+            Answer::Loader | Answer::Script => Some(Outcome::Running),
+            Answer::Silence | Answer::AddressOnly => None,
+        },
+        EventKind::OrderMoved { phase, .. } => match phase {
+            OrderPhase::Armed => None,
+            OrderPhase::Offered | OrderPhase::Started => Some(Outcome::Running),
+            OrderPhase::Installed => Some(Outcome::Installed),
+            OrderPhase::Failed | OrderPhase::Expired | OrderPhase::Revoked => Some(Outcome::Failed),
+        },
+        EventKind::OsUp { .. } => Some(Outcome::Up),
+        EventKind::Offered { .. }
+        | EventKind::Leased { .. }
+        | EventKind::LeaseEnded { .. }
+        | EventKind::FileServed { .. }
+        | EventKind::FileRefused { .. }
+        | EventKind::FileBroken { .. }
+        | EventKind::Progress { .. }
+        | EventKind::Alarm { .. }
+        | EventKind::PlanAdopted(_)
+        | EventKind::PlanRefused { .. }
+        | EventKind::Gap { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::event::{Client, Transport};
+    use proto::plan::Stage;
+    use proto::{HostId, Mac, OrderId};
+
+    use super::*;
+
+    fn event(at: u64, kind: EventKind) -> Event {
+        let (attempt, host, mac) = (Some(AttemptId([1; 16])), Some(HostId([2; 16])), Some(Mac([3; 6])));
+        Event { at: Wall(at), attempt, host, mac, kind }
+    }
+
+    fn fold(kinds: Vec<EventKind>) -> BootSummary {
+        let events: Vec<_> = kinds.into_iter().zip(10..).map(|(kind, at)| event(at, kind)).collect();
+        let source = Source { site: "lyon".into(), agent: "lyon-1".into() };
+        let mut summary = BootSummary::new(AttemptId([1; 16]), &source, &events[0]);
+        events.iter().for_each(|event| summary.take(event));
+        summary
+    }
+
+    fn began() -> EventKind {
+        EventKind::AttemptBegan {
+            platform: None,
+            client: Client::PxeRom,
+            vendor_class: String::new(),
+            uuid: None,
+            relay: None,
+        }
+    }
+
+    fn decided(answer: Answer) -> EventKind {
+        EventKind::Decided { answer, reason: String::new(), order: None }
+    }
+
+    fn moved(phase: OrderPhase) -> EventKind {
+        EventKind::OrderMoved { order: OrderId([4; 16]), number: 1, phase, reason: String::new() }
+    }
+
+    fn served(stage: Stage) -> EventKind {
+        EventKind::FileServed {
+            transport: Transport::Http,
+            stage,
+            name: "linux".into(),
+            bytes: 1,
+            took_ms: 1,
+            retransmissions: 0,
+        }
+    }
+
+    #[test]
+    fn a_machine_that_is_told_to_boot_its_disk() {
+        let summary = fold(vec![began(), decided(Answer::LocalDisk)]);
+        assert_eq!((summary.outcome, summary.events), (Outcome::LocalDisk, 2));
+        assert_eq!((summary.began_ms, summary.last_ms), (Wall(10), Wall(11)));
+        assert_eq!((summary.host, summary.mac), (Some(HostId([2; 16])), Some(Mac([3; 6]))));
+    }
+
+    #[test]
+    fn an_installation_from_its_first_packet_to_its_end() {
+        let progress = EventKind::Progress { percent: Some(40), text: String::new() };
+        let mut kinds =
+            vec![began(), moved(OrderPhase::Offered), decided(Answer::Script), served(Stage::Kernel)];
+        assert_eq!(
+            (fold(kinds.clone()).outcome, fold(kinds.clone()).stage),
+            (Outcome::Running, "kernel".into())
+        );
+        kinds.extend([moved(OrderPhase::Started), served(Stage::Answer), progress]);
+        assert_eq!(fold(kinds.clone()).stage, "installing 40 %");
+        kinds.push(moved(OrderPhase::Installed));
+        assert_eq!(
+            (fold(kinds.clone()).outcome, fold(kinds.clone()).stage),
+            (Outcome::Installed, "installed".into())
+        );
+        kinds.push(decided(Answer::LocalDisk));
+        assert_eq!(
+            fold(kinds.clone()).outcome,
+            Outcome::Installed,
+            "the reboot into the disk changes nothing"
+        );
+        kinds.push(EventKind::OsUp { address: None });
+        assert_eq!(fold(kinds).outcome, Outcome::Up);
+    }
+
+    #[test]
+    fn an_order_that_ended_badly_is_a_failure() {
+        for phase in [OrderPhase::Failed, OrderPhase::Expired, OrderPhase::Revoked] {
+            assert_eq!(
+                fold(vec![began(), moved(phase), decided(Answer::LocalDisk)]).outcome,
+                Outcome::Failed
+            );
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The event store on sled 0.34.7, in the one shape in which it survives a power cut (ADR 0003).
+//!
+//! One tree, one writer thread, a group of appends in one `Batch`, then `flush()` and `sync_data()` on a handle of our
+//! own, then the answers. Values stay well below the size that sled moves into files of their own. A failure is final:
+//! nothing is taken until the controller is started again, so agents keep what was not acknowledged.
+
+mod folder;
+mod group;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use proto::event::NumberedEvent;
+use proto::{AttemptId, Incarnation, v1};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use self::group::Group;
+use super::store::{AppendError, BootFilter, OpenError, ReadError, Source, StoredEvent, Tuning};
+use super::{BootSummary, key};
+
+/// Appends that share one sync, at most.
+const GROUP: usize = 256;
+/// Boots of one listing: what is answered unless asked otherwise, and at most.
+const LISTED: (usize, usize) = (20, 1_000);
+
+/// What the writer is told to do.
+pub(super) enum Command {
+    /// Store a batch.
+    Append {
+        source: Source,
+        incarnation: Incarnation,
+        events: Vec<NumberedEvent>,
+        reply: oneshot::Sender<Result<u64, AppendError>>,
+    },
+    /// Finish and end.
+    Close { reply: oneshot::Sender<()> },
+}
+
+/// The open database.
+pub(super) struct Disk {
+    db: sled::Db,
+    file: File,
+}
+
+impl Disk {
+    /// Opens the folder, or makes it.
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        let (db, file) = folder::open(path)?;
+        Ok(Self { db, file })
+    }
+
+    pub(super) fn boot(&self, attempt: AttemptId) -> Result<Option<BootSummary>, ReadError> {
+        let found = self.db.get(key::summary(attempt)).map_err(unreadable)?;
+        found.map(|json| serde_json::from_slice(&json).map_err(unreadable)).transpose()
+    }
+
+    /// The latest first.
+    pub(super) fn boots(&self, filter: &BootFilter) -> Result<Vec<BootSummary>, ReadError> {
+        let limit = if filter.limit == 0 { LISTED.0 } else { filter.limit.min(LISTED.1) };
+        let prefix = match (filter.host, &filter.site) {
+            (Some(host), _) => key::host(host),
+            (None, Some(site)) => key::site(site),
+            (None, None) => key::ALL.to_vec(),
+        };
+        let mut boots = Vec::new();
+        for found in self.db.scan_prefix(prefix).keys().rev() {
+            let Some(attempt) = key::attempt(&found.map_err(unreadable)?) else { continue };
+            let at_site = |boot: &BootSummary| filter.site.as_ref().is_none_or(|site| *site == boot.site);
+            boots.extend(self.boot(attempt)?.filter(at_site));
+            if boots.len() == limit {
+                break;
+            }
+        }
+        Ok(boots)
+    }
+
+    /// In the order of storing.
+    pub(super) fn boot_events(&self, attempt: AttemptId) -> Result<Vec<StoredEvent>, ReadError> {
+        let values = self.db.scan_prefix(key::events(attempt)).values();
+        values.map(|value| decode(&value.map_err(unreadable)?)).collect()
+    }
+
+    fn commit(&self, batch: sled::Batch) -> Result<(), String> {
+        self.db.apply_batch(batch).map_err(|error| error.to_string())?;
+        self.db.flush().map_err(|error| error.to_string())?;
+        self.file.sync_data().map_err(|error| error.to_string())
+    }
+}
+
+/// The stored form of an event.
+fn encode(event: &StoredEvent) -> Vec<u8> {
+    let message = v1::BootEvent {
+        site: event.source.site.clone(),
+        agent: event.source.agent.clone(),
+        incarnation: event.incarnation.to_wire(),
+        event: Some(event.numbered.clone().into()),
+        host: String::new(),
+    };
+    prost::Message::encode_to_vec(&message)
+}
+
+fn decode(bytes: &[u8]) -> Result<StoredEvent, ReadError> {
+    let message: v1::BootEvent = prost::Message::decode(bytes).map_err(unreadable)?;
+    let event = message.event.ok_or_else(|| ReadError("an event without content".into()))?;
+    Ok(StoredEvent {
+        source: Source { site: message.site, agent: message.agent },
+        incarnation: Incarnation::from_wire("incarnation", &message.incarnation).map_err(unreadable)?,
+        numbered: event.try_into().map_err(unreadable)?,
+    })
+}
+
+fn unreadable(error: impl std::fmt::Display) -> ReadError {
+    ReadError(error.to_string())
+}
+
+/// The one thread that writes.
+pub(super) struct Writer {
+    disk: Arc<Disk>,
+    tuning: Tuning,
+    news: broadcast::Sender<Arc<StoredEvent>>,
+    strangers: usize,
+    failed: Option<String>,
+}
+
+type Reply = oneshot::Sender<Result<u64, AppendError>>;
+
+impl Writer {
+    /// Starts the thread; it ends when all senders are gone, or on [`Command::Close`].
+    pub(super) fn spawn(
+        disk: Arc<Disk>,
+        tuning: Tuning,
+        queue: mpsc::Receiver<Command>,
+        news: broadcast::Sender<Arc<StoredEvent>>,
+    ) {
+        let strangers = disk.db.scan_prefix(key::STRANGERS).count();
+        let writer = Self { disk, tuning, news, strangers, failed: None };
+        let thread = std::thread::Builder::new().name("event-store".into());
+        thread
+            .spawn(move || writer.run(queue))
+            .expect("the system starts a thread at the start of the controller");
+    }
+
+    fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+        while let Some(first) = queue.blocking_recv() {
+            let mut commands = vec![first];
+            while commands.len() < GROUP
+                && let Ok(next) = queue.try_recv()
+            {
+                commands.push(next);
+            }
+            if let Some(closed) = self.perform(commands) {
+                drop(self);
+                // Whoever asked may have stopped waiting.
+                let _ = closed.send(());
+                return;
+            }
+        }
+    }
+
+    /// Stores a group; returns whom to tell when the store is to close.
+    fn perform(&mut self, commands: Vec<Command>) -> Option<oneshot::Sender<()>> {
+        let mut group = Group::new(Arc::clone(&self.disk), self.tuning);
+        let mut answers: Vec<(Reply, Result<u64, AppendError>)> = Vec::new();
+        let mut close = None;
+        for command in commands {
+            match command {
+                Command::Append { source, incarnation, events, reply } => {
+                    answers.push((reply, group.append(&source, incarnation, events)));
+                }
+                Command::Close { reply } => close = Some(reply),
+            }
+        }
+        let stored = self.store(group);
+        for (reply, answer) in answers {
+            let answer = stored.clone().and(answer);
+            // An agent that has gone away sends its batch again.
+            let _ = reply.send(answer);
+        }
+        close
+    }
+
+    fn store(&mut self, group: Group) -> Result<(), AppendError> {
+        if let Some(cause) = self.failed.clone() {
+            return Err(AppendError::Failed { cause });
+        }
+        let done = group.finish();
+        if let Some(batch) = done.batch {
+            self.disk.commit(batch).map_err(|cause| self.fail(cause))?;
+        }
+        self.strangers = self.strangers.saturating_add_signed(done.strangers);
+        done.news.into_iter().for_each(|event| drop(self.news.send(Arc::new(event))));
+        self.prune(&done.machines).map_err(|cause| self.fail(cause))
+    }
+
+    fn fail(&mut self, cause: String) -> AppendError {
+        tracing::error!(
+            cause,
+            "the event store has failed; agents keep their events until the controller is restarted"
+        );
+        self.failed = Some(cause.clone());
+        AppendError::Failed { cause }
+    }
+
+    /// Forgets the oldest attempts of machines that have too many. Needs no sync: what comes back is forgotten again.
+    fn prune(&mut self, machines: &[Vec<u8>]) -> Result<(), String> {
+        for machine in machines {
+            let held = self.disk.db.scan_prefix(machine).count();
+            self.forget_oldest(machine, held.saturating_sub(self.tuning.attempts_per_machine))?;
+        }
+        let excess = self.strangers.saturating_sub(self.tuning.attempts_of_strangers);
+        self.forget_oldest(key::STRANGERS, excess)
+    }
+
+    fn forget_oldest(&mut self, prefix: &[u8], count: usize) -> Result<(), String> {
+        for found in self.disk.db.scan_prefix(prefix).keys().take(count) {
+            let found = found.map_err(|error| error.to_string())?;
+            if let Some(attempt) = key::attempt(&found) {
+                self.forget(attempt)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, attempt: AttemptId) -> Result<(), String> {
+        let Some(summary) = self.disk.boot(attempt).map_err(|error| error.to_string())? else {
+            return Ok(());
+        };
+        let mut batch = sled::Batch::default();
+        key::indices(&summary).into_iter().for_each(|key| batch.remove(key));
+        for event in self.disk.db.scan_prefix(key::events(attempt)).keys() {
+            batch.remove(event.map_err(|error| error.to_string())?);
+        }
+        batch.remove(key::summary(attempt));
+        self.strangers -= usize::from(summary.host.is_none() && self.strangers > 0);
+        self.disk.db.apply_batch(batch).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,204 @@
+//! The public face of the event store.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use proto::event::NumberedEvent;
+use proto::{AttemptId, HostId, Incarnation};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::BootSummary;
+use super::disk::{Command, Disk, Writer};
+
+/// Events that a slow subscriber may be behind before it loses the oldest.
+const BROADCAST: usize = 4_096;
+/// Appends that wait for the writer; callers beyond wait for room.
+const QUEUE: usize = 256;
+
+/// Which journal's owner.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Source {
+    /// The site's name.
+    pub site: String,
+    /// The agent's name.
+    pub agent: String,
+}
+
+/// An event with where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// The agent.
+    pub source: Source,
+    /// Its journal.
+    pub incarnation: Incarnation,
+    /// The event and its number.
+    pub numbered: NumberedEvent,
+}
+
+/// Which boots to list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BootFilter {
+    /// Only those of this host.
+    pub host: Option<HostId>,
+    /// Only those at this site.
+    pub site: Option<String>,
+    /// At most so many; 20 when it is 0, never more than 1,000.
+    pub limit: usize,
+}
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tuning {
+    /// Attempts of one host, or of one unknown machine.
+    pub attempts_per_machine: usize,
+    /// Attempts of all machines that are no host of the catalog.
+    pub attempts_of_strangers: usize,
+    /// Events of one attempt; further ones are counted, and not kept.
+    pub events_per_attempt: u64,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { attempts_per_machine: 50, attempts_of_strangers: 10_000, events_per_attempt: 2_000 }
+    }
+}
+
+/// Why the event store does not open. What is in its folder was left there.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder cannot be read or written, or another controller has it open.
+    #[error("event store {path} cannot be used: {cause}")]
+    Unusable {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: String,
+    },
+    /// It is damaged. It is never deleted.
+    #[error(
+        "event store {path} does not open: {cause}; move it aside and keep it: boot history is all that is lost"
+    )]
+    Damaged {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+}
+
+/// Why events were not stored. None of them may be acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Numbers of a batch must rise by one, but for what a gap event names.
+    #[error("event {found} follows event {after} without a gap event between them")]
+    Hole {
+        /// The number before.
+        after: u64,
+        /// The number that came.
+        found: u64,
+    },
+    /// The disk failed; nothing is stored until the controller is started again.
+    #[error("the event store takes no events: {cause}")]
+    Failed {
+        /// What the system said.
+        cause: String,
+    },
+    /// The store was closed.
+    #[error("the event store is closed")]
+    Closed,
+}
+
+/// What is stored could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot read the event store: {0}")]
+pub struct ReadError(pub String);
+
+/// The event store. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct EventStore {
+    disk: Arc<Disk>,
+    commands: mpsc::Sender<Command>,
+    news: broadcast::Sender<Arc<StoredEvent>>,
+}
+
+impl EventStore {
+    /// Opens the store in a folder, which is made if it is absent. Blocks.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(folder: &Path, tuning: Tuning) -> Result<Self, OpenError> {
+        let disk = Arc::new(Disk::open(folder)?);
+        let (commands, queue) = mpsc::channel(QUEUE);
+        let (news, _) = broadcast::channel(BROADCAST);
+        Writer::spawn(Arc::clone(&disk), tuning, queue, news.clone());
+        Ok(Self { disk, commands, news })
+    }
+
+    /// Stores a batch of one journal; returns, when it is durable, the number up to which all is stored.
+    ///
+    /// Events up to a number that was stored before are passed over. The first batch of a journal may begin at any
+    /// number: what came before was acknowledged by a controller whose events are lost, and will never be sent.
+    ///
+    /// # Errors
+    /// [`AppendError`]; nothing of the batch is stored then, or (only when the disk failed) it may be.
+    pub async fn append(
+        &self,
+        source: &Source,
+        incarnation: Incarnation,
+        events: Vec<NumberedEvent>,
+    ) -> Result<u64, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Append { source: source.clone(), incarnation, events, reply };
+        self.commands.send(command).await.map_err(|_| AppendError::Closed)?;
+        answer.await.map_err(|_| AppendError::Closed)?
+    }
+
+    /// The boots that match, the latest first.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn boots(&self, filter: BootFilter) -> Result<Vec<BootSummary>, ReadError> {
+        self.read(move |disk| disk.boots(&filter)).await
+    }
+
+    /// One boot; None where it is not known (any more).
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn boot(&self, attempt: AttemptId) -> Result<Option<BootSummary>, ReadError> {
+        self.read(move |disk| disk.boot(attempt)).await
+    }
+
+    /// The events of a boot in the order in which they were stored.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn boot_events(&self, attempt: AttemptId) -> Result<Vec<StoredEvent>, ReadError> {
+        self.read(move |disk| disk.boot_events(attempt)).await
+    }
+
+    /// Every event from now on, once it is durable, in the order of storing. To follow a boot from its beginning:
+    /// subscribe, read [`EventStore::boot_events`], then pass over what was read already.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<StoredEvent>> {
+        self.news.subscribe()
+    }
+
+    /// Waits for appends in flight; those after it are refused.
+    pub async fn close(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.commands.send(Command::Close { reply }).await.is_ok() {
+            // The writer may have ended of itself, which is what was asked for.
+            let _ = done.await;
+        }
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Disk) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let disk = Arc::clone(&self.disk);
+        let looked = tokio::task::spawn_blocking(move || look(&disk)).await;
+        looked.unwrap_or_else(|error| Err(ReadError(error.to_string())))
+    }
+}

@@ -1,0 +1,52 @@
+//! The two listeners (DESIGN §5): *enrol* authenticates the server alone, *fleet* requires a client certificate.
+//!
+//! On *fleet*, gRPC and HTTPS share a port: paths tell them apart, ALPN the versions of HTTP. Each connection has its
+//! own limits; the handshake's are in [`certs::tls`].
+
+mod credential;
+mod serve;
+
+use proto::{DESCRIPTORS, MESSAGE_LIMIT, v1};
+use tonic::service::Routes;
+
+pub(crate) use credential::{Tls, TlsSetupError, renew};
+pub(crate) use serve::{Serving, serve};
+
+use crate::agents::Agents;
+use crate::app::App;
+use crate::blobs;
+use crate::enrol::Enrolment;
+
+/// Everything that agents and operators may call.
+pub(crate) fn fleet_routes(app: &App) -> axum::Router {
+    let agents = v1::agents_server::AgentsServer::new(Agents::new(app.clone()))
+        .max_decoding_message_size(MESSAGE_LIMIT)
+        .max_encoding_message_size(MESSAGE_LIMIT);
+    let routes = standard().add_service(agents);
+    routes.prepare().into_axum_router().merge(blobs::http::routes(app.clone()))
+}
+
+/// Everything that may be called without a certificate.
+pub(crate) fn enrol_routes(app: &App) -> axum::Router {
+    /// Tokens and certificate requests are small.
+    const LARGEST: usize = 64 * 1024;
+    let enrolment = v1::enrolment_server::EnrolmentServer::new(Enrolment::new(app.clone()))
+        .max_decoding_message_size(LARGEST)
+        .max_encoding_message_size(LARGEST);
+    let (health, service) = tonic_health::server::health_reporter();
+    drop(health);
+    Routes::new(enrolment).add_service(service).prepare().into_axum_router()
+}
+
+/// Health and reflection.
+fn standard() -> Routes {
+    let (health, service) = tonic_health::server::health_reporter();
+    // It says that the whole server serves, for as long as it does.
+    drop(health);
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .expect("the descriptors are those of this build");
+    Routes::new(service).add_service(reflection)
+}

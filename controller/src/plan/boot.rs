@@ -1,0 +1,224 @@
+//! Everything that one host fetches for one profile: kernel, initial RAM disks, answer files, disk image, script.
+
+mod family;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proto::catalog::{FileEntry, HostSpec, ImageSpec, Kind, Mode, ProfileSpec, Resource, SiteSpec};
+use proto::plan::{BlobRef, Boot, Content, Guard, PlannedFile, Stage};
+use serde_json::json;
+
+use super::script::{self, Script};
+use super::{Mistake, SiteView};
+use crate::render::{self, Place, Rendered, Scope, context, render};
+
+/// The file that the loader is sent to first.
+const ENTRY: &str = "boot.ipxe";
+
+/// Makes the boot of one host.
+pub(super) struct BootMaker<'a> {
+    pub(super) view: &'a SiteView<'a>,
+    pub(super) host: &'a Resource<HostSpec>,
+    /// The profile's name.
+    pub(super) profile: &'a str,
+    /// The mode that the profile must have.
+    pub(super) mode: Mode,
+    /// The order's name; None: it boots without one.
+    pub(super) order: Option<&'a str>,
+}
+
+/// A boot, and the secrets that its files name.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) boot: Boot,
+    pub(super) secrets: BTreeMap<String, Bytes>,
+}
+
+/// What a family makes of an image and a profile, before anything is rendered.
+struct Recipe {
+    kernel: Blob,
+    initrds: Vec<Blob>,
+    /// The bytes that overwrite the disk.
+    image: Option<Blob>,
+    /// The template of the kernel's arguments.
+    arguments: String,
+    /// What is put between the arguments and `more_arguments`.
+    separator: &'static str,
+    templates: BTreeMap<String, Template>,
+}
+
+/// A file of an image under the name by which it is fetched.
+#[derive(Debug, Clone)]
+struct Blob {
+    name: String,
+    entry: FileEntry,
+}
+
+struct Template {
+    text: String,
+    guard: Guard,
+}
+
+impl BootMaker<'_> {
+    /// Names what the boot rests on, whether it exists or not; secrets are known only when all is rendered.
+    pub(super) fn uses(&self, mut note: impl FnMut(Kind, &str)) {
+        note(Kind::Profile, self.profile);
+        if let Some(profile) = self.view.globals.profiles.get(self.profile) {
+            note(Kind::Image, &profile.spec.image);
+            profile.spec.installer.iter().for_each(|name| note(Kind::Image, name));
+        }
+    }
+
+    pub(super) fn make(&self) -> Result<Made, Mistake> {
+        let profile = self.found_profile()?;
+        let image = self.image("image", &profile.image)?;
+        let recipe = self.recipe(profile, image).map_err(|mistake| self.in_profile(mistake))?;
+        let scope = self.scope(profile, &recipe)?;
+        let (files, secrets) =
+            self.files(profile, &recipe, &scope).map_err(|mistake| self.in_profile(mistake))?;
+        let boot = Boot {
+            profile: self.profile.to_owned(),
+            image: profile.image.clone(),
+            entry: ENTRY.to_owned(),
+            files,
+        };
+        Ok(Made { boot, secrets })
+    }
+
+    fn found_profile(&self) -> Result<&ProfileSpec, Mistake> {
+        let profile = self.view.globals.profiles.get(self.profile);
+        let profile = profile
+            .ok_or_else(|| Mistake::new("spec.profile", format!("there is no profile {:?}", self.profile)))?;
+        if profile.spec.mode != self.mode {
+            let message = match self.mode {
+                Mode::Install => "is of mode run: an order needs a profile of mode install",
+                Mode::Run => "is of mode install: it needs an order",
+            };
+            return Err(Mistake::new("spec.profile", format!("profile {:?} {message}", self.profile)));
+        }
+        Ok(&profile.spec)
+    }
+
+    fn image(&self, field: &str, name: &str) -> Result<&ImageSpec, Mistake> {
+        let image = self.view.globals.images.get(name).map(|image| &image.spec);
+        image.ok_or_else(|| self.in_profile(Mistake::new(field, format!("there is no image {name:?}"))))
+    }
+
+    fn in_profile(&self, mistake: Mistake) -> Mistake {
+        Mistake { field: format!("profile {}: {}", self.profile, mistake.field), ..mistake }
+    }
+
+    fn scope(&self, profile: &ProfileSpec, recipe: &Recipe) -> Result<Arc<Scope>, Mistake> {
+        let no_variables = BTreeMap::new();
+        let site: Option<&SiteSpec> = self.view.local.site.as_ref().map(|site| &site.spec);
+        let layers = [
+            site.map_or(&no_variables, |site| &site.variables),
+            &profile.variables,
+            &self.host.spec.variables,
+        ];
+        let spec = &self.host.spec;
+        let mac = spec.macs.first().map(ToString::to_string);
+        let address = spec.address.map(|address| address.to_string());
+        let host = render::host(&self.host.name, mac, address, spec.serial.as_deref());
+        let built_in = [
+            ("host", host),
+            ("site", json!({"name": self.view.name, "fleet": self.view.fleet})),
+            ("order", json!({"name": self.order})),
+        ];
+        let context = context(&layers, &built_in)
+            .map_err(|error| Mistake::new(format!("variables.{}", error.path), error.problem))?;
+        let blobs =
+            recipe.initrds.iter().chain([&recipe.kernel]).map(|blob| (blob.name.clone(), Guard::Attempt));
+        let image = recipe.image.iter().map(|blob| (blob.name.clone(), Guard::Order));
+        let templates = recipe.templates.iter().map(|(name, template)| (name.clone(), template.guard));
+        Ok(Arc::new(Scope {
+            context,
+            files: blobs.chain(image).chain(templates).collect(),
+            order: self.order.is_some(),
+            secrets: self.view.globals.secrets.clone(),
+        }))
+    }
+
+    fn files(
+        &self,
+        profile: &ProfileSpec,
+        recipe: &Recipe,
+        scope: &Arc<Scope>,
+    ) -> Result<(BTreeMap<String, PlannedFile>, BTreeMap<String, Bytes>), Mistake> {
+        let mut files = BTreeMap::new();
+        let mut secrets = BTreeMap::new();
+        for (name, template) in &recipe.templates {
+            let made = render(&template.text, scope, Place::File(template.guard))
+                .map_err(|error| Mistake::new(format!("templates.{name}"), error.to_string()))?;
+            secrets.extend(made.secrets);
+            // Every file under the order's guard is fetched only from `started` on, so each must start it.
+            let stage = if template.guard == Guard::Order { Stage::Answer } else { Stage::Other };
+            let content = Content::Parts(made.parts);
+            files.insert(name.clone(), PlannedFile { stage, guard: template.guard, content });
+        }
+        let mut blob = |blob: &Blob, stage, guard| {
+            let content = Content::Blob(BlobRef { digest: blob.entry.sha256, size: blob.entry.size });
+            files.insert(blob.name.clone(), PlannedFile { stage, guard, content });
+        };
+        blob(&recipe.kernel, Stage::Kernel, Guard::Attempt);
+        recipe.initrds.iter().for_each(|initrd| blob(initrd, Stage::Initrd, Guard::Attempt));
+        recipe.image.iter().for_each(|image| blob(image, Stage::Image, Guard::Order));
+        let content = Content::Parts(self.script(profile, recipe, scope)?);
+        files.insert(ENTRY.to_owned(), PlannedFile { stage: Stage::Script, guard: Guard::Attempt, content });
+        Ok((files, secrets))
+    }
+
+    fn script(
+        &self,
+        profile: &ProfileSpec,
+        recipe: &Recipe,
+        scope: &Arc<Scope>,
+    ) -> Result<Vec<proto::plan::Part>, Mistake> {
+        let arguments = arguments("boot.arguments", &recipe.arguments, scope)?;
+        let more = match &profile.boot.more_arguments {
+            Some(more) => Some(arguments_behind(recipe.separator, more, scope)?),
+            None => None,
+        };
+        Ok(script::parts(&Script {
+            host: &self.host.name,
+            profile: self.profile,
+            kernel: &recipe.kernel.name,
+            initrds: recipe.initrds.iter().map(|blob| blob.name.as_str()).collect(),
+            arguments,
+            more,
+        }))
+    }
+}
+
+fn arguments_behind(
+    separator: &str,
+    more: &str,
+    scope: &Arc<Scope>,
+) -> Result<Vec<proto::plan::Part>, Mistake> {
+    let text = if separator.is_empty() { more.to_owned() } else { format!("{separator} {more}") };
+    arguments("boot.more_arguments", &text, scope)
+}
+
+/// Renders arguments: one line, whatever lines the template has.
+fn arguments(field: &str, template: &str, scope: &Arc<Scope>) -> Result<Vec<proto::plan::Part>, Mistake> {
+    let line = template.split_whitespace().collect::<Vec<_>>().join(" ");
+    let Rendered { parts, .. } =
+        render(&line, scope, Place::Arguments).map_err(|error| Mistake::new(field, error.to_string()))?;
+    let control = |part: &proto::plan::Part| match part {
+        proto::plan::Part::Literal(bytes) => bytes.iter().any(u8::is_ascii_control),
+        proto::plan::Part::Slot(_) | proto::plan::Part::Secret(_) => false,
+    };
+    match parts.iter().any(control) {
+        true => Err(Mistake::new(field, "the arguments hold a control character")),
+        false => Ok(parts),
+    }
+}
+
+/// The last name of a path, fit for a URL and for a word of a script.
+pub(super) fn base_name(path: &str) -> String {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
+    name.chars().map(plain).collect()
+}

@@ -1,0 +1,228 @@
+//! The planner's one decision: a site's plan from the catalog (DESIGN §4 "Planning"). Pure: no clock, no I/O.
+//!
+//! [`plan`] makes every choice; agents make none. A mistake in one host, profile or template costs that host's boot
+//! and locks the host, never the site's plan: it comes back as a [`PlanProblem`]. The order's token stands in the
+//! kernel's arguments, and so in the script that `/a/ATTEMPT/boot.ipxe` gives to the machine whose attempt it is: the
+//! installer needs it to report, and there is no other way to hand it over.
+
+mod boot;
+mod network;
+mod script;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use proto::catalog::{HostSpec, Kind, Mode, OrderSpec, OrderStatus, Resource};
+use proto::plan::{
+    BlobRef, Boot, Entry, HostPlan, OrderPlan, PlanDocument, host_entry, network_entry, order_entry,
+    secrets_entry,
+};
+use proto::{Digest, Generation};
+use serde::{Deserialize, Serialize};
+
+pub use view::{Globals, Local, SecretValue, SiteView};
+
+use boot::BootMaker;
+
+/// The version of this planner: raise it with every change to what it makes of the same catalog.
+pub const PLANNER: u32 = 1;
+
+/// A mistake that costs a part of the plan; for the site's status.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PlanProblem {
+    /// The kind of the resource that lost something.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// Where the mistake is, for example `profile web: templates.preseed.cfg`; "" for the whole.
+    pub field: String,
+    /// What is wrong, and what was expected.
+    pub message: String,
+}
+
+/// A plan, and what there is to say of it.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The plan.
+    pub document: PlanDocument,
+    /// What it lacks.
+    pub problems: Vec<PlanProblem>,
+    /// The images, profiles and secrets that it rests on, whether they exist or not.
+    pub uses: BTreeSet<(Kind, String)>,
+    /// The blobs that it names.
+    pub blobs: BTreeMap<Digest, u64>,
+}
+
+/// Plans a site; None where the site itself is not (or not yet) in the catalog.
+#[must_use]
+pub fn plan(view: &SiteView<'_>, generation: Generation) -> Option<Planned> {
+    let site = view.local.site.as_ref()?;
+    let mut planner = SitePlanner { view, out: Gathered::default() };
+    planner.network(&site.spec);
+    let broken = planner.orders();
+    planner.hosts(&broken);
+    let Gathered { entries, mut problems, uses, blobs } = planner.out;
+    problems.sort();
+    let document = PlanDocument::assemble(view.fleet, &site.name, generation, PLANNER, entries);
+    Some(Planned { document, problems, uses, blobs })
+}
+
+#[derive(Default)]
+struct Gathered {
+    entries: Vec<(String, Entry)>,
+    problems: Vec<PlanProblem>,
+    uses: BTreeSet<(Kind, String)>,
+    blobs: BTreeMap<Digest, u64>,
+}
+
+impl Gathered {
+    fn blob(&mut self, blob: BlobRef) {
+        self.blobs.insert(blob.digest, blob.size);
+    }
+}
+
+struct SitePlanner<'a> {
+    view: &'a SiteView<'a>,
+    out: Gathered,
+}
+
+/// A mistake, before it is known whom it costs what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    field: String,
+    message: String,
+}
+
+impl Mistake {
+    fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+impl SitePlanner<'_> {
+    fn network(&mut self, site: &proto::catalog::SiteSpec) {
+        let image = site.loaders.as_ref().and_then(|name| {
+            self.out.uses.insert((Kind::Image, name.clone()));
+            self.view.globals.images.get(name)
+        });
+        let (network, mistakes) = network::network(site, image.map(|image| &image.spec));
+        network.loaders.values().for_each(|loader| self.out.blob(loader.blob));
+        self.out.entries.push(network_entry(&network));
+        let name = self.view.name;
+        mistakes.into_iter().for_each(|mistake| self.problem(Kind::Site, name, mistake));
+    }
+
+    /// Plans the orders that stand; returns the hosts that lost one.
+    fn orders(&mut self) -> BTreeSet<proto::HostId> {
+        let mut broken = BTreeSet::new();
+        for order in self.view.local.orders.values().filter(|order| stands(order)) {
+            match self.order(order) {
+                Ok(plan) => {
+                    plan.boot.blobs().for_each(|blob| self.out.blob(blob));
+                    self.out.entries.push(order_entry(&plan));
+                    self.out.entries.extend(secrets_entry(&plan));
+                }
+                Err(mistake) => {
+                    broken.insert(order.spec.host_id);
+                    self.problem(Kind::Order, &order.name, mistake);
+                }
+            }
+        }
+        broken
+    }
+
+    fn order(&mut self, order: &Resource<OrderSpec>) -> Result<OrderPlan, Mistake> {
+        let id = order.id().ok_or_else(|| Mistake::new("", "has no id"))?;
+        let host =
+            self.view.local.hosts.values().find(|host| host.id().map(Into::into) == Some(order.spec.host_id));
+        let host = host.ok_or_else(|| Mistake::new("spec.host", "the host is no longer at this site"))?;
+        let made = self.boot(host, &order.spec.profile, Mode::Install, Some(&order.name))?;
+        let profile = &self.view.globals.profiles[&order.spec.profile].spec;
+        Ok(OrderPlan {
+            id: id.into(),
+            host: order.spec.host_id,
+            number: order.spec.number,
+            not_after: order.spec.not_after_ms,
+            agent: order.spec.agent.clone(),
+            boot: made.boot,
+            install: profile.install_time.into(),
+            attempts: profile.attempts,
+            secrets: made.secrets,
+        })
+    }
+
+    fn hosts(&mut self, broken: &BTreeSet<proto::HostId>) {
+        for host in self.view.local.hosts.values() {
+            let Some(id) = host.id() else {
+                self.problem(Kind::Host, &host.name, Mistake::new("", "has no id"));
+                continue;
+            };
+            let boot = self.run_boot(host);
+            let mut plan = bare_host(host, id.into());
+            plan.locked |= boot.is_err() || broken.contains(&plan.id);
+            match boot {
+                Ok(boot) => plan.boot = boot,
+                Err(mistake) => self.problem(Kind::Host, &host.name, mistake),
+            }
+            plan.boot.iter().flat_map(Boot::blobs).for_each(|blob| self.out.blob(blob));
+            self.out.entries.push(host_entry(&plan));
+        }
+    }
+
+    /// What a host boots without an order: its profile of mode `run`, or its disk.
+    fn run_boot(&mut self, host: &Resource<HostSpec>) -> Result<Option<Boot>, Mistake> {
+        let Some(name) = &host.spec.profile else { return Ok(None) };
+        self.out.uses.insert((Kind::Profile, name.clone()));
+        match self.view.globals.profiles.get(name).map(|profile| profile.spec.mode) {
+            None => Err(Mistake::new("spec.profile", format!("there is no profile {name:?}"))),
+            Some(Mode::Install) => Ok(None),
+            Some(Mode::Run) => self.boot(host, name, Mode::Run, None).map(|made| Some(made.boot)),
+        }
+    }
+
+    fn boot(
+        &mut self,
+        host: &Resource<HostSpec>,
+        profile: &str,
+        mode: Mode,
+        order: Option<&str>,
+    ) -> Result<boot::Made, Mistake> {
+        let maker = BootMaker { view: self.view, host, profile, mode, order };
+        maker.uses(|kind, name| {
+            self.out.uses.insert((kind, name.to_owned()));
+        });
+        let made = maker.make()?;
+        let secrets = made.secrets.keys().map(|name| name.split('|').next().unwrap_or(name).to_owned());
+        self.out.uses.extend(secrets.map(|name| (Kind::Secret, name)));
+        Ok(made)
+    }
+
+    fn problem(&mut self, kind: Kind, name: &str, mistake: Mistake) {
+        let Mistake { field, message } = mistake;
+        self.out.problems.push(PlanProblem { kind, name: name.to_owned(), field, message });
+    }
+}
+
+/// Is the order neither revoked nor at its end? Whether its time is over is the agent's to judge and to report: a plan
+/// that depended on the clock would not follow from its revision.
+fn stands(order: &Resource<OrderSpec>) -> bool {
+    let status = order.status.as_ref().and_then(|status| OrderStatus::deserialize(status).ok());
+    !order.spec.revoked && !status.is_some_and(|status| status.phase.is_end())
+}
+
+fn bare_host(host: &Arc<Resource<HostSpec>>, id: proto::HostId) -> HostPlan {
+    HostPlan {
+        id,
+        name: host.name.clone(),
+        macs: host.spec.macs.clone(),
+        uuid: host.spec.uuid_bytes(),
+        serial: host.spec.serial.clone(),
+        address: host.spec.address,
+        locked: host.spec.locked,
+        boot: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

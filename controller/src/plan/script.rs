@@ -1,0 +1,107 @@
+//! The iPXE script that boots a kernel: retries with a rising pause, and a clear end when that does not help.
+
+use bytes::Bytes;
+use proto::plan::{Part, Slot};
+
+/// How often a file is tried again before the script gives up; pauses are 2, 4, 8 and 16 seconds.
+const RETRIES: u8 = 4;
+
+/// What the script is made of. All names are plain: letters, digits, dots, hyphens and underscores.
+pub(super) struct Script<'a> {
+    pub(super) host: &'a str,
+    pub(super) profile: &'a str,
+    pub(super) kernel: &'a str,
+    pub(super) initrds: Vec<&'a str>,
+    /// The kernel's arguments, rendered.
+    pub(super) arguments: Vec<Part>,
+    /// What follows them.
+    pub(super) more: Option<Vec<Part>>,
+}
+
+/// The script's parts.
+pub(super) fn parts(script: &Script<'_>) -> Vec<Part> {
+    let mut out = Parts::default();
+    let Script { host, profile, kernel, .. } = script;
+    out.text(&format!(
+        "#!ipxe\n# {profile} for {host}\nset tries:int8 0\nset pause:int8 2\n:again\nimgfree\nset what kernel {kernel}\n"
+    ));
+    out.text("kernel ");
+    out.url(kernel);
+    // EFI kernels find an initial RAM disk by this name alone (LAB, iPXE 2019).
+    script.initrds.iter().for_each(|initrd| out.text(&format!(" initrd={initrd}")));
+    out.separate(&script.arguments);
+    // The card that booted, so that a machine with several installs through the right one (QUIRKS 56).
+    out.text(" BOOTIF=01-${netX/mac:hexhyp}");
+    out.separate(script.more.as_deref().unwrap_or_default());
+    out.text(" || goto retry\n");
+    for initrd in &script.initrds {
+        out.text(&format!("set what initrd {initrd}\ninitrd --name {initrd} "));
+        out.url(initrd);
+        out.text(" || goto retry\n");
+    }
+    out.text("set what start of the kernel\nboot || goto failed\n");
+    out.text(&ending(host, profile));
+    out.done()
+}
+
+/// Under UEFI a failing `exit` of iPXE 2019 spins for ever (LAB), so the machine is started again.
+fn ending(host: &str, profile: &str) -> String {
+    format!(
+        ":retry\niseq ${{tries}} {RETRIES} && goto failed ||\ninc tries\n\
+         echo Bootlane: ${{what}} did not load, trying again in ${{pause}} seconds\n\
+         sleep ${{pause}}\ninc pause ${{pause}}\ngoto again\n\
+         :failed\necho Bootlane: {profile} for {host} failed at: ${{what}}\n\
+         iseq ${{platform}} efi && goto uefi ||\n\
+         echo Bootlane: going on with the local disk\nsleep 5\nexit 1\n\
+         :uefi\necho Bootlane: starting the machine again in 30 seconds\nsleep 30\nreboot\n"
+    )
+}
+
+/// Parts under construction; neighbouring literals become one.
+#[derive(Default)]
+struct Parts {
+    parts: Vec<Part>,
+    literal: Vec<u8>,
+}
+
+impl Parts {
+    fn text(&mut self, text: &str) {
+        self.literal.extend(text.as_bytes());
+    }
+
+    fn url(&mut self, name: &str) {
+        self.part(Part::Slot(Slot::BaseUrl));
+        self.text("/a/");
+        self.part(Part::Slot(Slot::AttemptId));
+        self.text(&format!("/{name}"));
+    }
+
+    /// A blank and the parts; nothing for none.
+    fn separate(&mut self, parts: &[Part]) {
+        if !parts.is_empty() {
+            self.text(" ");
+            parts.iter().for_each(|part| self.part(part.clone()));
+        }
+    }
+
+    fn part(&mut self, part: Part) {
+        match part {
+            Part::Literal(bytes) => self.literal.extend(bytes),
+            Part::Slot(_) | Part::Secret(_) => {
+                self.flush();
+                self.parts.push(part);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.literal.is_empty() {
+            self.parts.push(Part::Literal(Bytes::from(std::mem::take(&mut self.literal))));
+        }
+    }
+
+    fn done(mut self) -> Vec<Part> {
+        self.flush();
+        self.parts
+    }
+}

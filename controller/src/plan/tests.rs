@@ -1,0 +1,299 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proto::catalog::{HostSpec, ImageSpec, OrderSpec, ProfileSpec, SiteSpec, Spec};
+use proto::plan::{Content, Guard, Part, SitePlan, Stage};
+use proto::{HostId, OrderId, Uid};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::*;
+
+const KERNEL: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+fn resource<S: Spec>(name: &str, id: u8, spec: Value) -> Arc<Resource<S>> {
+    let document = json!({
+        "kind": S::KIND.word(), "name": name, "spec": spec,
+        "meta": {"id": Uid([id; 16]).to_string(), "created_ms": 0},
+    });
+    Arc::new(serde_json::from_value(document).expect("a legal document"))
+}
+
+fn file() -> Value {
+    json!({"sha256": KERNEL, "size": 7})
+}
+
+/// A fleet with one image of each family.
+fn globals(profiles: Value) -> Globals {
+    let debian = json!({"family": "debian", "kernel": "amd64/linux", "initrds": ["amd64/initrd.gz"],
+        "files": {"amd64/linux": file(), "amd64/initrd.gz": file()}});
+    let linux = json!({"family": "linux", "kernel": "vmlinuz", "initrds": ["a/initrd", "b/initrd"],
+        "files": {"vmlinuz": file(), "a/initrd": file(), "b/initrd": file()}});
+    let disk = json!({"family": "disk-image", "disk": "web.img.gz", "files": {"web.img.gz": file()}});
+    let loaders = json!({"family": "loaders", "loaders": {"uefi-x64": "efi/snponly.efi"},
+        "files": {"efi/snponly.efi": file()}});
+    let images = [("debian-12", debian), ("live", linux), ("web-1", disk), ("ipxe", loaders)];
+    let images = images.map(|(name, spec)| (name.to_owned(), resource::<ImageSpec>(name, 1, spec)));
+    let profiles: BTreeMap<String, Value> = serde_json::from_value(profiles).expect("a map");
+    let profile = |(name, spec): (String, Value)| (name.clone(), resource::<ProfileSpec>(&name, 2, spec));
+    Globals {
+        images: images.into(),
+        profiles: profiles.into_iter().map(profile).collect(),
+        secrets: BTreeMap::from([("root".into(), Arc::new(Zeroizing::new("$6$salt$hash".to_owned())))]),
+    }
+}
+
+fn host(name: &str, id: u8, profile: Option<&str>) -> (String, Arc<Resource<HostSpec>>) {
+    let spec = json!({"site": "lyon", "macs": [format!("52:54:00:00:00:{id:02x}")], "profile": profile});
+    (name.to_owned(), resource(name, id, spec))
+}
+
+fn order(name: &str, id: u8, host: (&str, u8), profile: &str) -> (String, Arc<Resource<OrderSpec>>) {
+    let spec = json!({"site": "lyon", "host": host.0, "host_id": Uid([host.1; 16]).to_string(), "profile": profile,
+        "agent": "lyon-1", "number": 7, "not_after_ms": 1000});
+    (name.to_owned(), resource(name, id, spec))
+}
+
+fn site(extra: Value) -> Arc<Resource<SiteSpec>> {
+    let mut spec = json!({"subnets": [{"network": "10.1.0.0/24"}]});
+    spec.as_object_mut().expect("a map").extend(extra.as_object().expect("a map").clone());
+    resource("lyon", 9, spec)
+}
+
+fn planned(globals: &Globals, local: &Local) -> Planned {
+    let view = SiteView { fleet: "acme", name: "lyon", globals, local };
+    plan(&view, Generation { epoch: 1, revision: 5 }).expect("there is a site")
+}
+
+fn decoded(planned: &Planned) -> SitePlan {
+    let plan = SitePlan::decode(&planned.document).expect("agents understand it");
+    assert_eq!(plan.doubts, []);
+    plan
+}
+
+/// A file's parts as one text: slots and secrets by name.
+fn text(boot: &Boot, name: &str) -> String {
+    let Content::Parts(parts) = &boot.files[name].content else { panic!("{name} is rendered") };
+    let show = |part: &Part| match part {
+        Part::Literal(bytes) => String::from_utf8(bytes.to_vec()).expect("text"),
+        Part::Slot(slot) => format!("<{slot:?}>"),
+        Part::Secret(name) => format!("<secret {name}>"),
+    };
+    parts.iter().map(show).collect()
+}
+
+fn messages(planned: &Planned) -> Vec<(&str, &str)> {
+    planned.problems.iter().map(|problem| (problem.name.as_str(), problem.field.as_str())).collect()
+}
+
+#[test]
+fn without_a_site_there_is_no_plan() {
+    let view =
+        SiteView { fleet: "acme", name: "lyon", globals: &Globals::default(), local: &Local::default() };
+    assert!(plan(&view, Generation::default()).is_none());
+}
+
+#[test]
+fn debian_is_installed_by_a_preseed_file() {
+    let globals = globals(json!({"deb": {"image": "debian-12",
+        "boot": {"more_arguments": "console=ttyS0"},
+        "variables": {"root_password": "root", "locale": "fr_FR.UTF-8"}}}));
+    let local = Local {
+        site: Some(site(
+            json!({"loaders": "ipxe", "variables": {"locale": "en_GB.UTF-8", "mirror_host": "mirror.lan"}}),
+        )),
+        hosts: [host("web-1.example.org", 3, Some("deb"))].into(),
+        orders: [order("web-1-7", 4, ("web-1.example.org", 3), "deb")].into(),
+    };
+    let planned = planned(&globals, &local);
+    assert_eq!(planned.problems, []);
+    let plan = decoded(&planned);
+    let order = &plan.orders[&OrderId([4; 16])];
+    assert_eq!((order.number, order.agent.as_str(), order.host), (7, "lyon-1", HostId([3; 16])));
+    assert_eq!(order.secrets.keys().collect::<Vec<_>>(), ["root|preseed"]);
+    assert_eq!(plan.hosts[&HostId([3; 16])].boot, None, "without its order it boots its disk");
+    insta::assert_snapshot!("debian_script", text(&order.boot, "boot.ipxe"));
+    insta::assert_snapshot!("debian_preseed", text(&order.boot, "preseed.cfg"));
+    let file = &order.boot.files["preseed.cfg"];
+    assert_eq!((file.stage, file.guard), (Stage::Answer, Guard::Order));
+    assert!(planned.uses.contains(&(Kind::Secret, "root".into())), "{:?}", planned.uses);
+    let text = format!(
+        "{:?}",
+        planned.document.entries().filter(|(key, _)| !key.starts_with("secret/")).collect::<Vec<_>>()
+    );
+    assert!(!text.contains("hash"), "the secret stands in its own entry alone");
+}
+
+#[test]
+fn a_disk_image_is_written_by_an_installer() {
+    let globals = globals(json!({"img": {"image": "web-1", "installer": "live"}}));
+    let local = Local {
+        site: Some(site(json!({}))),
+        hosts: [host("web-1", 3, None)].into(),
+        orders: [order("web-1-7", 4, ("web-1", 3), "img")].into(),
+    };
+    let planned = planned(&globals, &local);
+    assert_eq!(planned.problems, []);
+    let boot = &decoded(&planned).orders[&OrderId([4; 16])].boot.clone();
+    let script = text(boot, "boot.ipxe");
+    let arguments = format!(
+        "initrd=initrd initrd=2-initrd bootlane.image=<BaseUrl>/o/<OrderToken>/web.img.gz bootlane.sha256={KERNEL} \
+         bootlane.size=7 bootlane.format=gz bootlane.report=<BaseUrl>/o/<OrderToken>/report \
+         BOOTIF=01-${{netX/mac:hexhyp}} || goto retry\n"
+    );
+    assert!(script.contains(&arguments), "{script}");
+    let stages: Vec<_> =
+        boot.files.iter().map(|(name, file)| (name.as_str(), file.stage, file.guard)).collect();
+    let expected = [
+        ("2-initrd", Stage::Initrd, Guard::Attempt),
+        ("boot.ipxe", Stage::Script, Guard::Attempt),
+        ("initrd", Stage::Initrd, Guard::Attempt),
+        ("vmlinuz", Stage::Kernel, Guard::Attempt),
+        ("web.img.gz", Stage::Image, Guard::Order),
+    ];
+    assert_eq!(stages, expected);
+}
+
+#[test]
+fn a_diskless_host_boots_its_profile_of_mode_run() {
+    let globals = globals(json!({"run": {"image": "live", "mode": "run",
+        "boot": {"arguments": "root=/dev/ram0\n  motd={{ url('motd') }}"},
+        "templates": {"motd": {"text": "{{ host.name }} at {{ site.name }}\n", "open": true}}}}));
+    let local = Local {
+        site: Some(site(json!({}))),
+        hosts: [host("node-1", 3, Some("run"))].into(),
+        orders: BTreeMap::new(),
+    };
+    let planned = planned(&globals, &local);
+    assert_eq!(planned.problems, []);
+    let plan = decoded(&planned);
+    let boot = plan.hosts[&HostId([3; 16])].boot.as_ref().expect("it boots");
+    assert!(text(boot, "boot.ipxe").contains(" root=/dev/ram0 motd=<BaseUrl>/a/<AttemptId>/motd BOOTIF="));
+    assert_eq!(text(boot, "motd"), "node-1 at lyon\n");
+    assert_eq!(boot.files["motd"].guard, Guard::Attempt);
+    assert_eq!(planned.blobs.len(), 1);
+}
+
+#[test]
+fn orders_that_do_not_stand_are_left_out() {
+    let globals = globals(json!({"deb": {"image": "debian-12"}}));
+    let changed = |change: &dyn Fn(&mut Resource<OrderSpec>)| {
+        let (name, mut order) = order("web-1-7", 4, ("web-1", 3), "deb");
+        change(Arc::make_mut(&mut order));
+        let local = Local {
+            site: Some(site(json!({}))),
+            hosts: [host("web-1", 3, None)].into(),
+            orders: [(name, order)].into(),
+        };
+        let planned = planned(&globals, &local);
+        assert_eq!(planned.problems, []);
+        decoded(&planned).orders.len()
+    };
+    let phase = |phase: &str| Some(json!({"phase": phase, "since_ms": 1}));
+    assert_eq!(changed(&|_| {}), 1);
+    assert_eq!(changed(&|order| order.status = phase("started")), 1);
+    assert_eq!(changed(&|order| order.status = phase("installed")), 0);
+    assert_eq!(changed(&|order| order.status = phase("failed")), 0);
+    assert_eq!(changed(&|order| order.spec.revoked = true), 0);
+}
+
+#[test]
+fn mistakes_are_named_and_lock_their_host_alone() {
+    let globals = globals(json!({
+        "good": {"image": "live", "mode": "run"},
+        "broken": {"image": "live", "mode": "run", "boot": {"arguments": "x={{ nothing }}"}},
+        "hostile": {"image": "live", "mode": "run", "variables": {"a": "x\nchain http://evil/"}},
+        "closed": {"image": "live", "mode": "run", "templates": {"a.cfg": {"text": "{{ secret('root') }}"}}},
+        "open": {"image": "debian-12", "templates": {"a.cfg": {"text": "{{ secret('root') }}", "open": true}}},
+        "nothing": {"image": "nix"},
+    }));
+    let local = Local {
+        site: Some(site(json!({"loaders": "nix"}))),
+        hosts: [
+            host("a-good", 10, Some("good")),
+            host("b-broken", 11, Some("broken")),
+            host("c-hostile", 12, Some("hostile")),
+            host("d-closed", 13, Some("closed")),
+            host("e-none", 14, Some("gone")),
+            host("f-order", 15, None),
+        ]
+        .into(),
+        orders: [
+            order("o-image", 20, ("f-order", 15), "nothing"),
+            order("o-mode", 21, ("f-order", 15), "good"),
+            order("o-host", 22, ("x", 99), "open"),
+            order("o-open", 23, ("f-order", 15), "open"),
+        ]
+        .into(),
+    };
+    let planned = planned(&globals, &local);
+    let plan = decoded(&planned);
+    let locked: Vec<_> =
+        plan.hosts.values().map(|host| (host.name.as_str(), host.locked, host.boot.is_some())).collect();
+    let expected = [
+        ("a-good", false, true),
+        ("b-broken", true, false),
+        ("c-hostile", true, false),
+        ("d-closed", true, false),
+        ("e-none", true, false),
+        ("f-order", true, false),
+    ];
+    assert_eq!(locked, expected);
+    assert_eq!(plan.orders.len(), 0);
+    let fields = [
+        ("lyon", "spec.loaders"),
+        ("b-broken", "profile broken: boot.arguments"),
+        ("c-hostile", "variables.a"),
+        ("d-closed", "profile closed: templates.a.cfg"),
+        ("e-none", "spec.profile"),
+        ("o-host", "spec.host"),
+        ("o-image", "profile nothing: image"),
+        ("o-mode", "spec.profile"),
+        ("o-open", "profile open: templates.a.cfg"),
+    ];
+    assert_eq!(messages(&planned), fields);
+    assert!(planned.uses.contains(&(Kind::Image, "nix".into())), "a missing image is waited for");
+}
+
+#[test]
+fn a_plan_is_the_same_whenever_it_is_made() {
+    let globals = globals(json!({"run": {"image": "live", "mode": "run"}}));
+    let local = Local {
+        site: Some(site(json!({}))),
+        hosts: [host("a", 3, Some("run"))].into(),
+        orders: BTreeMap::new(),
+    };
+    assert_eq!(planned(&globals, &local).document, planned(&globals, &local).document);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever one profile says, the other host's plan is what it would be without it.
+    #[test]
+    fn a_bad_profile_leaves_the_others(
+        arguments in "(\\{\\{|\\}\\}|\\{%|%\\}|[ -~]|\u{fdd0}|\n){0,30}",
+        template in "(\\{\\{ *|\\}\\}|\\{% *|%\\}|for|in|secret\\('root'\\)|[ -~]|\n){0,30}",
+    ) {
+        let globals = globals(json!({
+            "good": {"image": "live", "mode": "run"},
+            "wild": {"image": "live", "mode": "run", "boot": {"arguments": arguments},
+                "templates": {"a.cfg": {"text": template, "open": true}}},
+        }));
+        let site = Some(site(json!({})));
+        let hosts = [host("a-good", 10, Some("good")), host("b-wild", 11, Some("wild"))];
+        let local = Local { site: site.clone(), hosts: hosts.into(), orders: BTreeMap::new() };
+        let alone = Local { site, hosts: [host("a-good", 10, Some("good"))].into(), orders: BTreeMap::new() };
+        let (both, one) = (planned(&globals, &local), planned(&globals, &alone));
+        let plan = decoded(&both);
+        prop_assert_eq!(&plan.hosts[&HostId([10; 16])], &decoded(&one).hosts[&HostId([10; 16])]);
+        let wild = &plan.hosts[&HostId([11; 16])];
+        prop_assert_eq!(wild.locked, wild.boot.is_none());
+        prop_assert_eq!(both.problems.len(), usize::from(wild.locked));
+        if let Some(boot) = &wild.boot {
+            let script = text(boot, "boot.ipxe");
+            prop_assert_eq!(script.lines().filter(|line| line.starts_with("kernel ")).count(), 1);
+            prop_assert_eq!(script.lines().count(), text(plan.hosts[&HostId([10; 16])].boot.as_ref().expect("good"), "boot.ipxe").lines().count());
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What the planner sees of the catalog.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proto::catalog::{HostSpec, ImageSpec, OrderSpec, ProfileSpec, Resource, SiteSpec};
+use zeroize::Zeroizing;
+
+/// A secret's value, opened.
+pub type SecretValue = Arc<Zeroizing<String>>;
+
+/// What belongs to the whole fleet, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Globals {
+    /// Images.
+    pub images: BTreeMap<String, Arc<Resource<ImageSpec>>>,
+    /// Profiles.
+    pub profiles: BTreeMap<String, Arc<Resource<ProfileSpec>>>,
+    /// Secrets that could be opened.
+    pub secrets: BTreeMap<String, SecretValue>,
+}
+
+/// What belongs to one site, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Local {
+    /// The site itself.
+    pub site: Option<Arc<Resource<SiteSpec>>>,
+    /// Its hosts.
+    pub hosts: BTreeMap<String, Arc<Resource<HostSpec>>>,
+    /// Its orders.
+    pub orders: BTreeMap<String, Arc<Resource<OrderSpec>>>,
+}
+
+/// All that the plan of one site is made of, as of one revision.
+#[derive(Debug, Clone, Copy)]
+pub struct SiteView<'a> {
+    /// The fleet's name.
+    pub fleet: &'a str,
+    /// The site's name.
+    pub name: &'a str,
+    /// What belongs to the fleet.
+    pub globals: &'a Globals,
+    /// What belongs to the site.
+    pub local: &'a Local,
+}

@@ -1,0 +1,83 @@
+//! Keeps every site's plan up to date with the catalog and publishes it to whoever follows.
+//!
+//! One task mirrors what plans are made of ([`mirror`]), replans the sites that a change touches, and swaps the newest
+//! plan into a `watch` channel per site. A plan whose content has not changed keeps its id, so nobody hears of it.
+
+mod feed;
+mod mirror;
+mod status;
+mod task;
+
+pub use status::SiteStatus;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use certs::FleetName;
+use proto::{Digest, plan::PlanDocument, v1};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::plan::PlanProblem;
+use crate::store::Store;
+use crate::vault::Vault;
+
+/// A site's newest plan.
+#[derive(Debug)]
+pub struct Published {
+    /// The plan.
+    pub document: PlanDocument,
+    /// What it lacks.
+    pub problems: Vec<PlanProblem>,
+    /// The blobs that it names, with their sizes in bytes: what the site's agents may fetch.
+    pub blobs: BTreeMap<Digest, u64>,
+    /// The change from the plan before, made once for all who follow; None for a site's first plan.
+    pub delta: Option<v1::PlanDelta>,
+}
+
+/// What followers of one site see: None while the site is not in the catalog.
+pub type PlanChannel = watch::Receiver<Option<Arc<Published>>>;
+
+/// The plans of all sites. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Planner {
+    sites: Arc<RwLock<HashMap<String, watch::Sender<Option<Arc<Published>>>>>>,
+    ready: watch::Receiver<bool>,
+}
+
+impl Planner {
+    /// Starts the planner; abort the task to stop it.
+    #[must_use]
+    pub fn start(fleet: FleetName, store: Arc<dyn Store>, vault: Vault) -> (Self, JoinHandle<()>) {
+        let (ready, is_ready) = watch::channel(false);
+        let planner = Self { sites: Arc::default(), ready: is_ready };
+        let task = task::Task::new(fleet, store, vault, planner.clone(), ready);
+        (planner, tokio::spawn(task.run()))
+    }
+
+    /// Waits until the catalog has been read and every site planned once.
+    pub async fn ready(&self) {
+        // The task only ends with the controller, and then nobody waits for plans.
+        let _ = self.ready.clone().wait_for(|ready| *ready).await;
+    }
+
+    /// Follows a site's plan, also of one that does not exist yet. For names that were checked.
+    #[must_use]
+    pub fn subscribe(&self, site: &str) -> PlanChannel {
+        let mut sites = self.sites.write().unwrap_or_else(PoisonError::into_inner);
+        sites.entry(site.to_owned()).or_insert_with(|| watch::Sender::new(None)).subscribe()
+    }
+
+    /// A site's newest plan.
+    #[must_use]
+    pub fn latest(&self, site: &str) -> Option<Arc<Published>> {
+        let sites = self.sites.read().unwrap_or_else(PoisonError::into_inner);
+        sites.get(site).and_then(|channel| channel.borrow().clone())
+    }
+
+    fn publish(&self, site: &str, plan: Option<Arc<Published>>) {
+        let mut sites = self.sites.write().unwrap_or_else(PoisonError::into_inner);
+        let channel = sites.entry(site.to_owned()).or_insert_with(|| watch::Sender::new(None));
+        channel.send_replace(plan);
+    }
+}

@@ -1,0 +1,120 @@
+//! The open streams of agents, so that a revocation can close them within seconds (S12).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+/// The open streams by agent. Cheap to clone; all clones are one.
+#[derive(Debug, Clone, Default)]
+pub struct Sessions(Arc<Mutex<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    by_agent: HashMap<String, HashMap<u64, CancellationToken>>,
+}
+
+/// One open stream; it is open for as long as this lives.
+#[derive(Debug)]
+#[must_use]
+pub struct Session {
+    sessions: Sessions,
+    agent: String,
+    number: u64,
+    closed: CancellationToken,
+}
+
+impl Sessions {
+    /// Enters a stream of this agent.
+    pub fn open(&self, agent: &str) -> Session {
+        let closed = CancellationToken::new();
+        let mut table = self.lock();
+        table.next += 1;
+        let number = table.next;
+        table.by_agent.entry(agent.to_owned()).or_default().insert(number, closed.clone());
+        Session { sessions: self.clone(), agent: agent.to_owned(), number, closed }
+    }
+
+    /// Closes every stream of this agent; returns how many there were.
+    pub fn close(&self, agent: &str) -> u32 {
+        let streams = self.lock().by_agent.remove(agent).unwrap_or_default();
+        streams.values().for_each(CancellationToken::cancel);
+        u32::try_from(streams.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The agents that have an open stream.
+    #[must_use]
+    pub fn agents(&self) -> Vec<String> {
+        self.lock().by_agent.keys().cloned().collect()
+    }
+
+    /// How many streams of this agent are open: to be asked before its revocation is written, which closes them.
+    #[must_use]
+    pub fn count(&self, agent: &str) -> u32 {
+        let open = self.lock().by_agent.get(agent).map_or(0, HashMap::len);
+        u32::try_from(open).unwrap_or(u32::MAX)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // Nothing panics between two steps of a change, so a poisoned table is whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Session {
+    /// Ends when the stream is to be closed.
+    pub async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
+    /// Was it closed?
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.is_cancelled()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let mut table = self.sessions.lock();
+        if let Some(streams) = table.by_agent.get_mut(&self.agent) {
+            streams.remove(&self.number);
+            if streams.is_empty() {
+                table.by_agent.remove(&self.agent);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_reaches_every_stream_of_that_agent_alone() {
+        let sessions = Sessions::default();
+        let (one, two, other) = (sessions.open("a"), sessions.open("a"), sessions.open("b"));
+        assert_eq!(sessions.close("a"), 2);
+        assert!(one.is_closed() && two.is_closed() && !other.is_closed());
+        assert_eq!(sessions.close("a"), 0);
+    }
+
+    #[test]
+    fn a_stream_that_ended_is_not_counted() {
+        let sessions = Sessions::default();
+        drop(sessions.open("a"));
+        assert_eq!(sessions.count("a"), 0);
+        assert_eq!(sessions.close("a"), 0);
+    }
+
+    #[test]
+    fn a_new_stream_after_a_close_outlives_the_old_one() {
+        let sessions = Sessions::default();
+        let old = sessions.open("a");
+        sessions.close("a");
+        let new = sessions.open("a");
+        drop(old);
+        assert!(sessions.count("a") == 1 && !new.is_closed());
+    }
+}
