@@ -1,6 +1,16 @@
-//! Under construction.
+//! The edge agent: sockets, disk and the link to the controller around the engines of `netboot`.
+//!
+//! [`core`] owns the site engine and its ledger; the servers of DHCP, TFTP and HTTP ask it and never wait for the
+//! network; [`uplink`] follows the controller and [`fetch`] fills the image cache beside them. [`run`] puts them
+//! together. No protocol logic here.
 
+pub mod config;
+pub mod core;
 pub mod dhcp;
 pub mod disk;
-pub mod tftp;
+pub mod fetch;
+pub mod interfaces;
+pub mod plans;
 mod sys;
+pub mod tftp;
+pub mod uplink;

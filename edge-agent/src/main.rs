@@ -1,2 +1,61 @@
-//! Under construction.
-fn main() {}
+//! `bootlane-agent`: serves the machines of one site.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use edge_agent::config::Config;
+
+/// The exit code for a configuration that cannot be used (EX_USAGE of sysexits).
+const BAD_CONFIGURATION: u8 = 64;
+
+/// Serves DHCP, TFTP and HTTP to the machines of one site, and follows the fleet's controller.
+#[derive(Debug, Parser)]
+#[command(name = "bootlane-agent", version)]
+struct Arguments {
+    /// The agent's file.
+    #[arg(long, env = "BOOTLANE_AGENT_CONFIG", default_value = "/etc/bootlane/agent.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve (the default).
+    Run,
+    /// Read the configuration, report every mistake, and end.
+    Check,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    certs::tls::install_provider();
+    let config = match Config::load(&arguments.config) {
+        Ok(config) => config,
+        Err(error) => return fail(&error.into(), BAD_CONFIGURATION),
+    };
+    match arguments.command.unwrap_or(Command::Run) {
+        Command::Check => ExitCode::SUCCESS,
+        Command::Run => run(config),
+    }
+}
+
+fn run(config: Config) -> ExitCode {
+    let guard = match telemetry::start(&config.telemetry) {
+        Ok(guard) => guard,
+        Err(error) => return fail(&error.into(), BAD_CONFIGURATION),
+    };
+    let outcome = edge_agent::run::run(config);
+    drop(guard);
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.into(), 1),
+    }
+}
+
+/// The whole chain, once: here it is handled.
+#[expect(clippy::print_stderr, reason = "the last words of a process that has no log yet, or no more")]
+fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
+    eprintln!("bootlane-agent: {error:#}");
+    ExitCode::from(code)
+}

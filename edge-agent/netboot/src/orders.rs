@@ -201,6 +201,11 @@ impl Orders {
         self.states.get(&id)
     }
 
+    /// Orders at their end that are still remembered.
+    pub fn ended(&self) -> impl Iterator<Item = OrderId> + '_ {
+        self.states.values().filter(|state| state.phase.is_end()).map(|state| state.order)
+    }
+
     /// Replays a record of the ledger; those of other kinds are not the orders'.
     pub fn restore(&mut self, record: &Record) {
         match record {

@@ -4,7 +4,7 @@ use std::{ffi::CString, io, mem::MaybeUninit, ptr};
 
 /// Why the process is still who it was.
 #[derive(Debug, thiserror::Error)]
-pub enum UserError {
+pub(crate) enum UserError {
     /// There is no such user.
     #[error("there is no user {0:?}: create it, or correct `user` in the configuration")]
     Unknown(String),
@@ -22,7 +22,7 @@ pub enum UserError {
 ///
 /// # Errors
 /// When there is no such user or the system refuses; the process must then end.
-pub fn become_user(name: &str) -> Result<(), UserError> {
+pub(crate) fn become_user(name: &str) -> Result<(), UserError> {
     let (uid, gid) = look_up(name)?;
     let refused = |source| UserError::Refused { user: name.into(), source };
     let c_name = CString::new(name).map_err(|_| UserError::Unknown(name.into()))?;
@@ -43,8 +43,13 @@ fn look_up(name: &str) -> Result<(libc::uid_t, libc::gid_t), UserError> {
     let mut found = ptr::null_mut();
     // SAFETY: all pointers are to live memory of the stated length; `entry` is read only if `found` points to it.
     let entry = unsafe {
-        let status =
-            libc::getpwnam_r(c_name.as_ptr(), entry.as_mut_ptr(), buffer.as_mut_ptr(), buffer.len(), &raw mut found);
+        let status = libc::getpwnam_r(
+            c_name.as_ptr(),
+            entry.as_mut_ptr(),
+            buffer.as_mut_ptr(),
+            buffer.len(),
+            &raw mut found,
+        );
         if status != 0 || found.is_null() {
             return Err(unknown());
         }

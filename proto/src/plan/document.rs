@@ -143,14 +143,19 @@ impl PlanDocument {
         (plan, out)
     }
 
-    /// A plan that was kept in two parts.
+    /// A plan that an agent kept in two parts on its own disk, where it guards both by checksums of its own. What was
+    /// kept apart may since have been destroyed, so the digest is not asked for: a change that is applied to a plan
+    /// that is not whole does not lead to its digest, and the agent asks for a snapshot.
     ///
     /// # Errors
-    /// As for any plan from outside: the digest must hold.
-    pub fn rejoin(mut plan: v1::Plan, apart: Vec<v1::Entry>) -> Result<Self, WireError> {
-        plan.entries.extend(apart);
-        plan.entries.sort_by(|a, b| a.key.cmp(&b.key));
-        Self::try_from(plan)
+    /// Names the field that is wrong.
+    pub fn rejoin(plan: v1::Plan, apart: Vec<v1::Entry>) -> Result<Self, WireError> {
+        let id = PlanId::try_from(required("id", plan.id)?).map_err(|e| e.within("id"))?;
+        let entries = plan.entries.into_iter().chain(apart);
+        let entries =
+            entries.map(|entry| (entry.key, Entry { body: entry.body, level: entry.level })).collect();
+        check_keys(&entries)?;
+        Ok(Self { id, fleet: plan.fleet, site: plan.site, entries })
     }
 }
 
@@ -262,6 +267,11 @@ mod tests {
         let whole = plan(1, &BTreeMap::from([("host/1".into(), 7), ("secret/2".into(), 8)]));
         let (open, sealed) = whole.split(|key| key.starts_with("secret/"));
         assert_eq!((open.entries.len(), sealed.len()), (1, 1));
-        assert_eq!(PlanDocument::rejoin(open, sealed), Ok(whole));
+        assert_eq!(PlanDocument::rejoin(open.clone(), sealed), Ok(whole.clone()));
+
+        let newer =
+            plan(2, &BTreeMap::from([("host/1".into(), 7), ("host/3".into(), 1), ("secret/2".into(), 8)]));
+        let destroyed = PlanDocument::rejoin(open, vec![]).expect("the rest is whole");
+        assert!(matches!(destroyed.apply(whole.delta_to(&newer)), Err(DeltaError::Digest { .. })));
     }
 }

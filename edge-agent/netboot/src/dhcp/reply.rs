@@ -171,12 +171,14 @@ impl Exchange<'_> {
         }
     }
 
-    /// RFC 2131 §4.1 (QUIRKS 1, 3).
+    /// RFC 2131 §4.1 (QUIRKS 1, 3). A `ciaddr` is only answered where it is the address that was granted, or was
+    /// found to be on the link: nobody's packets are turned on a third party.
     fn destination(&self, yiaddr: Ipv4Addr) -> Destination {
         let request = self.request;
+        let ciaddr = request.ciaddr.filter(|ciaddr| *ciaddr == yiaddr || request.kind == MessageType::Inform);
         if let Some(giaddr) = request.giaddr {
             Destination::Relay(giaddr)
-        } else if let Some(ciaddr) = request.ciaddr.filter(|_| request.kind != MessageType::Discover) {
+        } else if let Some(ciaddr) = ciaddr {
             Destination::Address(ciaddr, CLIENT_PORT)
         } else if request.broadcast || yiaddr.is_unspecified() {
             Destination::Broadcast

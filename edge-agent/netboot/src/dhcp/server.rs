@@ -107,7 +107,7 @@ impl Server {
             MessageType::Request => self.request(now, exchange),
             MessageType::Decline => self.decline(now, exchange),
             MessageType::Release => self.release(exchange),
-            MessageType::Inform => vec![exchange.inform()],
+            MessageType::Inform => inform(exchange),
             MessageType::Bootp => self.bootp(exchange),
         });
         effects
@@ -242,6 +242,12 @@ impl Server {
             Vec::new()
         }
     }
+}
+
+/// RFC 2131 §4.3.5: the address is the client's own affair, but it is to be one of the link.
+fn inform(exchange: Exchange<'_>) -> Vec<Effect> {
+    let on_link = |address: &Ipv4Addr| exchange.subnet.network.contains(address);
+    if exchange.request.ciaddr.as_ref().is_none_or(on_link) { vec![exchange.inform()] } else { Vec::new() }
 }
 
 /// Whose lease it is about (QUIRKS 4: never the client identifier's).

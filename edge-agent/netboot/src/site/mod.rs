@@ -22,7 +22,7 @@ use std::{
 };
 
 use proto::{
-    AttemptId, Digest, HostId, Incarnation, Mac, Token128, Wall,
+    AttemptId, Digest, HostId, Incarnation, Mac, OrderId, PlanId, Token128, Wall,
     event::{AlarmKind, Event, EventKind},
     ledger::Record,
     plan::SitePlan,
@@ -104,6 +104,8 @@ pub enum Input {
     Report(ReportRequest),
     /// Another plan to obey.
     Plan(Arc<SitePlan>),
+    /// A plan that is not obeyed, and why.
+    PlanRefused(PlanId, String),
     /// The controller holds the events of this incarnation up to this number.
     Acknowledged(Incarnation, u64),
     /// The controller was reached: the clock is no longer in doubt.
@@ -137,6 +139,8 @@ pub enum Action {
         /// The answer.
         answer: FileAnswer,
     },
+    /// This order is at its end: its secrets are to be destroyed.
+    DestroySecrets(OrderId),
     /// To the [`ReportRequest`] of this number.
     Replied {
         /// The request's number.
@@ -185,9 +189,11 @@ impl Site {
         self.recorded = self.recorded.max(dated(record));
     }
 
-    /// The ledger has been replayed: judges the clock. `wall` is the system's.
+    /// The ledger has been replayed: judges the clock, and sees to what a crash may have left undone. `wall` is the
+    /// system's.
     pub fn begin(&mut self, now: Mono, wall: Wall) {
         self.next_look = now;
+        self.actions.extend(self.orders.ended().map(Action::DestroySecrets));
         self.clock_in_doubt = wall < self.recorded;
         if self.clock_in_doubt {
             let behind = self.recorded.since(wall).as_secs();
@@ -214,6 +220,9 @@ impl Site {
             Input::Told(told) => self.handle_told(now, told),
             Input::Report(request) => self.handle_report(now, request),
             Input::Plan(plan) => self.handle_plan(now, plan),
+            Input::PlanRefused(plan, why) => {
+                self.report(now, About::default(), EventKind::PlanRefused { plan, why });
+            }
             Input::Acknowledged(incarnation, number) => self.handle_acknowledged(incarnation, number),
             Input::Contact => self.clock_in_doubt = false,
             Input::OutOfReach(blobs) => self.out_of_reach = blobs,
@@ -309,6 +318,9 @@ impl Site {
         self.persist(moved.record());
         let about = About { attempt: attempt.or(moved.state.attempt), host: Some(moved.state.host), mac };
         self.report(now, about, moved.event());
+        if moved.state.phase.is_end() {
+            self.actions.push_back(Action::DestroySecrets(moved.state.order));
+        }
     }
 
     fn fresh_attempt(&mut self) -> AttemptId {

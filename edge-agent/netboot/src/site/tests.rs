@@ -57,6 +57,7 @@ struct Paper {
     sent: Vec<(usize, Vec<u8>)>,
     answers: Vec<(usize, FileAnswer)>,
     replies: Vec<ReportAnswer>,
+    destroyed: Vec<proto::OrderId>,
 }
 
 impl Paper {
@@ -72,7 +73,7 @@ impl Paper {
         ledger.iter().for_each(|record| site.restore(record));
         site.begin(now.mono, now.wall);
         let ledger = ledger.to_vec();
-        Self { site, ledger, sent: vec![], answers: vec![], replies: vec![] }
+        Self { site, ledger, sent: vec![], answers: vec![], replies: vec![], destroyed: vec![] }
     }
 
     fn input(&mut self, second: u64, input: Input) {
@@ -95,6 +96,7 @@ impl Paper {
                 }
                 Action::Answer { answer, .. } => self.answers.push((self.ledger.len(), answer)),
                 Action::Replied { answer, .. } => self.replies.push(answer),
+                Action::DestroySecrets(order) => self.destroyed.push(order),
             }
         }
     }
@@ -172,6 +174,7 @@ fn an_installation_from_the_first_packet_to_the_installed_system() {
     assert_eq!(paper.callback(21, &token, Callback::Installed), ReportAnswer::Recorded, "said again");
     let ended = [OrderPhase::Armed, OrderPhase::Offered, OrderPhase::Started, OrderPhase::Installed];
     assert_eq!(paper.phases(), ended);
+    assert_eq!(paper.destroyed, [ORDER], "its secrets have served");
     assert_eq!(paper.text(22, &format!("o/{token}/preseed.cfg")), None, "the order is at its end");
 
     paper.dora(40, Voice::Ipxe);

@@ -167,6 +167,18 @@ fn inform_gets_parameters_without_address_or_lease() {
 }
 
 #[test]
+fn no_reply_is_turned_on_a_third_party() {
+    let mut site = Site::new();
+    let victim = [192, 0, 2, 7].into();
+    let (offer, _) = site.reply(&discover(STRANGER));
+    let request = Message { ciaddr: victim, ..select(&discover(STRANGER), &offer) };
+    let (_, to) = site.reply(&request);
+    assert_eq!(to, Destination::Unicast { address: offer.yiaddr, mac: STRANGER });
+    assert_eq!(site.hear(&Message { ciaddr: victim, ..message(STRANGER, &[(53, &[8])]) }), []);
+    assert_eq!(kind(&site.reply(&renew(STRANGER, victim)).0), Some(6));
+}
+
+#[test]
 fn a_full_disk_stops_pool_grants_alone() {
     let mut site = Site::new();
     let address = site.boot(STRANGER);

@@ -1,0 +1,265 @@
+//! The agent's own file: what it needs to start with no controller up. Everything else comes with the plan.
+//!
+//! `deploy/agent.toml` is the commented default and the manual. Unknown keys are refused, and every mistake is
+//! reported in one go.
+
+use std::{
+    fmt, fs, io,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+};
+
+use certs::AgentName;
+use serde::Deserialize;
+
+/// The shipped default.
+pub const DEFAULT: &str = include_str!("../../deploy/agent.toml");
+
+/// A legal configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Everything that must outlive a restart.
+    pub state: PathBuf,
+    /// Who the process becomes once its sockets are open; None: whoever started it.
+    pub user: Option<String>,
+    /// Where machines are served.
+    pub interfaces: Vec<InterfaceConfig>,
+    /// The port of the HTTP server.
+    pub http_port: u16,
+    /// Diagnostics that wait for the controller, at most.
+    pub journal_events: usize,
+    /// Bytes that the image cache may take where the site's plan says nothing.
+    pub cache_bytes: u64,
+    /// Below this many free bytes nothing more is fetched.
+    pub low_disk_bytes: u64,
+    /// The controllers.
+    pub controller: ControllerConfig,
+    /// What is logged, and how.
+    pub telemetry: telemetry::Settings,
+}
+
+/// Where machines are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterfaceConfig {
+    /// The interface's name.
+    pub name: String,
+    /// Our address there; None: the interface's first.
+    pub address: Option<Ipv4Addr>,
+}
+
+/// The controllers, any of which will do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControllerConfig {
+    /// `HOST:PORT` of enrol listeners.
+    pub enrol: Vec<String>,
+    /// `HOST:PORT` of fleet listeners.
+    pub fleet: Vec<String>,
+    /// The name to enrol by.
+    pub name: AgentName,
+    /// Where the join token is read from at the first start.
+    pub token_file: Option<PathBuf>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("failed to read {path}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is no TOML, or has unknown or mistyped keys.
+    #[error("{path}: {problem}")]
+    Syntax {
+        /// Which.
+        path: PathBuf,
+        /// With line and column.
+        problem: String,
+    },
+    /// Values that cannot be used.
+    #[error("{path}: {problems}")]
+    Values {
+        /// Which.
+        path: PathBuf,
+        /// All of them.
+        problems: Problems,
+    },
+}
+
+/// Every mistake, a line each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<String>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|problem| write!(out, "\n  {problem}"))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    state: PathBuf,
+    user: Option<String>,
+    #[serde(default)]
+    interface: Vec<RawInterface>,
+    #[serde(default = "http_port")]
+    http_port: u16,
+    #[serde(default = "journal_events")]
+    journal_events: usize,
+    #[serde(default = "cache")]
+    cache: String,
+    #[serde(default = "low_disk")]
+    low_disk: String,
+    controller: RawController,
+    #[serde(default)]
+    telemetry: telemetry::Settings,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawInterface {
+    name: String,
+    address: Option<Ipv4Addr>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawController {
+    enrol: Vec<String>,
+    fleet: Vec<String>,
+    name: String,
+    token_file: Option<PathBuf>,
+}
+
+fn http_port() -> u16 {
+    80
+}
+
+/// A week of 500 hosts that boot once a day, 20 events each (DESIGN §1).
+fn journal_events() -> usize {
+    70_000
+}
+
+fn cache() -> String {
+    "20GiB".into()
+}
+
+fn low_disk() -> String {
+    "512MiB".into()
+}
+
+impl Config {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// Names the file, and every key and value that is wrong.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        Self::parse(path, &text)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let raw: Raw = toml::from_str(text)
+            .map_err(|error| ConfigError::Syntax { path: path.into(), problem: error.to_string() })?;
+        raw.check()
+            .map_err(|problems| ConfigError::Values { path: path.into(), problems: Problems(problems) })
+    }
+}
+
+impl Raw {
+    fn check(self) -> Result<Config, Vec<String>> {
+        let mut problems = Vec::new();
+        if self.interface.is_empty() {
+            problems.push("interface: is missing: name at least one [[interface]] to serve".into());
+        }
+        if self.http_port == 0 {
+            problems.push("http_port: is 0, expected 1 to 65535".into());
+        }
+        if !(1_000..=1_000_000).contains(&self.journal_events) {
+            problems.push(format!("journal_events: is {}, expected 1000 to 1000000", self.journal_events));
+        }
+        addresses("controller.enrol", &self.controller.enrol, &mut problems);
+        addresses("controller.fleet", &self.controller.fleet, &mut problems);
+        let name = keep(self.controller.name.parse::<AgentName>(), "controller.name", &mut problems);
+        let cache_bytes = keep(self.cache.parse::<proto::ByteSize>(), "cache", &mut problems);
+        let low_disk_bytes = keep(self.low_disk.parse::<proto::ByteSize>(), "low_disk", &mut problems);
+        let (Some(name), Some(cache_bytes), Some(low_disk_bytes)) = (name, cache_bytes, low_disk_bytes)
+        else {
+            return Err(problems);
+        };
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let RawController { enrol, fleet, token_file, .. } = self.controller;
+        let interface = |raw: RawInterface| InterfaceConfig { name: raw.name, address: raw.address };
+        Ok(Config {
+            state: self.state,
+            user: self.user,
+            interfaces: self.interface.into_iter().map(interface).collect(),
+            http_port: self.http_port,
+            journal_events: self.journal_events,
+            cache_bytes: cache_bytes.0,
+            low_disk_bytes: low_disk_bytes.0,
+            controller: ControllerConfig { enrol, fleet, name, token_file },
+            telemetry: self.telemetry,
+        })
+    }
+}
+
+fn keep<T, E: fmt::Display>(value: Result<T, E>, key: &str, problems: &mut Vec<String>) -> Option<T> {
+    value.map_err(|error| problems.push(format!("{key}: {error}"))).ok()
+}
+
+fn addresses(key: &str, addresses: &[String], problems: &mut Vec<String>) {
+    if addresses.is_empty() {
+        problems.push(format!("{key}: is empty: expected at least one HOST:PORT"));
+    }
+    let good = |address: &str| {
+        address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    };
+    let bad = addresses.iter().filter(|address| !good(address));
+    problems.extend(bad.map(|address| format!("{key}: {address:?} is no HOST:PORT")));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> String {
+        Config::parse(Path::new("agent.toml"), text).expect_err("a mistake").to_string()
+    }
+
+    #[test]
+    fn the_shipped_default_is_legal() {
+        let config = Config::parse(Path::new("agent.toml"), DEFAULT).expect("it is the manual");
+        assert_eq!(config.http_port, 80);
+        assert_eq!(config.journal_events, journal_events());
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once() {
+        let text = "state = '/x'\nhttp_port = 0\ncache = 'much'\n[controller]\nenrol = []\nfleet = ['here']\nname = 'A'";
+        let problems = problems(text);
+        for key in [
+            "interface:",
+            "http_port:",
+            "cache:",
+            "controller.enrol:",
+            "controller.fleet:",
+            "controller.name:",
+        ] {
+            assert!(problems.contains(key), "{key} in {problems}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let problems = problems("state = '/x'\ncolour = 'red'\n");
+        assert!(problems.contains("line 2") && problems.contains("colour"), "{problems}");
+    }
+}

@@ -1,0 +1,183 @@
+//! The agent's core: the site engine and its ledger, in a thread of their own.
+//!
+//! Everybody else sends it inputs and awaits answers. It takes what has queued up, hands it to the engine, puts all
+//! records on disk with one commit, and only then lets the datagrams and answers go that rest on them.
+
+mod thread;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use netboot::{
+    dhcp::Request,
+    site::{self, Arrival, FileAnswer, FileRequest, FileTold, Input, ReportAnswer, ReportRequest},
+};
+use proto::{Incarnation, OrderId, event::NumberedEvent};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{
+    dhcp,
+    disk::{DiskError, log::OpenError},
+};
+
+/// Inputs that may wait; beyond it DHCP messages are dropped, as a full socket would, and others wait.
+const QUEUE: usize = 4_096;
+
+/// What the core is started with.
+#[derive(Debug)]
+pub struct Options {
+    /// The ledger's folder.
+    pub ledger: PathBuf,
+    /// The engine's.
+    pub site: site::Config,
+    /// Below this many free bytes the disk is low.
+    pub low_disk_bytes: u64,
+    /// The sockets that DHCP replies leave by; their order is the interfaces' numbers.
+    pub sockets: Vec<Arc<dhcp::Sockets>>,
+    /// Told of orders at their end, whose secrets are to be destroyed.
+    pub ended_orders: mpsc::UnboundedSender<OrderId>,
+}
+
+/// Why the core did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The ledger.
+    #[error("failed to open the ledger")]
+    Ledger(#[from] OpenError),
+    /// Its disk.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The thread.
+    #[error("failed to start the core's thread")]
+    Thread(#[source] std::io::Error),
+    /// No randomness: tokens could be guessed.
+    #[error("the system gives no randomness")]
+    Randomness,
+}
+
+/// What anybody may know of the core's state, as of its last commit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct View {
+    /// The number of the last event on disk.
+    pub last_event: u64,
+    /// Events that wait for the controller.
+    pub waiting: u64,
+    /// Leases.
+    pub leases: u32,
+    /// No pool grants and no new orders.
+    pub disk_low: bool,
+    /// May images be fetched?
+    pub fills_permitted: bool,
+}
+
+enum Command {
+    Input(Input),
+    File(FileRequest, oneshot::Sender<FileAnswer>),
+    Report(ReportRequest, oneshot::Sender<ReportAnswer>),
+    Events { after: u64, limit: usize, reply: oneshot::Sender<Vec<NumberedEvent>> },
+}
+
+/// A handle to the core; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Core {
+    commands: mpsc::Sender<Command>,
+    view: watch::Receiver<View>,
+    incarnation: Incarnation,
+    asks: Arc<AtomicU64>,
+}
+
+/// The core's thread has ended; so must the agent.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the agent's core has stopped")]
+pub struct Stopped;
+
+impl Core {
+    /// Opens the ledger, replays it and starts the thread. The receiver yields once the thread has ended.
+    ///
+    /// # Errors
+    /// Names what cannot be opened and what to do.
+    pub fn start(options: Options) -> Result<(Self, oneshot::Receiver<()>), StartError> {
+        let (commands, queue) = mpsc::channel(QUEUE);
+        let (view_out, view) = watch::channel(View { fills_permitted: true, ..View::default() });
+        let (ended_out, ended) = oneshot::channel();
+        let incarnation = thread::start(options, queue, view_out, ended_out)?;
+        Ok((Self { commands, view, incarnation, asks: Arc::new(AtomicU64::new(1)) }, ended))
+    }
+
+    /// A DHCP message; dropped if the core is overwhelmed.
+    pub fn dhcp(&self, arrival: Arrival, request: Request) {
+        // A full queue is a full socket: the machine asks again.
+        drop(self.commands.try_send(Command::Input(Input::Dhcp(arrival, Box::new(request)))));
+    }
+
+    /// Anything that has no answer.
+    ///
+    /// # Errors
+    /// When the core has stopped.
+    pub async fn input(&self, input: Input) -> Result<(), Stopped> {
+        self.commands.send(Command::Input(input)).await.map_err(|_| Stopped)
+    }
+
+    /// What a machine asks for. `ask` is filled in here.
+    ///
+    /// # Errors
+    /// When the core has stopped.
+    pub async fn file(&self, request: FileRequest) -> Result<FileAnswer, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        let request = FileRequest { ask: self.next_ask(), ..request };
+        self.commands.send(Command::File(request, reply)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// What an installer says. `ask` is filled in here.
+    ///
+    /// # Errors
+    /// When the core has stopped.
+    pub async fn report(&self, request: ReportRequest) -> Result<ReportAnswer, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        let request = ReportRequest { ask: self.next_ask(), ..request };
+        self.commands.send(Command::Report(request, reply)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// How the sending of a file went; dropped if the core is overwhelmed.
+    pub fn told(&self, told: FileTold) {
+        drop(self.commands.try_send(Command::Input(Input::Told(told))));
+    }
+
+    /// Waiting events after `after`, at most `limit`; all are on disk.
+    ///
+    /// # Errors
+    /// When the core has stopped.
+    pub async fn events(&self, after: u64, limit: usize) -> Result<Vec<NumberedEvent>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Events { after, limit, reply }).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// The state as of the last commit.
+    #[must_use]
+    pub fn view(&self) -> watch::Receiver<View> {
+        self.view.clone()
+    }
+
+    /// Waits until the core has stopped.
+    pub async fn stopped(&self) {
+        self.commands.closed().await;
+    }
+
+    /// The journal's incarnation.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    fn next_ask(&self) -> u64 {
+        self.asks.fetch_add(1, Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,300 @@
+//! The core's thread: batches of inputs, one commit each.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use netboot::{
+    dhcp::Destination,
+    site::{Action, Disk, FileAnswer, Input, ReportAnswer, Site},
+    time::{Mono, Now},
+};
+use proto::{Incarnation, OrderId, Wall, ledger::Record};
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{Command, Options, StartError, View};
+use crate::{
+    dhcp,
+    disk::{
+        log::{CommitError, Ledger, Options as LedgerOptions, Tag},
+        space::{Pressure, Space},
+    },
+};
+
+/// Inputs that share one commit, at most.
+const BATCH: usize = 512;
+/// How often the disk's room is looked at.
+const LOOK_AT_DISK: Duration = Duration::from_secs(5);
+/// The tag of all records: their own encoding says what they are.
+const RECORD: u8 = 1;
+
+/// Opens everything in the caller's thread, so that errors reach it, and runs in one of its own.
+pub(super) fn start(
+    options: Options,
+    queue: mpsc::Receiver<Command>,
+    view: watch::Sender<View>,
+    ended: oneshot::Sender<()>,
+) -> Result<Incarnation, StartError> {
+    let worker = Worker::open(options, view)?;
+    let incarnation = worker.site.incarnation();
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(worker.run(queue)),
+            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "failed to run the core"),
+        }
+        ended.send(()).ok();
+    };
+    std::thread::Builder::new().name("core".into()).spawn(run).map_err(StartError::Thread)?;
+    Ok(incarnation)
+}
+
+struct Worker {
+    site: Site,
+    ledger: Ledger,
+    sockets: Vec<Arc<dhcp::Sockets>>,
+    ended_orders: mpsc::UnboundedSender<OrderId>,
+    started: Instant,
+    view: watch::Sender<View>,
+    low_disk_bytes: u64,
+    ledger_folder: std::path::PathBuf,
+    files: HashMap<u64, oneshot::Sender<FileAnswer>>,
+    reports: HashMap<u64, oneshot::Sender<ReportAnswer>>,
+    disk: Disk,
+    next_disk: Instant,
+}
+
+/// What leaves once the records before it are on disk.
+enum Held {
+    Datagram { interface: u32, datagram: Vec<u8>, to: Destination },
+    File(u64, FileAnswer),
+    Report(u64, ReportAnswer),
+    OrderEnded(OrderId),
+}
+
+impl Worker {
+    fn open(options: Options, view: watch::Sender<View>) -> Result<Self, StartError> {
+        let mut random = [0; 48];
+        SystemRandom::new().fill(&mut random).map_err(|_| StartError::Randomness)?;
+        let (incarnation, seed) = random.split_at(16);
+        let incarnation = Incarnation(incarnation.try_into().expect("split at 16"));
+        let seed: [u8; 32] = seed.try_into().expect("48 less 16");
+
+        let mut records = Vec::new();
+        let mut visit = |record: crate::disk::log::Record<'_>| {
+            records.push(Record::decode(record.body)?);
+            Ok(())
+        };
+        let (ledger, opened) = Ledger::open(&options.ledger, LedgerOptions::new(incarnation), &mut visit)?;
+        let mut site = Site::new(options.site, ledger.incarnation(), seed);
+        records.iter().for_each(|record| site.restore(record));
+        tracing::info!(records = opened.records, torn_bytes = opened.torn_bytes, "ledger replayed");
+
+        let started = Instant::now();
+        site.begin(Mono::default(), SystemTime::now().into());
+        Ok(Self {
+            site,
+            ledger,
+            sockets: options.sockets,
+            ended_orders: options.ended_orders,
+            started,
+            view,
+            low_disk_bytes: options.low_disk_bytes,
+            ledger_folder: options.ledger,
+            files: HashMap::new(),
+            reports: HashMap::new(),
+            disk: Disk::Fine,
+            next_disk: started,
+        })
+    }
+
+    fn now(&self) -> Now {
+        Now { mono: Mono(self.started.elapsed()), wall: Wall::from(SystemTime::now()) }
+    }
+
+    async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let due = self.started + self.site.poll_timeout().0;
+            let due = due.min(self.next_disk);
+            tokio::select! {
+                biased;
+                taken = queue.recv_many(&mut batch, BATCH) => {
+                    if taken == 0 {
+                        return self.stop();
+                    }
+                }
+                () = tokio::time::sleep_until(due.into()) => {}
+            }
+            if let Err(error) = self.turn(&mut batch).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(
+                    error,
+                    "the ledger has stopped: the agent ends, and starts from what is on disk"
+                );
+                return;
+            }
+        }
+    }
+
+    fn stop(self) {
+        if let Err(error) = self.ledger.close() {
+            tracing::error!(error = &error as &dyn std::error::Error, "failed to close the ledger");
+        }
+    }
+
+    /// One batch: inputs, one commit, and then what rests on it.
+    async fn turn(&mut self, batch: &mut Vec<Command>) -> Result<(), CommitError> {
+        let now = self.now();
+        let mut readers = Vec::new();
+        for command in batch.drain(..) {
+            match command {
+                Command::Input(input) => self.site.handle(now, input),
+                Command::File(request, reply) => {
+                    self.files.insert(request.ask, reply);
+                    self.site.handle(now, Input::File(request));
+                }
+                Command::Report(request, reply) => {
+                    self.reports.insert(request.ask, reply);
+                    self.site.handle(now, Input::Report(request));
+                }
+                Command::Events { after, limit, reply } => readers.push((after, limit, reply)),
+            }
+        }
+        self.site.handle_timeout(now);
+        self.look_at_disk(now);
+        let held = self.record()?;
+        self.release(held).await;
+        self.publish();
+        for (after, limit, reply) in readers {
+            drop(reply.send(self.site.events_after(after).take(limit).collect()));
+        }
+        Ok(())
+    }
+
+    /// Puts every record on disk and hands back what waited for that. When there is no room at all, what waits
+    /// is given up: machines ask again.
+    fn record(&mut self) -> Result<Vec<Held>, CommitError> {
+        let mut held = Vec::new();
+        while let Some(action) = self.site.poll_action() {
+            match action {
+                Action::Persist(record) => self.append(&record)?,
+                Action::Send { interface, datagram, to } => {
+                    held.push(Held::Datagram { interface, datagram, to })
+                }
+                Action::Answer { ask, answer } => held.push(Held::File(ask, answer)),
+                Action::Replied { ask, answer } => held.push(Held::Report(ask, answer)),
+                Action::DestroySecrets(order) => held.push(Held::OrderEnded(order)),
+            }
+        }
+        match self.ledger.commit() {
+            Ok(()) => {}
+            Err(CommitError::Full { records, source }) => {
+                tracing::error!(records, error = &source as &dyn std::error::Error, "the state disk is full");
+                self.give_up(held);
+                return Ok(Vec::new());
+            }
+            Err(error @ (CommitError::Lost { .. } | CommitError::Poisoned)) => return Err(error),
+        }
+        self.compact();
+        Ok(held)
+    }
+
+    fn append(&mut self, record: &Record) -> Result<(), CommitError> {
+        use crate::disk::log::AppendError;
+        let tag = Tag::new(RECORD).expect("1 is a legal tag");
+        let bytes = record.encode();
+        match self.ledger.append(tag, &bytes) {
+            Ok(()) => Ok(()),
+            Err(AppendError::BatchFull { .. }) => {
+                self.ledger.commit()?;
+                self.ledger.append(tag, &bytes).map_err(|_| CommitError::Poisoned)
+            }
+            Err(AppendError::Poisoned) => Err(CommitError::Poisoned),
+            Err(error @ AppendError::TooLong { .. }) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a record was not kept");
+                Ok(())
+            }
+        }
+    }
+
+    fn compact(&mut self) {
+        if !self.ledger.needs_snapshot() {
+            return;
+        }
+        let tag = Tag::new(RECORD).expect("1 is a legal tag");
+        let snapshot = self.site.snapshot().map(|record| (tag, record.encode()));
+        if let Err(error) = self.ledger.compact(snapshot) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "failed to compact the ledger");
+        }
+    }
+
+    async fn release(&mut self, held: Vec<Held>) {
+        for each in held {
+            match each {
+                Held::Datagram { interface, datagram, to } => self.send(interface, &datagram, &to).await,
+                Held::File(ask, answer) => drop(self.files.remove(&ask).map(|reply| reply.send(answer))),
+                Held::Report(ask, answer) => drop(self.reports.remove(&ask).map(|reply| reply.send(answer))),
+                Held::OrderEnded(order) => drop(self.ended_orders.send(order)),
+            }
+        }
+    }
+
+    fn give_up(&mut self, held: Vec<Held>) {
+        for each in held {
+            match each {
+                Held::Datagram { .. } | Held::OrderEnded(_) => {}
+                Held::File(ask, _) => drop(self.files.remove(&ask)),
+                Held::Report(ask, _) => drop(self.reports.remove(&ask)),
+            }
+        }
+    }
+
+    async fn send(&self, interface: u32, datagram: &[u8], to: &Destination) {
+        let Some(sockets) = self.sockets.get(interface as usize) else { return };
+        if let Err(error) = sockets.send(datagram, to).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, ?to, "failed to send a DHCP reply");
+        }
+    }
+
+    fn look_at_disk(&mut self, now: Now) {
+        if Instant::now() < self.next_disk {
+            return;
+        }
+        self.next_disk = Instant::now() + LOOK_AT_DISK;
+        if let Err(error) = self.ledger.refill_reserve() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "failed to set room aside");
+        }
+        let Ok(space) = Space::of(&self.ledger_folder) else { return };
+        let pressure = Pressure::judge(space, self.low_disk_bytes, self.ledger.reserve_state());
+        let disk = if pressure.permits_new_grants() { Disk::Fine } else { Disk::Full };
+        if disk != self.disk {
+            self.disk = disk;
+            self.site.handle(now, Input::Disk(disk));
+        }
+        self.view.send_if_modified(|view| {
+            let changed = view.fills_permitted != pressure.permits_fills();
+            view.fills_permitted = pressure.permits_fills();
+            changed
+        });
+    }
+
+    fn publish(&self) {
+        let journal = self.site.journal();
+        let view = View {
+            last_event: journal.last(),
+            waiting: journal.len() as u64,
+            leases: u32::try_from(self.site.dhcp().leases().count()).unwrap_or(u32::MAX),
+            disk_low: self.disk == Disk::Full,
+            fills_permitted: self.view.borrow().fills_permitted,
+        };
+        self.view.send_if_modified(|current| {
+            let changed = *current != view;
+            *current = view;
+            changed
+        });
+    }
+}

@@ -1,0 +1,253 @@
+//! The agent as a whole: sockets first, then an unprivileged user, then disk, servers and the link, in that order.
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use netboot::{
+    dhcp::Request,
+    site::{self, Arrival, Input},
+};
+use proto::{OrderId, plan::SitePlan};
+use tokio::{
+    sync::{Mutex, mpsc, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    core::{self, Core},
+    dhcp,
+    disk::{DiskError, atomic, cache::Cache},
+    fetch::Fetcher,
+    http,
+    images::Images,
+    interfaces::{self, Interface, InterfaceError},
+    library::Shelf,
+    plans::{Found, PlanStore},
+    sys::user::{self, UserError},
+    tftp,
+    uplink::{Health, Link, Uplink},
+};
+
+/// An interrupted fetch that was not gone on with for so long is given up.
+const PARTIALS: Duration = Duration::from_secs(7 * 86_400);
+/// An agent that has run so long under a plan does not blame the plan for its end.
+const SETTLED: Duration = Duration::from_secs(20);
+/// Blobs that machines wait for; further ones are asked for again.
+const WANTED: usize = 256;
+/// TFTP events that may wait.
+const TFTP_EVENTS: usize = 4_096;
+/// How long servers may take to end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Why the agent does not run, or runs no more.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// An interface.
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
+    /// Privileges.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// The runtime.
+    #[error("failed to start the runtime")]
+    Runtime(#[source] io::Error),
+    /// The state's disk.
+    #[error("failed to use the state folder {folder}")]
+    State {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        source: DiskError,
+    },
+    /// The core.
+    #[error(transparent)]
+    Core(#[from] core::StartError),
+    /// DHCP.
+    #[error(transparent)]
+    Dhcp(#[from] dhcp::OpenError),
+    /// TFTP.
+    #[error(transparent)]
+    Tftp(#[from] tftp::ServeError),
+    /// HTTP.
+    #[error("failed to serve HTTP")]
+    Http(#[source] io::Error),
+    /// It ended by itself; the log says why.
+    #[error("the agent's core has ended; see the log above")]
+    CoreEnded,
+}
+
+/// Runs the agent until it is told to end (SIGTERM, SIGINT).
+///
+/// # Errors
+/// What kept it from starting, or ended it.
+pub fn run(config: Config) -> Result<(), RunError> {
+    let interfaces = interfaces::open(&config)?;
+    if let Some(name) = &config.user {
+        user::become_user(name)?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
+    let outcome = runtime.block_on(serve(config, interfaces));
+    runtime.shutdown_timeout(GRACE);
+    outcome
+}
+
+async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunError> {
+    let shutdown = CancellationToken::new();
+    let state = |source| RunError::State { folder: config.state.clone(), source };
+    atomic::make_directory(&config.state).map_err(state)?;
+    let (plans, found) = PlanStore::open(&config.state.join("plans")).map_err(state)?;
+    let cache = open_cache(&config).map_err(state)?;
+
+    let mut served = Vec::new();
+    for Interface { arrival, subnet, dhcp, tftp, http } in interfaces {
+        served.push((arrival, subnet, Arc::new(dhcp.watch()?), tftp, http));
+    }
+    let sockets: Vec<_> = served.iter().map(|(_, _, dhcp, _, _)| dhcp.clone()).collect();
+    let addresses = served.iter().map(|(arrival, ..)| arrival.server.to_string()).collect();
+
+    let (ended_orders, to_destroy) = mpsc::unbounded_channel();
+    let (core, core_ended) = Core::start(core::Options {
+        ledger: config.state.join("ledger"),
+        site: site::Config { agent: config.controller.name.to_string(), journal_limit: config.journal_events },
+        low_disk_bytes: config.low_disk_bytes,
+        sockets,
+        ended_orders,
+    })?;
+
+    let (wanted, to_fetch) = mpsc::channel(WANTED);
+    let images = Images::new(cache.clone(), wanted);
+    let mut tasks = JoinSet::new();
+    for (arrival, subnet, dhcp, sockets, listener) in served {
+        tasks.spawn(serve_dhcp(core.clone(), dhcp, arrival.clone(), shutdown.clone()));
+        let (events, told) = mpsc::channel(TFTP_EVENTS);
+        let shelf = Arc::new(Shelf::new(core.clone(), images.clone(), arrival.clone(), subnet));
+        tasks.spawn(shelf.clone().listen(told));
+        let serving = tftp::serve(sockets, tftp::Config::default(), shelf, events, shutdown.clone())?;
+        tasks.spawn(keep(serving));
+        let server = http::Server::new(listener, arrival, Arc::new(core.clone()), images.clone());
+        tasks.spawn(server.map_err(RunError::Http)?.run(shutdown.clone()));
+    }
+
+    let (plan_out, plan) = watch::channel(None);
+    let (link_out, link) = watch::channel(Link::default());
+    let (health_out, health) = watch::channel(Health { addresses, ..Health::default() });
+    begin_with(&core, &plans, found, &plan_out).await;
+    let plans = Arc::new(Mutex::new(plans));
+    tasks.spawn(settle(plans.clone()));
+    tasks.spawn(destroy_secrets(plans.clone(), to_destroy));
+    let fetcher = Fetcher {
+        cache,
+        controllers: config.controller.fleet.clone(),
+        core: core.clone(),
+        plan,
+        link,
+        wanted: to_fetch,
+        budget: config.cache_bytes,
+        health: health_out,
+    };
+    tasks.spawn(fetcher.run());
+    let identity_folder = config.state.join("identity");
+    let uplink =
+        Uplink { config: config.controller, identity_folder, core, plans, plan: plan_out, link: link_out, health };
+    tasks.spawn(uplink.run());
+
+    tracing::info!("serving");
+    let ended_by_itself = tokio::select! {
+        () = told_to_end() => false,
+        _ = core_ended => true,
+    };
+    shutdown.cancel();
+    tasks.abort_all();
+    while tasks.join_next().await.is_some() {}
+    if ended_by_itself { Err(RunError::CoreEnded) } else { Ok(()) }
+}
+
+fn open_cache(config: &Config) -> Result<Arc<Cache>, DiskError> {
+    let (cache, scanned) = Cache::open(&config.state.join("cache"), std::time::SystemTime::now(), PARTIALS)?;
+    tracing::info!(blobs = scanned.blobs, bytes = scanned.bytes, "image cache opened");
+    Ok(Arc::new(cache))
+}
+
+/// The last good plan goes into force with no controller up.
+async fn begin_with(
+    core: &Core,
+    plans: &PlanStore,
+    found: Found,
+    plan_out: &watch::Sender<Option<Arc<SitePlan>>>,
+) {
+    for damage in &found.damaged {
+        tracing::error!(error = damage as &dyn std::error::Error, "a stored plan cannot be used");
+    }
+    if let Some(id) = found.rejected {
+        let why = "the agent ended soon after it began to obey it, three times";
+        tracing::error!(plan = %id, why, "went back to the plan before it");
+        drop(core.input(Input::PlanRefused(id, why.into())).await);
+    }
+    let Some(document) = plans.current() else {
+        return tracing::info!("no plan yet: nothing is served before the controller has given one");
+    };
+    match SitePlan::decode(document) {
+        Ok(plan) => {
+            tracing::info!(plan = %plan.id, "goes on with the last plan");
+            let plan = Arc::new(plan);
+            drop(core.input(Input::Plan(plan.clone())).await);
+            plan_out.send_replace(Some(plan));
+        }
+        Err(error) => tracing::error!(%error, "the stored plan cannot be understood"),
+    }
+}
+
+async fn serve_dhcp(core: Core, sockets: Arc<dhcp::Sockets>, arrival: Arrival, shutdown: CancellationToken) {
+    loop {
+        let datagram = tokio::select! {
+            datagram = sockets.recv() => datagram,
+            () = shutdown.cancelled() => return,
+        };
+        match datagram.map(|datagram| Request::parse(&datagram.bytes)) {
+            Ok(Ok(request)) => core.dhcp(arrival.clone(), request),
+            Ok(Err(malformed)) => tracing::trace!(%malformed, "not a DHCP message"),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "failed to receive DHCP messages");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// A server that panicked is the end of the task, and is said; the others go on (S6).
+async fn keep(serving: tftp::Serving) {
+    let mut serving = serving;
+    if let Err(error) = serving.stopped().await {
+        tracing::error!(error = &error as &dyn std::error::Error, "the TFTP server has ended");
+    }
+}
+
+async fn settle(plans: Arc<Mutex<PlanStore>>) {
+    tokio::time::sleep(SETTLED).await;
+    if let Err(error) = plans.lock().await.settle() {
+        tracing::warn!(error = &error as &dyn std::error::Error, "failed to note that the plan is a good one");
+    }
+}
+
+async fn destroy_secrets(plans: Arc<Mutex<PlanStore>>, mut orders: mpsc::UnboundedReceiver<OrderId>) {
+    while let Some(order) = orders.recv().await {
+        if let Err(error) = plans.lock().await.destroy_secrets(order) {
+            tracing::error!(%order, error = &error as &dyn std::error::Error, "failed to destroy an order's secrets");
+        }
+    }
+}
+
+async fn told_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => drop(terminate.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = terminate => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

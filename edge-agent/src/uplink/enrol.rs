@@ -1,0 +1,160 @@
+//! Becoming a member of the fleet, and becoming one again after a long absence.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use certs::{
+    AgentIdentity, BundleError, Credential, CredentialError, Identity, JoinToken, KeyError, KeyPair,
+    NonceError, PartError, RecoveryNonce, StoreError, TokenError, TrustBundle,
+    tls::{DefaultTimeProvider, TlsError, first_contact},
+};
+use proto::v1::{self, enrolment_client::EnrolmentClient};
+use zeroize::Zeroizing;
+
+use super::{ConnectError, LinkError, Session, connect};
+use crate::config::ControllerConfig;
+
+/// Why the agent is no member of the fleet.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// There is neither an identity nor a token.
+    #[error(
+        "no identity in {folder} and no join token: make one with `bootlane token add` and name its file in controller.token_file"
+    )]
+    NoToken {
+        /// The identity's folder.
+        folder: PathBuf,
+    },
+    /// The token's file.
+    #[error("failed to read the join token {path}")]
+    TokenFile {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The token itself.
+    #[error("the join token in {path} cannot be used")]
+    Token {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: TokenError,
+    },
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The controller refuses.
+    #[error("the controller refused: {}", .0.message())]
+    Refused(Box<tonic::Status>),
+    /// The identity's files.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// What the controller gave.
+    #[error("the controller's answer cannot be used")]
+    Credential(#[from] CredentialError),
+    /// What the controller gave.
+    #[error("the controller's answer cannot be used")]
+    Bundle(#[from] BundleError),
+    /// What the controller gave.
+    #[error("the controller's answer cannot be used")]
+    Part(#[from] PartError),
+    /// What the controller gave.
+    #[error("the controller's answer cannot be used")]
+    Nonce(#[from] NonceError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// The identity on disk, or a new one by the join token.
+pub(super) async fn identity(config: &ControllerConfig, folder: &Path) -> Result<AgentIdentity, EnrolError> {
+    match AgentIdentity::load(folder) {
+        Ok(identity) => return Ok(identity),
+        Err(error) if error.is_not_found() => {}
+        Err(error) => return Err(error.into()),
+    }
+    let (text, token) = token(config, folder)?;
+    let key = Arc::new(AgentIdentity::enrolment_key(folder)?);
+    let (fleet, site) = (token.fleet.clone(), token.site.clone());
+    let csr = key.request(&Identity::Agent { fleet, site, agent: config.name.clone() })?;
+    let tls = first_contact(&token, Arc::new(DefaultTimeProvider))?;
+    let mut client = EnrolmentClient::new(connect::channel(&config.enrol, tls).await?);
+    let request = v1::EnrolRequest {
+        token: text.to_string(),
+        agent: config.name.as_str().to_owned(),
+        csr_der: csr.into(),
+        version: proto::VERSION.into(),
+    };
+    let answer = client.enrol(request).await.map_err(|status| EnrolError::Refused(Box::new(status)))?;
+    let identity = join(key, answer.into_inner())?;
+    identity.save(folder)?;
+    Ok(identity)
+}
+
+fn token(config: &ControllerConfig, folder: &Path) -> Result<(Zeroizing<String>, JoinToken), EnrolError> {
+    let Some(path) = &config.token_file else { return Err(EnrolError::NoToken { folder: folder.into() }) };
+    let text = match fs::read_to_string(path) {
+        Ok(text) => Zeroizing::new(text.trim().to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(EnrolError::NoToken { folder: folder.into() });
+        }
+        Err(source) => return Err(EnrolError::TokenFile { path: path.clone(), source }),
+    };
+    let token = JoinToken::parse(&text).map_err(|source| EnrolError::Token { path: path.clone(), source })?;
+    Ok((text, token))
+}
+
+/// Joins our key and what the controller gave.
+pub(super) fn join(key: Arc<KeyPair>, given: v1::Credentials) -> Result<AgentIdentity, EnrolError> {
+    let chain = given.chain_der.into_iter().map(|der| rustls_pki_types::CertificateDer::from(der.to_vec()));
+    let credential = Credential::new(key, chain.collect::<Vec<_>>())?;
+    Ok(AgentIdentity::new(credential, TrustBundle::from_der(given.bundle_der)?)?)
+}
+
+impl Session {
+    /// A certificate that has ended opens no fleet listener: the kept key recovers a new one, with no human.
+    pub(super) async fn recover_if_expired(&self, config: &ControllerConfig) -> Result<(), LinkError> {
+        let mut identity = self.identity.lock().await;
+        if identity.credential().leaf().not_after > SystemTime::now() {
+            return Ok(());
+        }
+        tracing::info!("the certificate has ended: recovering with the kept key");
+        let recovered = recover(&identity, config, self.tls.enrol_config()?).await?;
+        self.take(&mut identity, recovered)
+    }
+
+    /// Makes an identity the one in force: on disk first, then for the next handshake.
+    pub(super) fn take(&self, held: &mut AgentIdentity, new: AgentIdentity) -> Result<(), LinkError> {
+        new.save(&self.identity_folder).map_err(EnrolError::from)?;
+        self.tls.set_bundle(new.bundle());
+        self.tls.set_credential(new.credential())?;
+        *held = new;
+        Ok(())
+    }
+}
+
+async fn recover(
+    identity: &AgentIdentity,
+    config: &ControllerConfig,
+    tls: Arc<rustls::ClientConfig>,
+) -> Result<AgentIdentity, EnrolError> {
+    let refused = |status| EnrolError::Refused(Box::new(status));
+    let mut client = EnrolmentClient::new(connect::channel(&config.enrol, tls).await?);
+    let (site, agent) = (identity.site().as_str().to_owned(), identity.agent().as_str().to_owned());
+    let challenge = v1::ChallengeRequest { site: site.clone(), agent: agent.clone() };
+    let nonce = client.challenge(challenge).await.map_err(refused)?.into_inner().nonce;
+    let key = identity.credential().key().clone();
+    let who = &identity.credential().leaf().identity;
+    let csr = key.request(who)?;
+    let signature = key.sign_recovery(&RecoveryNonce::try_from(&nonce[..])?, who, &csr)?;
+    let request = v1::RecoverRequest { site, agent, nonce, signature: signature.into(), csr_der: csr.into() };
+    join(key, client.recover(request).await.map_err(refused)?.into_inner())
+}

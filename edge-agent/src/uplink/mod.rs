@@ -1,0 +1,216 @@
+//! The link to the controllers: enrolment, the plan downward, events upward, renewal. Nothing that serves machines
+//! waits for it.
+
+mod connect;
+mod enrol;
+mod follow;
+mod renew;
+mod report;
+
+use std::{error::Error as StdError, path::PathBuf, sync::Arc, time::Duration};
+
+use certs::{
+    AgentIdentity,
+    tls::{Alpn, DefaultTimeProvider, ReloadableClient, TlsError},
+};
+use netboot::site::Input;
+use proto::plan::SitePlan;
+use rand::Rng;
+use tokio::sync::{Mutex, watch};
+use tonic::transport::Channel;
+
+use crate::{
+    config::ControllerConfig,
+    core::{Core, Stopped},
+    plans::PlanStore,
+};
+
+pub use connect::{ConnectError, connect_http};
+pub use enrol::EnrolError;
+
+/// The shortest and the longest pause between two tries.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// A connection that lasted so long was a good one: the next pause is short again.
+const GOOD: Duration = Duration::from_secs(60);
+
+/// What the uplink is started with.
+#[derive(Debug)]
+pub struct Uplink {
+    /// The controllers.
+    pub config: ControllerConfig,
+    /// The identity's folder.
+    pub identity_folder: PathBuf,
+    /// Where events come from and plans go.
+    pub core: Core,
+    /// Plans on disk.
+    pub plans: Arc<Mutex<PlanStore>>,
+    /// What the data path reads.
+    pub plan: watch::Sender<Option<Arc<SitePlan>>>,
+    /// What others may know of the link.
+    pub link: watch::Sender<Link>,
+    /// What else the controller is told.
+    pub health: watch::Receiver<Health>,
+}
+
+/// The link as others see it.
+#[derive(Debug, Clone, Default)]
+pub struct Link {
+    /// Is a stream of updates open?
+    pub up: bool,
+    /// For fetching blobs; None before enrolment.
+    pub tls: Option<Arc<ReloadableClient>>,
+}
+
+/// What the controller is told beside events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Bytes in the image cache.
+    pub cache_bytes: u64,
+    /// Blobs that the plan names and that are not here.
+    pub missing_blobs: u32,
+    /// Where machines reach us.
+    pub addresses: Vec<String>,
+}
+
+/// Why the link is not up.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// Enrolment or recovery.
+    #[error(transparent)]
+    Enrol(#[from] EnrolError),
+    /// A call was refused or broke off.
+    #[error("the controller ended {call}: {}", status.message())]
+    Call {
+        /// Which.
+        call: &'static str,
+        /// How.
+        status: Box<tonic::Status>,
+    },
+    /// The controller ended the stream.
+    #[error("the controller ended {0}")]
+    Ended(&'static str),
+    /// What came cannot be used.
+    #[error("the controller sent something that cannot be used: {0}")]
+    Wire(String),
+    /// Our side.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// Our certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+fn call_failed(call: &'static str) -> impl FnOnce(tonic::Status) -> LinkError {
+    move |status| LinkError::Call { call, status: Box::new(status) }
+}
+
+/// What one connection's tasks share.
+struct Session {
+    core: Core,
+    identity: Mutex<AgentIdentity>,
+    identity_folder: PathBuf,
+    tls: Arc<ReloadableClient>,
+    plans: Arc<Mutex<PlanStore>>,
+    plan: watch::Sender<Option<Arc<SitePlan>>>,
+    link: watch::Sender<Link>,
+    health: watch::Receiver<Health>,
+}
+
+impl Uplink {
+    /// Runs until the core stops.
+    pub async fn run(self) {
+        let mut pause = Pause::default();
+        let identity = loop {
+            match enrol::identity(&self.config, &self.identity_folder).await {
+                Ok(identity) => break identity,
+                Err(error) => warn("not enrolled yet", &error),
+            }
+            pause.wait().await;
+        };
+        tracing::info!(fleet = %identity.fleet(), site = %identity.site(), agent = %identity.agent(), "enrolled");
+        let time = Arc::new(DefaultTimeProvider);
+        let tls =
+            ReloadableClient::new(identity.fleet().clone(), identity.credential(), identity.bundle(), time);
+        let tls = match tls {
+            Ok(tls) => Arc::new(tls),
+            Err(error) => return warn("the identity cannot be used: enrol anew", &error),
+        };
+        self.link.send_modify(|link| link.tls = Some(tls.clone()));
+        let session = Session {
+            core: self.core,
+            identity: Mutex::new(identity),
+            identity_folder: self.identity_folder,
+            tls,
+            plans: self.plans,
+            plan: self.plan,
+            link: self.link,
+            health: self.health,
+        };
+        session.keep_connected(&self.config).await;
+    }
+}
+
+impl Session {
+    async fn keep_connected(&self, config: &ControllerConfig) {
+        let mut pause = Pause::default();
+        loop {
+            let began = tokio::time::Instant::now();
+            let Err(error) = self.connected(config).await;
+            self.link.send_modify(|link| link.up = false);
+            if matches!(error, LinkError::Stopped(_)) {
+                return;
+            }
+            warn("no link to the controller; machines are served all the same", &error);
+            if began.elapsed() > GOOD {
+                pause = Pause::default();
+            }
+            pause.wait().await;
+        }
+    }
+
+    /// One connection, until something on it ends.
+    async fn connected(&self, config: &ControllerConfig) -> Result<std::convert::Infallible, LinkError> {
+        self.recover_if_expired(config).await?;
+        let tls = self.tls.fleet_config(&[Alpn::Http2])?;
+        let channel = connect::channel(&config.fleet, tls).await?;
+        self.core.input(Input::Contact).await?;
+        tokio::select! {
+            ended = self.follow(channel.clone()) => ended,
+            ended = self.report(channel.clone()) => ended,
+            ended = self.renew(channel) => ended,
+        }
+    }
+}
+
+type Agents = proto::v1::agents_client::AgentsClient<Channel>;
+
+fn agents(channel: Channel) -> Agents {
+    Agents::new(channel)
+        .max_decoding_message_size(proto::MESSAGE_LIMIT)
+        .max_encoding_message_size(proto::MESSAGE_LIMIT)
+}
+
+fn warn(what: &str, error: &(dyn StdError + 'static)) {
+    let reason = certs::tls::peer_error(error).map(ToString::to_string);
+    tracing::warn!(error, reason, "{what}");
+}
+
+/// Pauses that grow, with jitter, so that thousands of agents do not come back at once.
+struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(PAUSES.0)
+    }
+}
+
+impl Pause {
+    async fn wait(&mut self) {
+        let jitter = rand::rng().random_range(0.5..1.0);
+        tokio::time::sleep(self.0.mul_f64(jitter)).await;
+        self.0 = (self.0 * 2).min(PAUSES.1);
+    }
+}

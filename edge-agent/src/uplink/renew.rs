@@ -1,0 +1,43 @@
+//! A new certificate at half the life of the old one, on the open connection (S12).
+
+use std::{
+    convert::Infallible,
+    time::{Duration, SystemTime},
+};
+
+use certs::renew_at;
+use proto::v1;
+use tonic::transport::Channel;
+
+use super::{LinkError, Session, agents, call_failed, enrol};
+
+/// How long a clock may jump unnoticed.
+const LOOK: Duration = Duration::from_secs(60);
+
+impl Session {
+    pub(super) async fn renew(&self, channel: Channel) -> Result<Infallible, LinkError> {
+        let seed = rand::random();
+        loop {
+            let due = {
+                let identity = self.identity.lock().await;
+                let leaf = identity.credential().leaf();
+                renew_at(leaf.not_before, leaf.not_after, seed)
+            };
+            match due.duration_since(SystemTime::now()) {
+                Ok(rest) if !rest.is_zero() => tokio::time::sleep(rest.min(LOOK)).await,
+                Ok(_) | Err(_) => self.renew_now(channel.clone()).await?,
+            }
+        }
+    }
+
+    async fn renew_now(&self, channel: Channel) -> Result<(), LinkError> {
+        let mut identity = self.identity.lock().await;
+        let key = identity.credential().key().clone();
+        let csr = key.request(&identity.credential().leaf().identity).map_err(enrol::EnrolError::from)?;
+        let given = agents(channel).renew(v1::RenewRequest { csr_der: csr.into() }).await;
+        let given = given.map_err(call_failed("the renewal"))?.into_inner();
+        let new = enrol::join(key, given)?;
+        tracing::info!(not_after = ?new.credential().leaf().not_after, "renewed the certificate");
+        self.take(&mut identity, new)
+    }
+}
