@@ -1,3 +1,4 @@
 //! What the `lab` binary is made of: the machinery that boots real firmware, and the cases that use it.
 
 pub mod lab;
+pub mod rom;

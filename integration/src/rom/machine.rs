@@ -1,0 +1,241 @@
+//! The chain: ROM, loader, script, kernel.
+
+use std::collections::VecDeque;
+use std::{net::Ipv4Addr, time::Duration};
+
+use netboot::{
+    dhcp::Message,
+    time::{Mono, Now},
+};
+use proto::event::Client;
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+
+use super::{
+    Action, End, Firmware, Identity, Input, Script, Source,
+    dora::{Dora, Progress, Speaker},
+    menu,
+};
+
+/// How often a script begins anew when a file does not arrive, with pauses of 2, 4, 8 and 16 s: what the planner's
+/// scripts do.
+const MAX_TRIES: u32 = 4;
+
+/// The first pause.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Scripts that lead to scripts, before the machine is taken to run in a circle.
+const MAX_CHAIN: u32 = 8;
+
+/// A machine from its power button on.
+#[derive(Debug)]
+pub struct Machine {
+    identity: Identity,
+    random: SmallRng,
+    state: State,
+    actions: VecDeque<Action>,
+    chained: u32,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A program asks for an address.
+    Asking(Speaker, Dora),
+    /// The loader is on its way.
+    Loading,
+    /// A script is on its way from this URL.
+    Scripting { address: Ipv4Addr, url: String },
+    /// A file of the kernel is on its way.
+    Booting(Kernel),
+    /// A file did not arrive; all of them are fetched again then.
+    Pausing(Kernel, Mono),
+    /// Nothing more will happen.
+    Over,
+}
+
+/// What a script boots.
+#[derive(Debug)]
+struct Kernel {
+    address: Ipv4Addr,
+    files: Vec<String>,
+    /// How many of the files are there.
+    fetched: usize,
+    arguments: String,
+    tries: u32,
+}
+
+impl Machine {
+    /// Pushes the power button. `seed` makes its transaction numbers.
+    #[must_use]
+    pub fn power_on(now: Now, identity: Identity, seed: u64) -> Self {
+        let speaker = match identity.firmware {
+            Firmware::BiosPxe => Speaker { client: Client::PxeRom, architecture: 0 },
+            Firmware::BiosIpxe => Speaker { client: Client::Ipxe, architecture: 0 },
+            Firmware::UefiPxe => Speaker { client: Client::PxeRom, architecture: 7 },
+            Firmware::UefiHttp => Speaker { client: Client::HttpRom, architecture: 16 },
+        };
+        let random = SmallRng::seed_from_u64(seed);
+        let (state, actions) = (State::Over, VecDeque::new());
+        let mut machine = Self { identity, random, state, actions, chained: 0 };
+        machine.ask(now.mono, speaker);
+        machine
+    }
+
+    /// Something arrived.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        match (std::mem::replace(&mut self.state, State::Over), input) {
+            (State::Asking(speaker, mut dora), Input::Datagram(datagram)) => {
+                let progress = dora.handle(now.mono, datagram);
+                self.go_on(speaker, dora, progress);
+            }
+            (State::Loading, Input::Fetched(loader)) => self.loaded(now, loader),
+            (State::Scripting { address, url }, Input::Fetched(text)) => self.run(address, &url, text),
+            (State::Booting(kernel), Input::Fetched(file)) => self.fetched(now.mono, kernel, file),
+            (state, Input::Datagram(_) | Input::Fetched(_)) => self.state = state,
+        }
+    }
+
+    /// What is to be done next; ask until None after each `handle` and `handle_timeout`.
+    #[must_use]
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is due; None while a file is on its way, and at the end.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Mono> {
+        match &self.state {
+            State::Asking(_, dora) => Some(dora.due()),
+            State::Pausing(_, due) => Some(*due),
+            State::Loading | State::Scripting { .. } | State::Booting(_) | State::Over => None,
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Now) {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Asking(speaker, mut dora) => {
+                let progress = dora.handle_timeout(now.mono);
+                self.go_on(speaker, dora, progress);
+            }
+            State::Pausing(kernel, due) if now.mono >= due => self.begin(Kernel { fetched: 0, ..kernel }),
+            state @ (State::Pausing(..)
+            | State::Loading
+            | State::Scripting { .. }
+            | State::Booting(_)
+            | State::Over) => self.state = state,
+        }
+    }
+
+    fn ask(&mut self, now: Mono, speaker: Speaker) {
+        let (Identity { mac, uuid, .. }, xid) = (self.identity, self.random.random());
+        let mut dora = Dora::new(now, mac, uuid, xid, speaker);
+        let progress = dora.handle_timeout(now);
+        self.go_on(speaker, dora, progress);
+    }
+
+    fn go_on(&mut self, speaker: Speaker, dora: Dora, progress: Progress) {
+        match progress {
+            Progress::Wait => self.state = State::Asking(speaker, dora),
+            Progress::Send(datagram) => {
+                self.actions.push_back(Action::Broadcast(datagram));
+                self.state = State::Asking(speaker, dora);
+            }
+            Progress::Bound(ack) => self.bound(speaker, &ack),
+            Progress::Failed => self.give_up("no address"),
+        }
+    }
+
+    /// What the ACK says about booting.
+    fn bound(&mut self, speaker: Speaker, ack: &Message) {
+        let option = |code| ack.options.as_ref().and_then(|options| options.get(code)).unwrap_or_default();
+        if menu::chooses_local_disk(option(43)) {
+            return self.end(End::LocalDisk);
+        }
+        // QUIRKS 23, 24: 67 before `file`, without its NUL.
+        let name = if option(67).is_empty() { &ack.file } else { option(67) };
+        let name = String::from_utf8_lossy(name).trim_end_matches('\0').to_owned();
+        // LAB: iPXE takes no name without a siaddr.
+        if name.is_empty() || ack.siaddr.is_unspecified() {
+            return self.give_up("nothing to boot");
+        }
+        let (address, server) = (ack.yiaddr, ack.siaddr);
+        let source = if name.contains("://") {
+            Source::Http { url: name.clone() }
+        } else {
+            Source::Tftp { server, name: name.clone() }
+        };
+        self.actions.push_back(Action::Fetch { from: address, source });
+        self.state = match speaker.client {
+            Client::Ipxe => State::Scripting { address, url: name },
+            Client::PxeRom | Client::HttpRom | Client::Gpxe | Client::Bootp | Client::Os => State::Loading,
+        };
+    }
+
+    /// The loader is iPXE, and begins with DHCP of its own.
+    fn loaded(&mut self, now: Now, loader: Option<&[u8]>) {
+        let architecture = match self.identity.firmware {
+            Firmware::BiosPxe | Firmware::BiosIpxe => 0,
+            Firmware::UefiPxe | Firmware::UefiHttp => 7,
+        };
+        match loader {
+            Some(_) => self.ask(now.mono, Speaker { client: Client::Ipxe, architecture }),
+            None => self.give_up("no loader"),
+        }
+    }
+
+    fn run(&mut self, address: Ipv4Addr, base: &str, text: Option<&[u8]>) {
+        let Some(text) = text else { return self.give_up("no script") };
+        match Script::read(&String::from_utf8_lossy(text), base) {
+            Ok(Script::LocalDisk) => self.end(End::LocalDisk),
+            Ok(Script::Chain(url)) if self.chained < MAX_CHAIN => {
+                self.chained += 1;
+                self.fetch(address, url.clone());
+                self.state = State::Scripting { address, url };
+            }
+            Ok(Script::Chain(_)) => self.give_up("scripts in a circle"),
+            Ok(Script::Boot { files, .. }) if files.is_empty() => self.give_up("a script without a kernel"),
+            Ok(Script::Boot { files, arguments }) => {
+                let arguments = arguments.replace("${netX/mac:hexhyp}", &self.identity.mac.dashed());
+                self.begin(Kernel { address, files, fetched: 0, arguments, tries: 0 });
+            }
+            Err(_) => self.give_up("not a script"),
+        }
+    }
+
+    /// Fetches the file that is next.
+    fn begin(&mut self, kernel: Kernel) {
+        self.fetch(kernel.address, kernel.files[kernel.fetched].clone());
+        self.state = State::Booting(kernel);
+    }
+
+    fn fetched(&mut self, now: Mono, mut kernel: Kernel, file: Option<&[u8]>) {
+        if file.is_none() {
+            if kernel.tries == MAX_TRIES {
+                return self.give_up("a file of the kernel is missing");
+            }
+            let pause = PAUSE * 2_u32.pow(kernel.tries);
+            kernel.tries += 1;
+            self.state = State::Pausing(kernel, now.plus(pause));
+            return;
+        }
+        kernel.fetched += 1;
+        if kernel.fetched < kernel.files.len() {
+            return self.begin(kernel);
+        }
+        let Kernel { arguments, address, .. } = kernel;
+        self.end(End::Kernel { arguments, address });
+    }
+
+    fn fetch(&mut self, from: Ipv4Addr, url: String) {
+        self.actions.push_back(Action::Fetch { from, source: Source::Http { url } });
+    }
+
+    fn give_up(&mut self, why: &'static str) {
+        self.end(End::NextDevice { why });
+    }
+
+    fn end(&mut self, end: End) {
+        self.actions.push_back(Action::End(end));
+        self.state = State::Over;
+    }
+}
