@@ -2,7 +2,9 @@
 //!
 //! [`run`] starts one from a [`config::Config`]; the binary does nothing else.
 
+pub mod admin;
 pub mod app;
+pub mod backup;
 pub mod blobs;
 pub mod catalog;
 pub mod config;

@@ -76,14 +76,16 @@ impl Catalog {
     ) -> Result<(), ChangeError> {
         actor.require(Role::Admin, "making a join token")?;
         let token = Resource { meta: Some(new_meta(now)?), ..Resource::new(name, spec) };
-        self.change(&actor.label(), now, async |draft| {
+        let mut attempts = self.attempts().await;
+        loop {
+            let mut draft = attempts.begin().await?;
             let detail = format!("site {} uses {}", token.spec.site, token.spec.uses);
             let after = Some(AnyResource::Token(token.clone()));
             draft.edit(Kind::Token, name, Edit { before: None, after, action: "create".into(), detail });
-            Ok(())
-        })
-        .await
-        .map(|_| ())
+            if attempts.commit(draft, &actor.label(), now).await?.is_some() {
+                return Ok(());
+            }
+        }
     }
 
     /// Enrols an agent by a token; where it belongs. The same token with the same key is answered again within the
@@ -92,38 +94,24 @@ impl Catalog {
     /// # Errors
     /// [`JoinError`].
     pub async fn enrol(&self, joining: &Joining, now: Wall) -> Result<Resource<AgentSpec>, JoinError> {
-        let _turn = self.turn.lock().await;
+        let mut attempts = self.attempts().await;
         loop {
-            match self.try_enrol(joining, now).await {
-                Err(JoinError::Change(ChangeError::Commit(CommitError::Conflict))) => {}
-                done => return done,
+            let mut draft = attempts.begin().await.map_err(ChangeError::from)?;
+            let token = self.get::<TokenSpec>(&joining.token).await?.ok_or(JoinError::Unknown)?;
+            check_token(&token.spec, joining, now)?;
+            if let Some(agent) = self.get_agent(&joining.agent).await? {
+                return same_agent(agent, joining);
+            }
+            if token.spec.enrolled.len() >= token.spec.uses as usize {
+                return Err(JoinError::UsedUp);
+            }
+            let agent = new_agent(&token.spec, joining, now).map_err(ChangeError::from)?;
+            enter(&mut draft, &agent, token, joining.key);
+            let actor = format!("agent/{}", joining.agent);
+            if attempts.commit(draft, &actor, now).await?.is_some() {
+                return Ok(agent);
             }
         }
-    }
-
-    async fn try_enrol(&self, joining: &Joining, now: Wall) -> Result<Resource<AgentSpec>, JoinError> {
-        let mut draft = Draft::begin(self).await?;
-        let token = self.get::<TokenSpec>(&joining.token).await?.ok_or(JoinError::Unknown)?;
-        check_token(&token.spec, joining, now)?;
-        let stored = self.get_agent(&joining.agent).await?;
-        if let Some(agent) = stored {
-            return same_agent(agent, joining);
-        }
-        if token.spec.enrolled.len() >= token.spec.uses as usize {
-            return Err(JoinError::UsedUp);
-        }
-        let agent = new_agent(&token.spec, joining, now).map_err(ChangeError::from)?;
-        let mut used = token.clone();
-        used.spec.enrolled.push(Enrolled { agent: joining.agent.clone(), key: joining.key });
-        enter(&mut draft, &agent, token, used);
-        let problems: Vec<_> =
-            super::check::check(&draft).await?.into_iter().map(|(_, problem)| problem).collect();
-        if !problems.is_empty() {
-            return Err(ChangeError::Refused { problems }.into());
-        }
-        let actor = format!("agent/{}", joining.agent);
-        draft.commit(&actor, now).await.map_err(ChangeError::from)?;
-        Ok(agent)
     }
 
     /// Revokes an agent: no call of it is answered from now on. Closing its open streams is the caller's to do.
@@ -137,7 +125,9 @@ impl Catalog {
         if self.get_agent(name).await?.ok_or_else(not_found)?.spec.revoked {
             return Ok(());
         }
-        self.change(&actor.label(), now, async |draft| {
+        let mut attempts = self.attempts().await;
+        loop {
+            let mut draft = attempts.begin().await?;
             let Some(AnyResource::Agent(before)) = draft.get(Kind::Agent, name).await? else {
                 return Err(not_found());
             };
@@ -146,10 +136,10 @@ impl Catalog {
             let (before, after) = (Some(AnyResource::Agent(before)), Some(AnyResource::Agent(after)));
             let (action, detail) = ("revoke".to_owned(), String::new());
             draft.edit(Kind::Agent, name, Edit { before, after, action, detail });
-            Ok(())
-        })
-        .await
-        .map(|_| ())
+            if attempts.commit(draft, &actor.label(), now).await?.is_some() {
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -186,15 +176,12 @@ fn new_agent(token: &TokenSpec, joining: &Joining, now: Wall) -> Result<Resource
     Ok(Resource { meta: Some(new_meta(now)?), ..Resource::new(joining.agent.clone(), spec) })
 }
 
-fn enter(
-    draft: &mut Draft,
-    agent: &Resource<AgentSpec>,
-    token: Resource<TokenSpec>,
-    used: Resource<TokenSpec>,
-) {
+fn enter(draft: &mut Draft, agent: &Resource<AgentSpec>, token: Resource<TokenSpec>, key: Digest) {
     let detail = format!("site {} by token {}", agent.spec.site, token.name);
     let after = Some(AnyResource::Agent(agent.clone()));
     draft.edit(Kind::Agent, &agent.name, Edit { before: None, after, action: "enrol".into(), detail });
+    let mut used = token.clone();
+    used.spec.enrolled.push(Enrolled { agent: agent.name.clone(), key });
     let (name, detail) = (token.name.clone(), format!("by agent {}", agent.name));
     let (before, after) = (Some(AnyResource::Token(token)), Some(AnyResource::Token(used)));
     draft.edit(Kind::Token, &name, Edit { before, after, action: "use".into(), detail });

@@ -82,6 +82,9 @@ fn of_host(host: &Resource<HostSpec>) -> Result<Vec<Indexed>, NotAName> {
         let claim = claim("spec.address".into(), address.to_string());
         all.push(Indexed { key: keys::address_index(site, *address)?, value: host.name.clone(), claim });
     }
+    if let Some(id) = host.id() {
+        all.push(plain(keys::host_id_index(id.into()), &host.name));
+    }
     if let Some(profile) = profile {
         all.push(plain(keys::uses((Kind::Profile, profile), (Kind::Host, &host.name))?, ""));
     }

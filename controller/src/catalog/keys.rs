@@ -10,6 +10,7 @@
 //! /index/mac/MAC, /index/uuid/HEX -> HOST      unique in the fleet
 //! /index/address/SITE/ADDRESS -> HOST          unique in the site
 //! /index/order-id/HEX -> ORDER                 what agents' events name
+//! /index/host-id/HEX -> HOST                   likewise
 //! /index/uses/KIND/NAME/KIND/NAME              the second refers to the first, which must stay
 //! /index/orders/HOST                           the number of the last order and the live one: [`super::HostOrders`]
 //! /audit/COUNTDOWN                             the newest record first
@@ -29,7 +30,7 @@
 use std::net::Ipv4Addr;
 
 use proto::{
-    Mac, OrderId,
+    HostId, Mac, OrderId,
     catalog::{Kind, check_name},
 };
 
@@ -128,6 +129,18 @@ pub fn address_index(site: &str, address: Ipv4Addr) -> Result<Key, NotAName> {
 #[must_use]
 pub fn order_id_index(order: OrderId) -> Key {
     infallible(format!("/index/order-id/{order}"))
+}
+
+/// Which host has this id.
+#[must_use]
+pub fn host_id_index(host: HostId) -> Key {
+    infallible(format!("/index/host-id/{host}"))
+}
+
+/// The prefix of the names of all resources of a kind; only for sites and for kinds that [`in_site`].
+#[must_use]
+pub fn names(kind: Kind) -> String {
+    format!("/index/{}/", segment(kind))
 }
 
 /// All addresses of a site's hosts.

@@ -16,6 +16,7 @@ mod draft;
 mod enrolment;
 mod fields;
 mod index;
+mod page;
 mod read;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ use std::sync::Arc;
 pub use document::Document;
 pub use draft::CommitError;
 pub use enrolment::{JoinError, Joining};
+pub use page::{DocumentPage, LARGEST_PAGE, Question};
 pub use read::{HostOrders, Listed, ReadError};
 pub use write::ChangeError;
 

@@ -179,7 +179,9 @@ impl Catalog {
         now: Wall,
     ) -> Result<Revision, super::ChangeError> {
         actor.require(Role::Admin, &format!("making operator {name}"))?;
-        self.change(&actor.label(), now, async |draft| {
+        let mut attempts = self.attempts().await;
+        loop {
+            let mut draft = attempts.begin().await?;
             let before = draft.get(Kind::Operator, name).await?;
             let meta = match before.as_ref().and_then(AnyResource::meta) {
                 Some(meta) => meta.clone(),
@@ -190,9 +192,10 @@ impl Catalog {
             let detail = format!("role {}", spec.role.word());
             let after = Some(AnyResource::Operator(resource));
             draft.edit(Kind::Operator, name, Edit { before, after, action, detail });
-            Ok(())
-        })
-        .await
+            if let Some(revision) = attempts.commit(draft, &actor.label(), now).await? {
+                return Ok(revision);
+            }
+        }
     }
 
     fn new_operator(

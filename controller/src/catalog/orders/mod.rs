@@ -76,17 +76,17 @@ impl Catalog {
         now: Wall,
     ) -> Result<Resource<OrderSpec>, ChangeError> {
         let host = self.host_to_order(actor, new).await?;
-        let id = new_meta(now)?;
-        let name = std::sync::Mutex::new(String::new());
-        self.change(&actor.label(), now, async |draft| {
-            let order =
-                fill(draft, &host.name, new, Resource { meta: Some(id.clone()), ..blank() }, now).await?;
-            *name.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = order;
-            Ok(())
-        })
-        .await?;
-        let name = name.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        self.get_order(&name).await?.ok_or(ChangeError::NotFound { kind: Kind::Order, name })
+        let meta = new_meta(now)?;
+        let mut attempts = self.attempts().await;
+        loop {
+            let mut draft = attempts.begin().await?;
+            let order = Resource { meta: Some(meta.clone()), ..blank() };
+            let name = fill(&mut draft, &host.name, new, order, now).await?;
+            if attempts.commit(draft, &actor.label(), now).await?.is_some() {
+                drop(attempts);
+                return self.get_order(&name).await?.ok_or(ChangeError::NotFound { kind: Kind::Order, name });
+            }
+        }
     }
 
     /// Takes an order back. Its agent confirms by reporting the phase `revoked`; one that has started goes on.
@@ -102,7 +102,9 @@ impl Catalog {
         let not_found = || ChangeError::NotFound { kind: Kind::Order, name: name.to_owned() };
         let order = self.get_order(name).await?.ok_or_else(not_found)?;
         actor.require_site(&order.spec.site, &format!("revoking order {name}"))?;
-        self.change(&actor.label(), now, async |draft| {
+        let mut attempts = self.attempts().await;
+        loop {
+            let mut draft = attempts.begin().await?;
             let Some(AnyResource::Order(before)) = draft.get(Kind::Order, name).await? else {
                 return Err(not_found());
             };
@@ -115,12 +117,13 @@ impl Catalog {
             if !before.spec.revoked {
                 let mut after = before.clone();
                 after.spec.revoked = true;
-                edit_order(draft, Some(before), after, "revoke", String::new());
+                edit_order(&mut draft, Some(before), after, "revoke", String::new());
             }
-            Ok(())
-        })
-        .await?;
-        self.get_order(name).await?.ok_or_else(not_found)
+            if attempts.commit(draft, &actor.label(), now).await?.is_some() {
+                drop(attempts);
+                return self.get_order(name).await?.ok_or_else(not_found);
+            }
+        }
     }
 
     async fn host_to_order(&self, actor: &Actor, new: &NewOrder) -> Result<Resource<HostSpec>, ChangeError> {

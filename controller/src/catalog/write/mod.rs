@@ -227,28 +227,43 @@ impl Catalog {
         Ok(Written { outcomes, revision })
     }
 
-    /// A change that the controller makes on somebody's behalf: `edit` fills a draft, which is checked and committed,
-    /// and is called anew when another controller was faster.
-    ///
-    /// # Errors
-    /// [`ChangeError`]; nothing was written.
-    pub(super) async fn change<F>(&self, actor: &str, now: Wall, edit: F) -> Result<Revision, ChangeError>
-    where
-        F: AsyncFn(&mut Draft) -> Result<(), ChangeError>,
-    {
-        let _turn = self.turn.lock().await;
-        let mut tries = 1;
-        loop {
-            let mut draft = Draft::begin(self).await?;
-            edit(&mut draft).await?;
-            let problems: Vec<_> = check(&draft).await?.into_iter().map(|(_, problem)| problem).collect();
-            if !problems.is_empty() {
-                return Err(ChangeError::Refused { problems });
-            }
-            match draft.commit(actor, now).await {
-                Err(CommitError::Conflict) if tries < TRIES => tries += 1,
-                done => return Ok(done?),
-            }
+    /// Takes the turn for a change that the controller makes on somebody's behalf.
+    pub(super) async fn attempts(&self) -> Attempts<'_> {
+        Attempts { catalog: self, left: TRIES, _turn: self.turn.lock().await }
+    }
+}
+
+/// A change that is drafted anew while other controllers are faster, for a bounded number of times.
+pub(super) struct Attempts<'a> {
+    catalog: &'a Catalog,
+    left: usize,
+    _turn: tokio::sync::MutexGuard<'a, ()>,
+}
+
+impl Attempts<'_> {
+    /// A draft on what is stored now.
+    pub(super) async fn begin(&mut self) -> Result<Draft, CommitError> {
+        self.left = self.left.checked_sub(1).ok_or(CommitError::Conflict)?;
+        Ok(Draft::begin(self.catalog).await?)
+    }
+
+    /// Checks and commits a draft; None: another controller was faster, begin anew.
+    pub(super) async fn commit(
+        &self,
+        draft: Draft,
+        actor: &str,
+        now: Wall,
+    ) -> Result<Option<Revision>, ChangeError> {
+        let problems: Vec<_> = check(&draft).await?.into_iter().map(|(_, problem)| problem).collect();
+        if !problems.is_empty() {
+            return Err(ChangeError::Refused { problems });
+        }
+        if draft.edits().is_empty() {
+            return Ok(Some(Revision::ZERO));
+        }
+        match draft.commit(actor, now).await {
+            Err(CommitError::Conflict) => Ok(None),
+            done => Ok(Some(done?)),
         }
     }
 }

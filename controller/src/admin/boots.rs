@@ -1,0 +1,212 @@
+//! Boot attempts: lists, and the events of one or of all as they come.
+
+use std::{pin::Pin, sync::Arc};
+
+use futures::Stream;
+use proto::{AttemptId, HostId, v1};
+use tokio::sync::{broadcast::error::RecvError, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::{fleet::host_id, refusal};
+use crate::{
+    app::App,
+    events::{BootFilter, BootSummary, StoredEvent},
+};
+
+/// What WatchBoots answers with.
+pub(super) type BootStream = Pin<Box<dyn Stream<Item = Result<v1::BootEvent, Status>> + Send>>;
+
+/// Events that wait for a slow caller; the watch itself waits then.
+const WAITING: usize = 64;
+
+pub(super) async fn list(app: &App, request: v1::ListBootsRequest) -> Result<v1::ListBootsResponse, Status> {
+    let filter = filter(app, &request.host, &request.site, request.limit).await?;
+    let found = app.events.boots(filter).await.map_err(unread)?;
+    let mut boots = Vec::with_capacity(found.len());
+    for boot in found {
+        boots.push(summary(app, boot).await?);
+    }
+    Ok(v1::ListBootsResponse { boots })
+}
+
+pub(super) async fn watch(app: &App, request: v1::WatchBootsRequest) -> Result<BootStream, Status> {
+    let attempt = AttemptId::from_wire_optional("attempt", &request.attempt)
+        .map_err(|error| refusal::field(&error.field, error.problem))?;
+    let filter = filter(app, &request.host, &request.site, 0).await?;
+    let (out, events) = mpsc::channel(WAITING);
+    let watch = Watch { app: app.clone(), out };
+    match attempt {
+        Some(attempt) => {
+            if app.events.boot(attempt).await.map_err(unread)?.is_none() {
+                return Err(Status::not_found(format!("there is no boot {attempt}")));
+            }
+            tokio::spawn(async move { watch.one(attempt, &request).await });
+        }
+        None if request.stored_only => {
+            tokio::spawn(async move { watch.stored(filter).await });
+        }
+        None => {
+            tokio::spawn(async move { watch.all(filter).await });
+        }
+    }
+    Ok(Box::pin(ReceiverStream::new(events)))
+}
+
+/// The caller has gone.
+struct Gone;
+
+struct Watch {
+    app: App,
+    out: mpsc::Sender<Result<v1::BootEvent, Status>>,
+}
+
+impl Watch {
+    /// One boot: what is stored, then what comes, until it ends.
+    async fn one(self, attempt: AttemptId, request: &v1::WatchBootsRequest) {
+        // Subscribed first, so that nothing falls between what is stored and what comes.
+        let mut news = self.app.events.subscribe();
+        let mut sent = 0;
+        loop {
+            match self.send_from(attempt, sent).await {
+                Ok(now) => sent = now,
+                Err(Gone) => return,
+            }
+            let ended = match self.app.events.boot(attempt).await {
+                Ok(boot) => boot.is_none_or(|boot| boot.outcome.is_end()),
+                Err(error) => return self.fail(unread(error)).await,
+            };
+            if request.stored_only || (request.until_end && ended) {
+                return;
+            }
+            loop {
+                tokio::select! {
+                    () = self.out.closed() => return,
+                    next = news.recv() => match next {
+                        Ok(event) if event.numbered.event.attempt == Some(attempt) => break,
+                        Ok(_) => {}
+                        // What was missed is read from what is stored.
+                        Err(RecvError::Lagged(_)) => break,
+                        Err(RecvError::Closed) => return,
+                    },
+                }
+            }
+        }
+    }
+
+    /// Sends a boot's stored events from the `sent`-th on; how many are sent then.
+    async fn send_from(&self, attempt: AttemptId, sent: usize) -> Result<usize, Gone> {
+        let events = match self.app.events.boot_events(attempt).await {
+            Ok(events) => events,
+            Err(error) => {
+                self.fail(unread(error)).await;
+                return Err(Gone);
+            }
+        };
+        for event in events.iter().skip(sent) {
+            self.send(event).await?;
+        }
+        Ok(events.len().max(sent))
+    }
+
+    /// The boots that match, as far as they are stored, the oldest first.
+    async fn stored(self, filter: BootFilter) {
+        let boots = match self.app.events.boots(filter).await {
+            Ok(boots) => boots,
+            Err(error) => return self.fail(unread(error)).await,
+        };
+        for boot in boots.iter().rev() {
+            if self.send_from(boot.attempt, 0).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Every new event that matches.
+    async fn all(self, filter: BootFilter) {
+        let mut news = self.app.events.subscribe();
+        loop {
+            let next = tokio::select! {
+                () = self.out.closed() => return,
+                next = news.recv() => next,
+            };
+            match next {
+                Ok(event) if matches(&filter, &event) => {
+                    if self.send(&event).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(_) => {}
+                Err(RecvError::Lagged(lost)) => {
+                    let text = format!("{lost} events came faster than they were read: watch again");
+                    return self.fail(Status::data_loss(text)).await;
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    async fn send(&self, event: &StoredEvent) -> Result<(), Gone> {
+        let host = match event.numbered.event.host {
+            Some(host) => host_name(&self.app, host).await,
+            None => Ok(String::new()),
+        };
+        let message = host.map(|host| v1::BootEvent {
+            site: event.source.site.clone(),
+            agent: event.source.agent.clone(),
+            incarnation: event.incarnation.to_wire(),
+            event: Some(event.numbered.clone().into()),
+            host,
+        });
+        self.out.send(message).await.map_err(|_| Gone)
+    }
+
+    async fn fail(&self, status: Status) {
+        // Nobody is left to be told if this fails.
+        let _ = self.out.send(Err(status)).await;
+    }
+}
+
+fn matches(filter: &BootFilter, event: &Arc<StoredEvent>) -> bool {
+    let host = filter.host.is_none_or(|host| event.numbered.event.host == Some(host));
+    host && filter.site.as_ref().is_none_or(|site| *site == event.source.site)
+}
+
+async fn filter(app: &App, host: &str, site: &str, limit: u32) -> Result<BootFilter, Status> {
+    let host = match host {
+        "" => None,
+        name => Some(host_id(app, name).await?),
+    };
+    let site = (!site.is_empty()).then(|| site.to_owned());
+    Ok(BootFilter { host, site, limit: limit as usize })
+}
+
+async fn summary(app: &App, boot: BootSummary) -> Result<v1::BootSummary, Status> {
+    let host = match boot.host {
+        Some(host) => host_name(app, host).await?,
+        None => String::new(),
+    };
+    Ok(v1::BootSummary {
+        attempt: boot.attempt.to_wire(),
+        host,
+        site: boot.site,
+        agent: boot.agent,
+        mac: boot.mac.map(|mac| mac.0.to_vec().into()).unwrap_or_default(),
+        began_ms: boot.began_ms.0,
+        last_ms: boot.last_ms.0,
+        outcome: boot.outcome.word().into(),
+        stage: boot.stage,
+        events: boot.events,
+    })
+}
+
+/// A host's name, or its id where it is no more.
+async fn host_name(app: &App, host: HostId) -> Result<String, Status> {
+    let name = app.catalog.host_name(host).await.map_err(refusal::read)?;
+    Ok(name.unwrap_or_else(|| host.to_string()))
+}
+
+fn unread(error: crate::events::ReadError) -> Status {
+    tracing::error!(%error, "the events cannot be read");
+    Status::unavailable(format!("the events cannot be read: {error}"))
+}
