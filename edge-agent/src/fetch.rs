@@ -91,11 +91,10 @@ impl Fetcher {
     pub async fn run(mut self) {
         let mut work = Work::default();
         loop {
-            if self.tell(&work).await.is_err() {
+            if self.tell(&mut work).await.is_err() {
                 return;
             }
             self.begin(&mut work);
-            let permitted = self.core.view();
             tokio::select! {
                 Ok(()) = self.plan.changed() => work.retry(),
                 Ok(()) = self.link.changed() => work.retry(),
@@ -104,12 +103,11 @@ impl Fetcher {
                 () = tokio::time::sleep(PAUSE) => work.retry(),
                 () = self.core.stopped() => return,
             }
-            drop(permitted);
         }
     }
 
     /// What is missing and whether it can be had; the site engine answers with the local disk for what cannot.
-    async fn tell(&self, work: &Work) -> Result<(), Stopped> {
+    async fn tell(&self, work: &mut Work) -> Result<(), Stopped> {
         let missing = self.missing();
         let health = |health: &mut Health| {
             let new = (self.cache.total_bytes(), u32::try_from(missing.len()).unwrap_or(u32::MAX));
@@ -121,8 +119,8 @@ impl Fetcher {
         let up = self.link.borrow().up;
         let out_of_reach: BTreeSet<Digest> =
             if up { BTreeSet::new() } else { missing.iter().map(|blob| blob.digest).collect() };
-        if *work.told.borrow() != Some(out_of_reach.clone()) {
-            work.told.replace(Some(out_of_reach.clone()));
+        if work.told.as_ref() != Some(&out_of_reach) {
+            work.told = Some(out_of_reach.clone());
             self.core.input(Input::OutOfReach(out_of_reach)).await?;
         }
         Ok(())
@@ -186,7 +184,7 @@ struct Work {
     /// Not tried again before something changes or a pause is over.
     failed: HashSet<Digest>,
     fetches: JoinSet<(Digest, bool)>,
-    told: std::cell::RefCell<Option<BTreeSet<Digest>>>,
+    told: Option<BTreeSet<Digest>>,
 }
 
 impl Work {

@@ -6,11 +6,18 @@
 
 pub mod config;
 pub mod core;
+pub mod desk;
 pub mod dhcp;
 pub mod disk;
 pub mod fetch;
+pub mod http;
+pub mod images;
 pub mod interfaces;
+pub mod library;
 pub mod plans;
+pub mod run;
 mod sys;
 pub mod tftp;
 pub mod uplink;
+
+pub use sys::user::UserError;

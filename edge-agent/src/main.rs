@@ -41,13 +41,7 @@ fn main() -> ExitCode {
 }
 
 fn run(config: Config) -> ExitCode {
-    let guard = match telemetry::start(&config.telemetry) {
-        Ok(guard) => guard,
-        Err(error) => return fail(&error.into(), BAD_CONFIGURATION),
-    };
-    let outcome = edge_agent::run::run(config);
-    drop(guard);
-    match outcome {
+    match edge_agent::run::run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.into(), 1),
     }

@@ -14,8 +14,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    UserError,
     config::Config,
-    core::{self, Core},
+    core::{self, Core, Stopped},
     dhcp,
     disk::{DiskError, atomic, cache::Cache},
     fetch::Fetcher,
@@ -24,7 +25,7 @@ use crate::{
     interfaces::{self, Interface, InterfaceError},
     library::Shelf,
     plans::{Found, PlanStore},
-    sys::user::{self, UserError},
+    sys::user,
     tftp,
     uplink::{Health, Link, Uplink},
 };
@@ -37,6 +38,8 @@ const SETTLED: Duration = Duration::from_secs(20);
 const WANTED: usize = 256;
 /// TFTP events that may wait.
 const TFTP_EVENTS: usize = 4_096;
+/// Orders at their end whose secrets wait to be destroyed; what is beyond it is destroyed at the next start.
+const ENDED_ORDERS: usize = 1_024;
 /// How long servers may take to end.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -52,6 +55,9 @@ pub enum RunError {
     /// The runtime.
     #[error("failed to start the runtime")]
     Runtime(#[source] io::Error),
+    /// Logging.
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::StartError),
     /// The state's disk.
     #[error("failed to use the state folder {folder}")]
     State {
@@ -70,11 +76,11 @@ pub enum RunError {
     #[error(transparent)]
     Tftp(#[from] tftp::ServeError),
     /// HTTP.
-    #[error("failed to serve HTTP")]
-    Http(#[source] io::Error),
+    #[error(transparent)]
+    Http(#[from] http::ServeError),
     /// It ended by itself; the log says why.
-    #[error("the agent's core has ended; see the log above")]
-    CoreEnded,
+    #[error(transparent)]
+    CoreEnded(#[from] Stopped),
 }
 
 /// Runs the agent until it is told to end (SIGTERM, SIGINT).
@@ -86,8 +92,14 @@ pub fn run(config: Config) -> Result<(), RunError> {
     if let Some(name) = &config.user {
         user::become_user(name)?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
+    let guard = {
+        let _inside = runtime.enter();
+        telemetry::start("bootlane-agent", proto::VERSION, &config.telemetry)?
+    };
     let outcome = runtime.block_on(serve(config, interfaces));
+    drop(guard);
     runtime.shutdown_timeout(GRACE);
     outcome
 }
@@ -106,10 +118,13 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
     let sockets: Vec<_> = served.iter().map(|(_, _, dhcp, _, _)| dhcp.clone()).collect();
     let addresses = served.iter().map(|(arrival, ..)| arrival.server.to_string()).collect();
 
-    let (ended_orders, to_destroy) = mpsc::unbounded_channel();
+    let (ended_orders, to_destroy) = mpsc::channel(ENDED_ORDERS);
     let (core, core_ended) = Core::start(core::Options {
         ledger: config.state.join("ledger"),
-        site: site::Config { agent: config.controller.name.to_string(), journal_limit: config.journal_events },
+        site: site::Config {
+            agent: config.controller.name.to_string(),
+            journal_limit: config.journal_events,
+        },
         low_disk_bytes: config.low_disk_bytes,
         sockets,
         ended_orders,
@@ -117,22 +132,23 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
 
     let (wanted, to_fetch) = mpsc::channel(WANTED);
     let images = Images::new(cache.clone(), wanted);
+    let desk = Arc::new(core.clone());
+    let server = http::Server::new(desk.clone(), images.clone(), http::Limits::default());
     let mut tasks = JoinSet::new();
     for (arrival, subnet, dhcp, sockets, listener) in served {
         tasks.spawn(serve_dhcp(core.clone(), dhcp, arrival.clone(), shutdown.clone()));
         let (events, told) = mpsc::channel(TFTP_EVENTS);
-        let shelf = Arc::new(Shelf::new(core.clone(), images.clone(), arrival.clone(), subnet));
-        tasks.spawn(shelf.clone().listen(told));
-        let serving = tftp::serve(sockets, tftp::Config::default(), shelf, events, shutdown.clone())?;
-        tasks.spawn(keep(serving));
-        let server = http::Server::new(listener, arrival, Arc::new(core.clone()), images.clone());
-        tasks.spawn(server.map_err(RunError::Http)?.run(shutdown.clone()));
+        let shelf = Arc::new(Shelf::new(desk.clone(), images.clone(), arrival.clone(), subnet));
+        let teller = shelf.clone();
+        tasks.spawn(async move { teller.tell(told).await });
+        tasks.spawn(keep(tftp::serve(sockets, tftp::Config::default(), shelf, events, shutdown.clone())?));
+        tasks.spawn(keep_http(server.serve(listener, arrival, shutdown.clone())?));
     }
 
     let (plan_out, plan) = watch::channel(None);
     let (link_out, link) = watch::channel(Link::default());
     let (health_out, health) = watch::channel(Health { addresses, ..Health::default() });
-    begin_with(&core, &plans, found, &plan_out).await;
+    begin_with(&core, &plans, found, &plan_out).await?;
     let plans = Arc::new(Mutex::new(plans));
     tasks.spawn(settle(plans.clone()));
     tasks.spawn(destroy_secrets(plans.clone(), to_destroy));
@@ -148,8 +164,15 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
     };
     tasks.spawn(fetcher.run());
     let identity_folder = config.state.join("identity");
-    let uplink =
-        Uplink { config: config.controller, identity_folder, core, plans, plan: plan_out, link: link_out, health };
+    let uplink = Uplink {
+        config: config.controller,
+        identity_folder,
+        core,
+        plans,
+        plan: plan_out,
+        link: link_out,
+        health,
+    };
     tasks.spawn(uplink.run());
 
     tracing::info!("serving");
@@ -160,7 +183,7 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
     shutdown.cancel();
     tasks.abort_all();
     while tasks.join_next().await.is_some() {}
-    if ended_by_itself { Err(RunError::CoreEnded) } else { Ok(()) }
+    if ended_by_itself { Err(Stopped.into()) } else { Ok(()) }
 }
 
 fn open_cache(config: &Config) -> Result<Arc<Cache>, DiskError> {
@@ -175,27 +198,29 @@ async fn begin_with(
     plans: &PlanStore,
     found: Found,
     plan_out: &watch::Sender<Option<Arc<SitePlan>>>,
-) {
+) -> Result<(), Stopped> {
     for damage in &found.damaged {
         tracing::error!(error = damage as &dyn std::error::Error, "a stored plan cannot be used");
     }
     if let Some(id) = found.rejected {
         let why = "the agent ended soon after it began to obey it, three times";
         tracing::error!(plan = %id, why, "went back to the plan before it");
-        drop(core.input(Input::PlanRefused(id, why.into())).await);
+        core.input(Input::PlanRefused(id, why.into())).await?;
     }
     let Some(document) = plans.current() else {
-        return tracing::info!("no plan yet: nothing is served before the controller has given one");
+        tracing::info!("no plan yet: nothing is served before the controller has given one");
+        return Ok(());
     };
     match SitePlan::decode(document) {
         Ok(plan) => {
             tracing::info!(plan = %plan.id, "goes on with the last plan");
             let plan = Arc::new(plan);
-            drop(core.input(Input::Plan(plan.clone())).await);
+            core.input(Input::Plan(plan.clone())).await?;
             plan_out.send_replace(Some(plan));
         }
         Err(error) => tracing::error!(%error, "the stored plan cannot be understood"),
     }
+    Ok(())
 }
 
 async fn serve_dhcp(core: Core, sockets: Arc<dhcp::Sockets>, arrival: Arrival, shutdown: CancellationToken) {
@@ -216,21 +241,29 @@ async fn serve_dhcp(core: Core, sockets: Arc<dhcp::Sockets>, arrival: Arrival, s
 }
 
 /// A server that panicked is the end of the task, and is said; the others go on (S6).
-async fn keep(serving: tftp::Serving) {
-    let mut serving = serving;
+async fn keep(mut serving: tftp::Serving) {
     if let Err(error) = serving.stopped().await {
         tracing::error!(error = &error as &dyn std::error::Error, "the TFTP server has ended");
+    }
+}
+
+async fn keep_http(mut serving: http::Serving) {
+    if let Err(error) = serving.stopped().await {
+        tracing::error!(error = &error as &dyn std::error::Error, "the HTTP server has ended");
     }
 }
 
 async fn settle(plans: Arc<Mutex<PlanStore>>) {
     tokio::time::sleep(SETTLED).await;
     if let Err(error) = plans.lock().await.settle() {
-        tracing::warn!(error = &error as &dyn std::error::Error, "failed to note that the plan is a good one");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "failed to note that the plan is a good one"
+        );
     }
 }
 
-async fn destroy_secrets(plans: Arc<Mutex<PlanStore>>, mut orders: mpsc::UnboundedReceiver<OrderId>) {
+async fn destroy_secrets(plans: Arc<Mutex<PlanStore>>, mut orders: mpsc::Receiver<OrderId>) {
     while let Some(order) = orders.recv().await {
         if let Err(error) = plans.lock().await.destroy_secrets(order) {
             tracing::error!(%order, error = &error as &dyn std::error::Error, "failed to destroy an order's secrets");

@@ -40,7 +40,7 @@ pub struct Options {
     /// The sockets that DHCP replies leave by; their order is the interfaces' numbers.
     pub sockets: Vec<Arc<dhcp::Sockets>>,
     /// Told of orders at their end, whose secrets are to be destroyed.
-    pub ended_orders: mpsc::UnboundedSender<OrderId>,
+    pub ended_orders: mpsc::Sender<OrderId>,
 }
 
 /// Why the core did not start.
@@ -93,7 +93,7 @@ pub struct Core {
 
 /// The core's thread has ended; so must the agent.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the agent's core has stopped")]
+#[error("the agent's core has stopped; the log says why")]
 pub struct Stopped;
 
 impl Core {

@@ -56,7 +56,7 @@ struct Worker {
     site: Site,
     ledger: Ledger,
     sockets: Vec<Arc<dhcp::Sockets>>,
-    ended_orders: mpsc::UnboundedSender<OrderId>,
+    ended_orders: mpsc::Sender<OrderId>,
     started: Instant,
     view: watch::Sender<View>,
     low_disk_bytes: u64,
@@ -238,7 +238,7 @@ impl Worker {
                 Held::Datagram { interface, datagram, to } => self.send(interface, &datagram, &to).await,
                 Held::File(ask, answer) => drop(self.files.remove(&ask).map(|reply| reply.send(answer))),
                 Held::Report(ask, answer) => drop(self.reports.remove(&ask).map(|reply| reply.send(answer))),
-                Held::OrderEnded(order) => drop(self.ended_orders.send(order)),
+                Held::OrderEnded(order) => drop(self.ended_orders.try_send(order)),
             }
         }
     }

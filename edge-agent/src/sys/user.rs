@@ -4,7 +4,7 @@ use std::{ffi::CString, io, mem::MaybeUninit, ptr};
 
 /// Why the process is still who it was.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum UserError {
+pub enum UserError {
     /// There is no such user.
     #[error("there is no user {0:?}: create it, or correct `user` in the configuration")]
     Unknown(String),
