@@ -140,9 +140,11 @@ impl Orders {
         }
     }
 
-    /// The installer says how it ended. None when the order was not `started`: a repeated word changes nothing.
+    /// The installer says how it ended. One that fetched nothing that starts an order may say so while it is `offered`.
+    /// None when the order is at its end already: a repeated word changes nothing.
     pub fn finish(&mut self, id: OrderId, phase: OrderPhase, reason: String) -> Option<Moved> {
-        let state = self.states.get(&id).copied().filter(|state| state.phase == OrderPhase::Started)?;
+        let under_way = |state: &OrderState| matches!(state.phase, OrderPhase::Offered | OrderPhase::Started);
+        let state = self.states.get(&id).copied().filter(under_way)?;
         Some(self.enter(OrderState { phase, ..state }, reason))
     }
 

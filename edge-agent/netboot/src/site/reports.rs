@@ -95,6 +95,12 @@ impl Site {
         self.attempts.heard(now.mono, mac);
         let (phase, reason) = match callback {
             Callback::Started => {
+                // The word of an installer is as good as its first fetch: no other attempt gets one from here on.
+                match self.orders.start(order.id, now.wall) {
+                    Ok(Some(moved)) => self.moved(now, attempt, Some(mac), &moved),
+                    Ok(None) => {}
+                    Err(_) => return ReportAnswer::TooLate,
+                }
                 self.report(
                     now,
                     about,

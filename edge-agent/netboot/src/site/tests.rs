@@ -185,6 +185,19 @@ fn an_installation_from_the_first_packet_to_the_installed_system() {
 }
 
 #[test]
+fn an_installer_that_fetches_nothing_guarded_starts_and_ends_the_order_by_its_word() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let token = paper.token();
+    assert_eq!(paper.callback(2, &token, Callback::Started), ReportAnswer::Recorded);
+    assert_eq!(paper.phases().last(), Some(&OrderPhase::Started));
+    paper.dora(3, Voice::UefiRom);
+    assert_eq!(paper.decisions().last(), Some(&Answer::LocalDisk), "no other attempt gets an installer");
+    assert_eq!(paper.callback(4, &token, Callback::Installed), ReportAnswer::Recorded);
+    assert_eq!(paper.phases().last(), Some(&OrderPhase::Installed));
+}
+
+#[test]
 fn started_is_on_disk_before_the_answer_file_leaves() {
     let mut paper = Paper::new(plan_with_order());
     paper.dora(1, Voice::Ipxe);
