@@ -1,0 +1,73 @@
+//! Who knows what a machine may have: the seam between the servers of files and the agent's core.
+//!
+//! HTTP and TFTP ask here what a name stands for, and tell here how the sending went. The core answers in service;
+//! tests put a table in its place.
+
+use std::time::Duration;
+
+use netboot::site::{FileAnswer, FileRequest, FileTold, ReportAnswer, ReportRequest, Served, Source};
+use proto::event::Transport;
+
+use crate::core::{Core, Stopped};
+
+/// What a machine may have, and who wants to hear how it went.
+pub trait Desk: Send + Sync + 'static {
+    /// Names what is being sent when it is told how that went.
+    type Ticket: Clone + Send + Sync + 'static;
+
+    /// What a machine asks for; None: there is no such file for it. `ask` is filled in here.
+    fn file(
+        &self,
+        request: FileRequest,
+    ) -> impl Future<Output = Result<Option<Found<Self::Ticket>>, Stopped>> + Send;
+
+    /// What an installer says. `ask` is filled in here.
+    fn report(&self, request: ReportRequest) -> impl Future<Output = Result<ReportAnswer, Stopped>> + Send;
+
+    /// How the sending of a file went. Never waits.
+    fn told(&self, ticket: Self::Ticket, sent: Sent);
+}
+
+/// A file that a machine may have.
+#[derive(Debug, Clone)]
+pub struct Found<T> {
+    /// Where its bytes are.
+    pub source: Source,
+    /// For [`Desk::told`].
+    pub ticket: T,
+}
+
+/// How the sending of a file went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// By which protocol.
+    pub transport: Transport,
+    /// How many bytes left.
+    pub bytes: u64,
+    /// From the request on.
+    pub took: Duration,
+    /// TFTP blocks sent more than once.
+    pub retransmissions: u32,
+    /// None: all of it was sent. Else why not.
+    pub broken: Option<String>,
+}
+
+impl Desk for Core {
+    type Ticket = Served;
+
+    async fn file(&self, request: FileRequest) -> Result<Option<Found<Served>>, Stopped> {
+        Ok(match Core::file(self, request).await? {
+            FileAnswer::Send { source, served } => Some(Found { source, ticket: served }),
+            FileAnswer::NotFound => None,
+        })
+    }
+
+    async fn report(&self, request: ReportRequest) -> Result<ReportAnswer, Stopped> {
+        Core::report(self, request).await
+    }
+
+    fn told(&self, ticket: Served, sent: Sent) {
+        let Sent { transport, bytes, took, retransmissions, broken } = sent;
+        Core::told(self, FileTold { served: ticket, transport, bytes, took, retransmissions, broken });
+    }
+}

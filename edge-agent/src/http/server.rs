@@ -1,0 +1,183 @@
+//! Listeners and connections.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, TcpListener as StdListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use netboot::site::Arrival;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
+
+use super::{
+    Limits,
+    admission::{Admission, Admitted},
+    body::Reads,
+    link::{Link, Over},
+    service::{Service, Shared},
+};
+use crate::{desk::Desk, images::Images};
+
+/// How long nothing is accepted after the system refused to, which is for want of descriptors or memory.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// Why a listener cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The runtime cannot use it.
+    #[error("failed to watch the HTTP listener")]
+    Listener(#[source] io::Error),
+}
+
+/// The server: what its listeners have in common.
+#[derive(Debug)]
+pub struct Server<D> {
+    shared: Arc<Shared<D>>,
+    admission: Arc<Admission>,
+}
+
+/// A listener that is being served; it stops by its cancellation token, and when this is dropped.
+#[derive(Debug)]
+pub struct Serving {
+    address: SocketAddr,
+    task: AbortOnDropHandle<()>,
+}
+
+impl Serving {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until it has stopped and its connections are closed.
+    ///
+    /// # Errors
+    /// If its task panicked.
+    pub async fn stopped(&mut self) -> Result<(), tokio::task::JoinError> {
+        (&mut self.task).await
+    }
+}
+
+impl<D: Desk> Server<D> {
+    /// Serves what `desk` gives, blobs from `images`.
+    #[must_use]
+    pub fn new(desk: Arc<D>, images: Images, limits: Limits) -> Self {
+        let admission = Admission::new(limits.connections, limits.connections_per_address);
+        let reads = Reads::new(limits.arrival_stall);
+        Self { shared: Arc::new(Shared { desk, images, limits: Arc::new(limits), reads }), admission }
+    }
+
+    /// Serves `listener`, whose machines come in at `arrival`, until `shutdown`: then answers that are under way
+    /// may go on for a while.
+    ///
+    /// # Errors
+    /// [`ServeError`] if the listener cannot be used.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn serve(
+        &self,
+        listener: StdListener,
+        arrival: Arrival,
+        shutdown: CancellationToken,
+    ) -> Result<Serving, ServeError> {
+        listener.set_nonblocking(true).map_err(ServeError::Listener)?;
+        let listener = TcpListener::from_std(listener).map_err(ServeError::Listener)?;
+        let address = listener.local_addr().map_err(ServeError::Listener)?;
+        let (shared, admission) = (Arc::clone(&self.shared), Arc::clone(&self.admission));
+        let shutdown = shutdown.child_token();
+        let door = Door { listener, shared, admission, arrival, shutdown, open: TaskTracker::new() };
+        Ok(Serving { address, task: AbortOnDropHandle::new(tokio::spawn(door.run())) })
+    }
+}
+
+/// One listener and its connections.
+struct Door<D> {
+    listener: TcpListener,
+    shared: Arc<Shared<D>>,
+    admission: Arc<Admission>,
+    arrival: Arrival,
+    shutdown: CancellationToken,
+    open: TaskTracker,
+}
+
+impl<D: Desk> Door<D> {
+    async fn run(self) {
+        // Also when this task is aborted, so that no connection outlives its listener.
+        let _closing = self.shutdown.clone().drop_guard();
+        loop {
+            let accepted = tokio::select! {
+                () = self.shutdown.cancelled() => break,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((socket, peer)) => self.admit(socket, peer.ip()),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "failed to accept");
+                    tokio::time::sleep(BREATH).await;
+                }
+            }
+        }
+        self.open.close();
+        self.open.wait().await;
+    }
+
+    fn admit(&self, socket: TcpStream, peer: IpAddr) {
+        let Some(admitted) = self.admission.admit(peer) else {
+            return tracing::debug!(%peer, "too many connections");
+        };
+        if let Err(error) = socket.set_nodelay(true) {
+            // The client is gone already.
+            return tracing::trace!(%peer, %error, "connection lost");
+        }
+        let link = Link::new(socket, Arc::clone(&self.shared.limits));
+        let (shared, arrival, line) =
+            (Arc::clone(&self.shared), self.arrival.clone(), Arc::clone(link.line()));
+        let service = Service { shared, arrival, peer, line };
+        self.open.spawn(converse(link, service, admitted, self.shutdown.clone()));
+    }
+}
+
+/// The errors that `accept` passes on from a connection which ended in the queue.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// One connection, to its end.
+async fn converse<D: Desk>(
+    link: Link,
+    service: Service<D>,
+    _admitted: Admitted,
+    shutdown: CancellationToken,
+) {
+    let (limits, line, peer) = (Arc::clone(&service.shared.limits), Arc::clone(&service.line), service.peer);
+    let mut protocol = http1::Builder::new();
+    // Times are the link's: hyper's own limit for heads would also be that for idle connections.
+    protocol.header_read_timeout(None).max_headers(limits.head_fields).max_buf_size(limits.head_bytes);
+    let service = service_fn(move |request| service.clone().call(request));
+    let mut connection = std::pin::pin!(protocol.serve_connection(TokioIo::new(link), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(limits.drain, connection.as_mut()).await.ok()
+        }
+    };
+    match ended {
+        Some(Ok(())) => tracing::trace!(%peer, "connection closed"),
+        Some(Err(error)) => {
+            tracing::debug!(%peer, error = &error as &dyn std::error::Error, "connection broken");
+        }
+        None => line.end(Over::Stopping),
+    }
+}

@@ -1,0 +1,237 @@
+//! What the TFTP server of one interface may serve: the desk's answers, and what becomes of them.
+//!
+//! The TFTP server reports by peer and name; the desk wants to hear with its ticket. The shelf keeps the tickets
+//! meanwhile, so many at most. Assumes that one receiver is fed with the events of the server that asks here.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use ipnet::Ipv4Net;
+use netboot::{
+    site::{self, Arrival, FileRequest},
+    tftp::{ErrorCode, EventKind, Name, Refusal, TftpEvent},
+};
+use proto::{event::Transport, plan::BlobRef};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    desk::{Desk, Found, Sent},
+    disk::cache::FillProgress,
+    images::{Images, Opened},
+    tftp::{Library, Source},
+};
+
+/// How long a request waits for a blob that is not in the cache: less than the engine gives us to open a file.
+const BLOB_PATIENCE: Duration = Duration::from_secs(8);
+/// Tickets kept at one time: more than there are transfers, since some end before their server hears of the file.
+const TICKETS: usize = 8_192;
+
+/// The files of one interface.
+#[derive(Debug)]
+pub struct Shelf<D: Desk> {
+    desk: Arc<D>,
+    images: Images,
+    arrival: Arrival,
+    subnet: Ipv4Net,
+    lent: Mutex<HashMap<Loan, Lent<D::Ticket>>>,
+}
+
+/// Who has what.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Loan {
+    peer: SocketAddr,
+    name: String,
+}
+
+/// A file that was given to a peer.
+#[derive(Debug)]
+struct Lent<T> {
+    ticket: T,
+    /// When it was asked for, the last time.
+    since: Instant,
+    /// Transfers of it that may still be told of: a peer may ask anew before the former one has ended.
+    transfers: u32,
+}
+
+impl<D: Desk> Shelf<D> {
+    /// The files that `desk` gives to machines which come in at `arrival`, an interface of `subnet`.
+    #[must_use]
+    pub fn new(desk: Arc<D>, images: Images, arrival: Arrival, subnet: Ipv4Net) -> Self {
+        Self { desk, images, arrival, subnet, lent: Mutex::default() }
+    }
+
+    /// Tells the desk how transfers went, until the server that sends `events` has stopped.
+    pub async fn tell(&self, mut events: mpsc::Receiver<TftpEvent>) {
+        while let Some(event) = events.recv().await {
+            self.heard(event);
+        }
+    }
+
+    fn heard(&self, event: TftpEvent) {
+        let TftpEvent { peer, name, kind } = event;
+        tracing::debug!(%peer, name = crate::http::shown(&name), ?kind, "TFTP");
+        let Some(ended) = Ended::by(kind) else { return };
+        let Some((ticket, since)) = self.take_back(Loan { peer, name }) else { return };
+        let Some(end) = ended.told else { return };
+        let sent = Sent {
+            transport: Transport::Tftp,
+            bytes: ended.bytes,
+            took: ended.took.unwrap_or_else(|| since.elapsed()),
+            retransmissions: ended.retransmissions,
+            broken: end.err(),
+        };
+        self.desk.told(ticket, sent);
+    }
+
+    async fn find(&self, peer: SocketAddr, from: Ipv4Addr, name: &Name) -> Result<Source, Refusal> {
+        let since = Instant::now();
+        let (transport, arrival) = (Transport::Tftp, self.arrival.clone());
+        let request = FileRequest { ask: 0, transport, arrival, from, name: name.as_str().to_owned() };
+        let found = self
+            .desk
+            .file(request)
+            .await
+            .map_err(|_| refusal(ErrorCode::NOT_DEFINED, "not available now"))?;
+        let Found { source, ticket } = found.ok_or_else(|| self.no_such_file(from))?;
+        let source = match source {
+            site::Source::Bytes(bytes) => Source::Bytes(bytes),
+            site::Source::Blob(blob) => self.open_blob(&blob, &ticket, since).await?,
+        };
+        self.lend(Loan { peer, name: name.as_str().to_owned() }, ticket, since);
+        Ok(source)
+    }
+
+    async fn open_blob(&self, blob: &BlobRef, ticket: &D::Ticket, since: Instant) -> Result<Source, Refusal> {
+        match self.images.open(blob, BLOB_PATIENCE).await {
+            Ok(opened) => Ok(arriving(opened)),
+            Err(unavailable) => {
+                let broken = Some(unavailable.to_string());
+                let (transport, took) = (Transport::Tftp, since.elapsed());
+                let sent = Sent { transport, bytes: 0, took, retransmissions: 0, broken };
+                self.desk.told(ticket.clone(), sent);
+                Err(refusal(ErrorCode::NOT_DEFINED, "not available now"))
+            }
+        }
+    }
+
+    /// Loaders probe for names that need not exist, and take only error 1 for absence (QUIRKS 44). Who is not on our
+    /// link and has nothing here hears nothing (S4).
+    fn no_such_file(&self, from: Ipv4Addr) -> Refusal {
+        match self.subnet.contains(&from) {
+            true => refusal(ErrorCode::FILE_NOT_FOUND, "file not found"),
+            false => Refusal::Silence,
+        }
+    }
+
+    fn lend(&self, loan: Loan, ticket: D::Ticket, since: Instant) {
+        let mut lent = self.lent();
+        if lent.len() >= TICKETS && !lent.contains_key(&loan) {
+            forget_oldest(&mut lent);
+        }
+        let transfers = lent.get(&loan).map_or(0, |former| former.transfers).saturating_add(1);
+        lent.insert(loan, Lent { ticket, since, transfers });
+    }
+
+    fn take_back(&self, loan: Loan) -> Option<(D::Ticket, Instant)> {
+        let mut lent = self.lent();
+        let mut found = lent.remove(&loan)?;
+        let taken = (found.ticket.clone(), found.since);
+        found.transfers -= 1;
+        if found.transfers > 0 {
+            lent.insert(loan, found);
+        }
+        Some(taken)
+    }
+
+    fn lent(&self) -> MutexGuard<'_, HashMap<Loan, Lent<D::Ticket>>> {
+        // No call panics while it holds the lock.
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<D: Desk> Library for Shelf<D> {
+    async fn open(&self, peer: SocketAddr, name: &Name) -> Result<Source, Refusal> {
+        match peer.ip().to_canonical() {
+            IpAddr::V4(from) => self.find(peer, from, name).await,
+            // Leases are IPv4's.
+            IpAddr::V6(_) => Err(Refusal::Silence),
+        }
+    }
+}
+
+fn forget_oldest<T>(lent: &mut HashMap<Loan, Lent<T>>) {
+    let oldest = lent.iter().min_by_key(|(_, lent)| lent.since).map(|(loan, _)| loan.clone());
+    if let Some(oldest) = oldest {
+        lent.remove(&oldest);
+    }
+}
+
+fn refusal(code: ErrorCode, message: &str) -> Refusal {
+    Refusal::Answer { code, message: message.to_owned() }
+}
+
+/// The end of a transfer.
+struct Ended {
+    /// None: nothing is to be told. Else whether all of it was sent, or why not.
+    told: Option<Result<(), String>>,
+    bytes: u64,
+    /// None: the event does not say.
+    took: Option<Duration>,
+    retransmissions: u32,
+}
+
+impl Ended {
+    /// None if the transfer goes on.
+    fn by(kind: EventKind) -> Option<Self> {
+        let broken =
+            |why: String, bytes| Self { told: Some(Err(why)), bytes, took: None, retransmissions: 0 };
+        Some(match kind {
+            EventKind::Began { .. } => return None,
+            // A question for the size is no transfer (QUIRKS 38).
+            EventKind::Probed => Self { told: None, bytes: 0, took: None, retransmissions: 0 },
+            EventKind::Aborted { bytes } => broken("the machine stopped it".into(), bytes),
+            EventKind::Completed { bytes, retransmissions, duration, .. } => Self {
+                told: Some(Ok(())),
+                bytes,
+                took: Some(duration),
+                retransmissions: u32::try_from(retransmissions).unwrap_or(u32::MAX),
+            },
+            // Only after the file was opened: names that were not found have no ticket.
+            EventKind::Refused { message, .. } => broken(message, 0),
+            EventKind::Failed { why, bytes } => broken(why.to_string(), bytes),
+        })
+    }
+}
+
+fn arriving(opened: Opened) -> Source {
+    let Opened { file, size, progress } = opened;
+    Source::File { file, size, arrived: progress.map(follow) }
+}
+
+/// The news of a fill, as the TFTP server takes it: a sender that goes away early means that the rest will not come.
+fn follow(progress: Arc<FillProgress>) -> watch::Receiver<u64> {
+    let (readable, _) = progress.now();
+    let (news, arrived) = watch::channel(readable);
+    tokio::spawn(async move {
+        let mut told = readable;
+        while told < progress.size() {
+            let (readable, _) = tokio::select! {
+                () = news.closed() => return,
+                seen = progress.beyond(told) => seen,
+            };
+            if readable <= told {
+                return tracing::trace!("the fill has ended early");
+            }
+            told = readable;
+            news.send_replace(told);
+        }
+    });
+    arrived
+}
+
+#[cfg(test)]
+mod tests;
