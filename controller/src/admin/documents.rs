@@ -121,8 +121,9 @@ fn read_change(change: v1::Change) -> Result<Change, (Option<String>, Vec<Proble
 }
 
 fn document(sent: &v1::Document) -> Result<Document, (Option<String>, Vec<Problem>)> {
-    let at = (!sent.name.is_empty()).then(|| format!("{}/{}", cut(&sent.kind), cut(&sent.name)));
-    let document = Document::from_json(&sent.json).map_err(|problems| (at.clone(), problems))?;
+    let named = !sent.kind.is_empty() && !sent.name.is_empty();
+    let at = named.then(|| format!("{}/{}", cut(&sent.kind), cut(&sent.name)));
+    let document = Document::from_json(&sent.json).map_err(|problems| (at, problems))?;
     let other = |field: &str, outer: &str, inner: &str| {
         let differs = !outer.is_empty() && !outer.eq_ignore_ascii_case(inner);
         differs
@@ -131,6 +132,7 @@ fn document(sent: &v1::Document) -> Result<Document, (Option<String>, Vec<Proble
     let problems =
         [other("kind", &sent.kind, document.kind.word()), other("name", &sent.name, &document.name)];
     let problems: Vec<_> = problems.into_iter().flatten().collect();
+    let at = Some(format!("{}/{}", document.kind, document.name));
     if problems.is_empty() { Ok(document) } else { Err((at, problems)) }
 }
 

@@ -36,6 +36,14 @@ impl AdminService {
         Self { app, secrets_key }
     }
 
+    /// The service as a listener takes it, with its limits.
+    #[must_use]
+    pub fn into_server(self) -> v1::admin_server::AdminServer<Self> {
+        v1::admin_server::AdminServer::new(self)
+            .max_decoding_message_size(proto::MESSAGE_LIMIT)
+            .max_encoding_message_size(proto::MESSAGE_LIMIT)
+    }
+
     /// Who calls: asked anew on every call, as connections outlive roles.
     async fn actor<T>(&self, request: &Request<T>) -> Result<Actor, Status> {
         let peer = Peer::of(request)?;

@@ -114,10 +114,12 @@ fn status(code: Code, problems: &[Problem]) -> Status {
     let violation = |problem: &Problem| FieldViolation::new(cut(&problem.field), cut(&problem.message));
     let details =
         ErrorDetails::with_bad_request(problems.iter().take(VIOLATIONS).map(violation).collect::<Vec<_>>());
-    let text = match problems {
-        [only] => cut(&only.to_string()),
-        [first, rest @ ..] => format!("{} (and {} more)", cut(&first.to_string()), rest.len()),
-        [] => "refused".to_owned(),
+    let text = match problems.len() {
+        1 => "refused because of one field".to_owned(),
+        count if count > VIOLATIONS => {
+            format!("refused because of {count} fields, the first {VIOLATIONS} of which follow")
+        }
+        count => format!("refused because of {count} fields"),
     };
     Status::with_error_details(code, text, details)
 }

@@ -153,9 +153,9 @@ impl<R: Read> Reader<R> {
     }
 
     fn take(&mut self, bytes: &mut [u8]) -> Result<(), RestoreError> {
-        self.input.read_exact(bytes).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => RestoreError::Truncated,
-            _ => RestoreError::Read(error),
+        self.input.read_exact(bytes).map_err(|error| match error.kind() == io::ErrorKind::UnexpectedEof {
+            true => RestoreError::Truncated,
+            false => RestoreError::Read(error),
         })?;
         self.sha256.update(&*bytes);
         Ok(())
