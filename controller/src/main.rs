@@ -1,8 +1,10 @@
 //! The controller: `bootlane-controller serve --config FILE`.
 
+use std::fs::File;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -29,23 +31,36 @@ enum Command {
         #[arg(long)]
         check_config: bool,
     },
+    /// Put a backup back into an empty folder of state. A new epoch begins, which agents take over all older plans.
+    Restore {
+        /// The configuration, which names the folder of state.
+        #[arg(long, default_value = "/etc/bootlane/controller.toml")]
+        config: PathBuf,
+        /// A file whose first line is the passphrase that the backup was sealed with.
+        #[arg(long)]
+        passphrase_file: PathBuf,
+        /// The backup, as `bootlane backup` wrote it.
+        archive: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
     certs::tls::install_provider();
-    let Command::Serve { config, check_config } = Arguments::parse().command;
-    let config = match Config::load(&config) {
+    let command = Arguments::parse().command;
+    let (Command::Serve { config, .. } | Command::Restore { config, .. }) = &command;
+    let config = match Config::load(config) {
         Ok(config) => config,
         Err(error) => return fail(EXIT_CONFIG, &anyhow::Error::new(error)),
     };
-    if check_config {
-        return ExitCode::SUCCESS;
-    }
-    start_log(&config.log);
-    match serve(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(1, &error),
-    }
+    let done = match command {
+        Command::Serve { check_config: true, .. } => Ok(()),
+        Command::Serve { .. } => {
+            start_log(&config.log);
+            serve(config)
+        }
+        Command::Restore { passphrase_file, archive, .. } => restore(&config, &passphrase_file, &archive),
+    };
+    done.map_or_else(|error| fail(1, &error), |()| ExitCode::SUCCESS)
 }
 
 #[tokio::main]
@@ -60,6 +75,27 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     stop.cancel();
     running.ended().await;
+    Ok(())
+}
+
+#[tokio::main]
+async fn restore(config: &Config, passphrase_file: &Path, archive: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(passphrase_file)
+        .with_context(|| format!("cannot read {}", passphrase_file.display()))?;
+    let passphrase = text.lines().next().unwrap_or_default().to_owned();
+    let file = File::open(archive).with_context(|| format!("cannot open {}", archive.display()))?;
+    let now = SystemTime::now().into();
+    let restored = controller::backup::restore(file, passphrase, &config.state, now).await?;
+    let (about, state) = (restored.about, config.state.display());
+    writeln!(
+        std::io::stdout(),
+        "restored fleet {} as of revision {} into {state}; epoch {} begins\n\
+         the {} blobs that its images name are not in a backup: keep the folder of blobs, or import the images again",
+        about.fleet,
+        about.revision,
+        restored.epoch,
+        restored.blobs.len()
+    )?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Clock};
+use crate::backup::SECRETS_KEY;
 use crate::blobs::Blobs;
 use crate::catalog::Catalog;
 use crate::catalog::roles::FIRST_OPERATOR;
@@ -106,12 +107,17 @@ pub async fn run_with(config: Config, clock: Clock, stop: CancellationToken) -> 
     let (asks, shows) = (tls.server.fleet_config(), tls.server.enrol_config());
     let limits = config.limits;
     let one = |socket, tls, routes| Serving { socket, tls, routes, limits };
-    serving.spawn(serve(one(fleet, asks, fleet_routes(&app)), stop.clone()));
+    serving.spawn(serve(one(fleet, asks, fleet_routes(&app, config.state.join(SECRETS_KEY))), stop.clone()));
     serving.spawn(serve(one(enrol, shows, enrol_routes(&app)), stop.clone()));
     let mut keeping = JoinSet::new();
     keeping.spawn(renew(app.clone(), tls));
     keeping.spawn(crate::agents::revocation::watch(app.clone()));
     tracing::info!(fleet = %addresses.0, enrol = %addresses.1, "the controller serves");
+    let sessions = app.sessions.clone();
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        sessions.stop();
+    });
     let ended = tokio::spawn(end(app.clone(), serving, keeping, planner));
     Ok(Running { fleet: addresses.0, enrol: addresses.1, app, ended })
 }
@@ -125,7 +131,7 @@ fn open(config: &Config, clock: Clock) -> Result<(App, JoinHandle<()>), StartErr
         ..Tuning::default()
     };
     let store: Arc<dyn Store> = Arc::new(LocalStore::open(&config.state.join("store"), tuning)?);
-    let vault = Vault::open_or_create(&config.state.join("secrets.key"))?;
+    let vault = Vault::open_or_create(&config.state.join(SECRETS_KEY))?;
     let tuning = events::Tuning { attempts_per_machine: config.keep.boots, ..events::Tuning::default() };
     let events = EventStore::open(&config.state.join("events"), tuning)?;
     let blobs = Blobs::open(&config.blobs)?;

@@ -7,7 +7,19 @@ use tokio_util::sync::CancellationToken;
 
 /// The open streams by agent. Cheap to clone; all clones are one.
 #[derive(Debug, Clone, Default)]
-pub struct Sessions(Arc<Mutex<Table>>);
+pub struct Sessions {
+    table: Arc<Mutex<Table>>,
+    stopping: CancellationToken,
+}
+
+/// Why a stream is to be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closing {
+    /// Its agent may not call any more.
+    Revoked,
+    /// The controller is stopping: the agent is to call again.
+    Stopping,
+}
 
 #[derive(Debug, Default)]
 struct Table {
@@ -36,6 +48,11 @@ impl Sessions {
         Session { sessions: self.clone(), agent: agent.to_owned(), number, closed }
     }
 
+    /// Closes every stream there is and will be.
+    pub fn stop(&self) {
+        self.stopping.cancel();
+    }
+
     /// Closes every stream of this agent; returns how many there were.
     pub fn close(&self, agent: &str) -> u32 {
         let streams = self.lock().by_agent.remove(agent).unwrap_or_default();
@@ -58,20 +75,24 @@ impl Sessions {
 
     fn lock(&self) -> MutexGuard<'_, Table> {
         // Nothing panics between two steps of a change, so a poisoned table is whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Session {
     /// Ends when the stream is to be closed.
-    pub async fn closed(&self) {
-        self.closed.cancelled().await;
+    pub async fn closed(&self) -> Closing {
+        tokio::select! {
+            biased;
+            () = self.closed.cancelled() => Closing::Revoked,
+            () = self.sessions.stopping.cancelled() => Closing::Stopping,
+        }
     }
 
     /// Was it closed?
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.closed.is_cancelled()
+        self.closed.is_cancelled() || self.sessions.stopping.is_cancelled()
     }
 }
 

@@ -18,14 +18,12 @@ impl Peer {
     ///
     /// # Errors
     /// `UNAUTHENTICATED` on a listener without client certificates.
-    #[expect(clippy::result_large_err, reason = "tonic's own error type, made once per refused call")]
     pub fn of<T>(request: &Request<T>) -> Result<Self, Status> {
         let peer = request.extensions().get::<Self>().cloned();
         peer.ok_or_else(|| Status::unauthenticated("this call needs a client certificate"))
     }
 
     /// The name in an agent's certificate.
-    #[expect(clippy::result_large_err, reason = "tonic's own error type, made once per refused call")]
     pub(crate) fn agent_name(&self) -> Result<&str, Status> {
         match &self.0.identity {
             Identity::Agent { agent, .. } => Ok(agent.as_str()),

@@ -39,7 +39,6 @@ enum Move {
 }
 
 impl Follower {
-    #[expect(clippy::result_large_err, reason = "tonic's own error type, made once per refused call")]
     pub(super) fn new(app: App, caller: AgentCaller, request: v1::FollowRequest) -> Result<Self, Status> {
         let applied = request.applied.map(PlanId::try_from).transpose();
         let applied =
@@ -57,9 +56,9 @@ impl Follower {
         })
         .await;
         tokio::select! {
-            () = session.closed() => {
+            why = session.closed() => {
                 // The stream may have ended meanwhile, which is as good.
-                let _ = updates.try_send(Err(Status::permission_denied("the agent is revoked")));
+                let _ = updates.try_send(Err(super::closed(why)));
             }
             () = updates.closed() => {}
             () = self.follow(&updates) => {}

@@ -17,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::app::App;
+use crate::sessions::{Closing, Session};
 pub(crate) use renew::{issue, read_request};
 
 use caller::{Peer, authorise_agent};
@@ -34,14 +35,19 @@ impl Agents {
     }
 
     /// Who calls, and its stream; entered first and checked second, so that no revocation falls between.
-    async fn stream<T>(
-        &self,
-        request: &Request<T>,
-    ) -> Result<(caller::AgentCaller, crate::sessions::Session), Status> {
+    async fn stream<T>(&self, request: &Request<T>) -> Result<(caller::AgentCaller, Session), Status> {
         let peer = Peer::of(request)?;
         let session = self.app.sessions.open(peer.agent_name()?);
         let caller = authorise_agent(&self.app, &peer).await?;
         Ok((caller, session))
+    }
+}
+
+/// What an agent is told when its stream is closed.
+fn closed(why: Closing) -> Status {
+    match why {
+        Closing::Revoked => Status::permission_denied("the agent is revoked"),
+        Closing::Stopping => Status::unavailable("the controller is stopping: call again"),
     }
 }
 

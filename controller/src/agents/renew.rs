@@ -8,7 +8,6 @@ use super::caller::AgentCaller;
 use crate::app::App;
 
 /// A new certificate before the old one ends.
-#[expect(clippy::result_large_err, reason = "tonic's own error type, made once per refused call")]
 pub(super) fn renew(app: &App, caller: &AgentCaller, csr_der: &[u8]) -> Result<v1::Credentials, Status> {
     let request = read_request(csr_der, &caller.identity)?;
     if Digest(*request.fingerprint().as_bytes()) != caller.key {
@@ -21,7 +20,6 @@ pub(super) fn renew(app: &App, caller: &AgentCaller, csr_der: &[u8]) -> Result<v
 }
 
 /// Reads a certificate request; one that names somebody else is refused, one that names nobody is as good (S11).
-#[expect(clippy::result_large_err, reason = "tonic's own error type, made once per refused call")]
 pub(crate) fn read_request(csr_der: &[u8], entitled: &Identity) -> Result<CertificateRequest, Status> {
     let request =
         CertificateRequest::from_der(csr_der).map_err(|error| Status::invalid_argument(error.to_string()))?;
@@ -32,7 +30,6 @@ pub(crate) fn read_request(csr_der: &[u8], entitled: &Identity) -> Result<Certif
 }
 
 /// Issues an agent's certificate.
-#[expect(clippy::result_large_err, reason = "tonic's own error type, made once per refused call")]
 pub(crate) fn issue(
     app: &App,
     request: &CertificateRequest,

@@ -35,7 +35,7 @@ impl Reporter {
     /// Takes reports until the agent ends the stream or is revoked.
     pub(super) async fn run(self, session: Session, reports: Streaming<v1::ReportRequest>) {
         let end = tokio::select! {
-            () = session.closed() => Err(Status::permission_denied("the agent is revoked")),
+            why = session.closed() => Err(super::closed(why)),
             end = self.take_all(reports) => end,
         };
         if let Err(status) = end {
@@ -97,7 +97,6 @@ impl Reporter {
 
 /// An event of a newer agent that this version does not understand keeps its number and becomes a gap: refusing it
 /// would hold up everything behind it for ever.
-#[expect(clippy::result_large_err, reason = "tonic's own error type, made once per refused call")]
 fn understood(message: v1::NumberedEvent) -> Result<NumberedEvent, Status> {
     let number = message.number;
     let at = Wall(message.event.as_ref().map_or(0, |event| event.at_ms));

@@ -51,7 +51,7 @@ async fn check_all(app: &App) {
     for agent in app.sessions.agents() {
         let found = app.catalog.get_agent(&agent).await;
         if let Ok(found) = found
-            && !found.is_some_and(|agent| !agent.spec.revoked)
+            && found.is_none_or(|agent| agent.spec.revoked)
         {
             close(app, &agent);
         }

@@ -9,11 +9,13 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use futures::StreamExt as _;
 use proto::Digest;
 
 use super::range::{Wanted, wanted};
 use crate::agents::caller::{Peer, authorise_agent};
 use crate::app::App;
+use crate::sessions::Session;
 
 /// The routes.
 pub(crate) fn routes(app: App) -> Router {
@@ -28,6 +30,8 @@ async fn serve(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
+    let Ok(agent) = peer.agent_name() else { return StatusCode::FORBIDDEN.into_response() };
+    let session = app.sessions.open(agent);
     let caller = match authorise_agent(&app, &peer).await {
         Ok(caller) => caller,
         Err(refusal) => return (StatusCode::FORBIDDEN, refusal.to_string()).into_response(),
@@ -38,7 +42,7 @@ async fn serve(
     });
     let Some(digest) = named else { return StatusCode::NOT_FOUND.into_response() };
     match app.blobs.size(digest).await {
-        Ok(Some(size)) => answer(&app, digest, size, &method, &headers).await,
+        Ok(Some(size)) => answer(&app, session, digest, size, (&method, &headers)).await,
         Ok(None) => {
             tracing::error!(%digest, site = caller.site, "a plan names a blob that is not held: import its image again");
             StatusCode::NOT_FOUND.into_response()
@@ -47,7 +51,13 @@ async fn serve(
     }
 }
 
-async fn answer(app: &App, digest: Digest, size: u64, method: &Method, headers: &HeaderMap) -> Response {
+async fn answer(
+    app: &App,
+    session: Session,
+    digest: Digest,
+    size: u64,
+    (method, headers): (&Method, &HeaderMap),
+) -> Response {
     let asked = headers.get(RANGE).and_then(|value| value.to_str().ok());
     let (status, range) = match wanted(asked, size) {
         Wanted::Whole => (StatusCode::OK, 0..size),
@@ -71,7 +81,8 @@ async fn answer(app: &App, digest: Digest, size: u64, method: &Method, headers: 
         Body::empty()
     } else {
         match app.blobs.read(digest, range).await {
-            Ok(stream) => Body::from_stream(stream),
+            // A transfer ends when its agent is revoked; the length that was announced shows that it is not whole.
+            Ok(stream) => Body::from_stream(stream.take_until(async move { session.closed().await })),
             Err(error) => return failed(digest, &error),
         }
     };

@@ -49,14 +49,12 @@ impl<'m> Section<'m> {
     }
 
     fn text<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
-        match self.table.remove(name)? {
-            Value::String(text) => match text.parse() {
-                Ok(value) => return Some(value),
-                Err(error) => self.mistake(name, error),
-            },
-            other => self.mistake(name, format!("expected text in quotes, found a {}", other.type_str())),
-        }
-        None
+        let value = self.table.remove(name)?;
+        let Value::String(text) = &value else {
+            self.mistake(name, format!("expected text in quotes, found a {}", value.type_str()));
+            return None;
+        };
+        text.parse().map_err(|error| self.mistake(name, error)).ok()
     }
 
     /// A number within bounds.

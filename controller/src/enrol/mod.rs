@@ -131,7 +131,6 @@ impl v1::enrolment_server::Enrolment for Enrolment {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "tonic's own error type, made once per refused call")]
 fn name<T: std::str::FromStr<Err = certs::NameError>>(field: &str, text: &str) -> Result<T, Status> {
     text.parse().map_err(|error| Status::invalid_argument(format!("{field}: {error}")))
 }

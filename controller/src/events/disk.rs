@@ -9,7 +9,7 @@ mod group;
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use proto::event::NumberedEvent;
 use proto::{AttemptId, Incarnation, v1};
@@ -37,50 +37,76 @@ pub(super) enum Command {
     Close { reply: oneshot::Sender<()> },
 }
 
-/// The open database.
-pub(super) struct Disk {
-    db: sled::Db,
-    file: File,
-}
+/// The database, for readers; gone once the store is closed.
+pub(super) struct Disk(RwLock<Option<sled::Db>>);
 
 impl Disk {
     /// Opens the folder, or makes it.
-    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+    pub(super) fn open(path: &Path) -> Result<(Self, Medium), OpenError> {
         let (db, file) = folder::open(path)?;
-        Ok(Self { db, file })
+        Ok((Self(RwLock::new(Some(db.clone()))), Medium { db, file }))
     }
 
     pub(super) fn boot(&self, attempt: AttemptId) -> Result<Option<BootSummary>, ReadError> {
-        let found = self.db.get(key::summary(attempt)).map_err(unreadable)?;
-        found.map(|json| serde_json::from_slice(&json).map_err(unreadable)).transpose()
+        self.look(|db| boot(db, attempt))
     }
 
     /// The latest first.
     pub(super) fn boots(&self, filter: &BootFilter) -> Result<Vec<BootSummary>, ReadError> {
-        let limit = if filter.limit == 0 { LISTED.0 } else { filter.limit.min(LISTED.1) };
-        let prefix = match (filter.host, &filter.site) {
-            (Some(host), _) => key::host(host),
-            (None, Some(site)) => key::site(site),
-            (None, None) => key::ALL.to_vec(),
-        };
-        let mut boots = Vec::new();
-        for found in self.db.scan_prefix(prefix).keys().rev() {
-            let Some(attempt) = key::attempt(&found.map_err(unreadable)?) else { continue };
-            let at_site = |boot: &BootSummary| filter.site.as_ref().is_none_or(|site| *site == boot.site);
-            boots.extend(self.boot(attempt)?.filter(at_site));
-            if boots.len() == limit {
-                break;
-            }
-        }
-        Ok(boots)
+        self.look(|db| boots(db, filter))
     }
 
     /// In the order of storing.
     pub(super) fn boot_events(&self, attempt: AttemptId) -> Result<Vec<StoredEvent>, ReadError> {
-        let values = self.db.scan_prefix(key::events(attempt)).values();
-        values.map(|value| decode(&value.map_err(unreadable)?)).collect()
+        self.look(|db| {
+            let values = db.scan_prefix(key::events(attempt)).values();
+            values.map(|value| decode(&value.map_err(unreadable)?)).collect()
+        })
     }
 
+    fn look<T>(&self, look: impl FnOnce(&sled::Db) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        let db = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        look(db.as_ref().ok_or_else(|| ReadError("it is closed".into()))?)
+    }
+
+    /// Waits for readers and lets go of the files, if the writer has done so.
+    fn close(&self) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+fn boot(db: &sled::Db, attempt: AttemptId) -> Result<Option<BootSummary>, ReadError> {
+    let found = db.get(key::summary(attempt)).map_err(unreadable)?;
+    found.map(|json| serde_json::from_slice(&json).map_err(unreadable)).transpose()
+}
+
+fn boots(db: &sled::Db, filter: &BootFilter) -> Result<Vec<BootSummary>, ReadError> {
+    let limit = if filter.limit == 0 { LISTED.0 } else { filter.limit.min(LISTED.1) };
+    let prefix = match (filter.host, &filter.site) {
+        (Some(host), _) => key::host(host),
+        (None, Some(site)) => key::site(site),
+        (None, None) => key::ALL.to_vec(),
+    };
+    let mut boots = Vec::new();
+    for found in db.scan_prefix(prefix).keys().rev() {
+        let Some(attempt) = key::attempt(&found.map_err(unreadable)?) else { continue };
+        let at_site = |boot: &BootSummary| filter.site.as_ref().is_none_or(|site| *site == boot.site);
+        boots.extend(boot(db, attempt)?.filter(at_site));
+        if boots.len() == limit {
+            break;
+        }
+    }
+    Ok(boots)
+}
+
+/// The database, for the writer.
+pub(super) struct Medium {
+    db: sled::Db,
+    /// A handle of our own to the file that sled writes.
+    file: File,
+}
+
+impl Medium {
     fn commit(&self, batch: sled::Batch) -> Result<(), String> {
         self.db.apply_batch(batch).map_err(|error| error.to_string())?;
         self.db.flush().map_err(|error| error.to_string())?;
@@ -117,6 +143,7 @@ fn unreadable(error: impl std::fmt::Display) -> ReadError {
 /// The one thread that writes.
 pub(super) struct Writer {
     disk: Arc<Disk>,
+    medium: Medium,
     tuning: Tuning,
     news: broadcast::Sender<Arc<StoredEvent>>,
     strangers: usize,
@@ -129,12 +156,13 @@ impl Writer {
     /// Starts the thread; it ends when all senders are gone, or on [`Command::Close`].
     pub(super) fn spawn(
         disk: Arc<Disk>,
+        medium: Medium,
         tuning: Tuning,
         queue: mpsc::Receiver<Command>,
         news: broadcast::Sender<Arc<StoredEvent>>,
     ) {
-        let strangers = disk.db.scan_prefix(key::STRANGERS).count();
-        let writer = Self { disk, tuning, news, strangers, failed: None };
+        let strangers = medium.db.scan_prefix(key::STRANGERS).count();
+        let writer = Self { disk, medium, tuning, news, strangers, failed: None };
         let thread = std::thread::Builder::new().name("event-store".into());
         thread
             .spawn(move || writer.run(queue))
@@ -150,7 +178,9 @@ impl Writer {
                 commands.push(next);
             }
             if let Some(closed) = self.perform(commands) {
+                let disk = Arc::clone(&self.disk);
                 drop(self);
+                disk.close();
                 // Whoever asked may have stopped waiting.
                 let _ = closed.send(());
                 return;
@@ -160,7 +190,7 @@ impl Writer {
 
     /// Stores a group; returns whom to tell when the store is to close.
     fn perform(&mut self, commands: Vec<Command>) -> Option<oneshot::Sender<()>> {
-        let mut group = Group::new(Arc::clone(&self.disk), self.tuning);
+        let mut group = Group::new(self.medium.db.clone(), self.tuning);
         let mut answers: Vec<(Reply, Result<u64, AppendError>)> = Vec::new();
         let mut close = None;
         for command in commands {
@@ -186,7 +216,7 @@ impl Writer {
         }
         let done = group.finish();
         if let Some(batch) = done.batch {
-            self.disk.commit(batch).map_err(|cause| self.fail(cause))?;
+            self.medium.commit(batch).map_err(|cause| self.fail(cause))?;
         }
         self.strangers = self.strangers.saturating_add_signed(done.strangers);
         done.news.into_iter().for_each(|event| drop(self.news.send(Arc::new(event))));
@@ -205,7 +235,7 @@ impl Writer {
     /// Forgets the oldest attempts of machines that have too many. Needs no sync: what comes back is forgotten again.
     fn prune(&mut self, machines: &[Vec<u8>]) -> Result<(), String> {
         for machine in machines {
-            let held = self.disk.db.scan_prefix(machine).count();
+            let held = self.medium.db.scan_prefix(machine).count();
             self.forget_oldest(machine, held.saturating_sub(self.tuning.attempts_per_machine))?;
         }
         let excess = self.strangers.saturating_sub(self.tuning.attempts_of_strangers);
@@ -213,7 +243,7 @@ impl Writer {
     }
 
     fn forget_oldest(&mut self, prefix: &[u8], count: usize) -> Result<(), String> {
-        for found in self.disk.db.scan_prefix(prefix).keys().take(count) {
+        for found in self.medium.db.scan_prefix(prefix).keys().take(count) {
             let found = found.map_err(|error| error.to_string())?;
             if let Some(attempt) = key::attempt(&found) {
                 self.forget(attempt)?;
@@ -223,16 +253,16 @@ impl Writer {
     }
 
     fn forget(&mut self, attempt: AttemptId) -> Result<(), String> {
-        let Some(summary) = self.disk.boot(attempt).map_err(|error| error.to_string())? else {
+        let Some(summary) = boot(&self.medium.db, attempt).map_err(|error| error.to_string())? else {
             return Ok(());
         };
         let mut batch = sled::Batch::default();
         key::indices(&summary).into_iter().for_each(|key| batch.remove(key));
-        for event in self.disk.db.scan_prefix(key::events(attempt)).keys() {
+        for event in self.medium.db.scan_prefix(key::events(attempt)).keys() {
             batch.remove(event.map_err(|error| error.to_string())?);
         }
         batch.remove(key::summary(attempt));
         self.strangers -= usize::from(summary.host.is_none() && self.strangers > 0);
-        self.disk.db.apply_batch(batch).map_err(|error| error.to_string())
+        self.medium.db.apply_batch(batch).map_err(|error| error.to_string())
     }
 }

@@ -127,10 +127,11 @@ impl EventStore {
     /// # Errors
     /// [`OpenError`].
     pub fn open(folder: &Path, tuning: Tuning) -> Result<Self, OpenError> {
-        let disk = Arc::new(Disk::open(folder)?);
+        let (disk, medium) = Disk::open(folder)?;
+        let disk = Arc::new(disk);
         let (commands, queue) = mpsc::channel(QUEUE);
         let (news, _) = broadcast::channel(BROADCAST);
-        Writer::spawn(Arc::clone(&disk), tuning, queue, news.clone());
+        Writer::spawn(Arc::clone(&disk), medium, tuning, queue, news.clone());
         Ok(Self { disk, commands, news })
     }
 

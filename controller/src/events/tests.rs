@@ -117,9 +117,9 @@ async fn boots_are_listed_by_host_and_site_the_latest_first() {
     assert_eq!(attempts(BootFilter { limit: 1, ..BootFilter::default() }).await, [3]);
     assert_eq!(attempts(BootFilter { host: Some(HostId([1; 16])), ..BootFilter::default() }).await, [3, 1]);
     assert_eq!(attempts(BootFilter { site: Some("lyon".into()), ..BootFilter::default() }).await, [3, 2, 1]);
-    assert_eq!(attempts(BootFilter { site: Some("nice".into()), ..BootFilter::default() }).await, []);
+    assert_eq!(attempts(BootFilter { site: Some("nice".into()), ..BootFilter::default() }).await, [0u8; 0]);
     let elsewhere = BootFilter { host: Some(HostId([1; 16])), site: Some("nice".into()), limit: 0 };
-    assert_eq!(attempts(elsewhere).await, []);
+    assert_eq!(attempts(elsewhere).await, [0u8; 0]);
 }
 
 #[tokio::test]

@@ -6,24 +6,32 @@
 mod credential;
 mod serve;
 
+use std::path::PathBuf;
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
 use proto::{DESCRIPTORS, MESSAGE_LIMIT, v1};
 use tonic::service::Routes;
 
 pub(crate) use credential::{Tls, TlsSetupError, renew};
 pub(crate) use serve::{Serving, serve};
 
+use crate::admin::AdminService;
 use crate::agents::Agents;
 use crate::app::App;
 use crate::blobs;
 use crate::enrol::Enrolment;
 
-/// Everything that agents and operators may call.
-pub(crate) fn fleet_routes(app: &App) -> axum::Router {
+/// Everything that agents and operators may call. `secrets_key` is where the vault's key is, for backups.
+pub(crate) fn fleet_routes(app: &App, secrets_key: PathBuf) -> axum::Router {
     let agents = v1::agents_server::AgentsServer::new(Agents::new(app.clone()))
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT);
-    let routes = standard().add_service(agents);
-    routes.prepare().into_axum_router().merge(blobs::http::routes(app.clone()))
+    let admin = AdminService::new(app.clone(), secrets_key).into_server();
+    let routes = standard().add_service(agents).add_service(admin);
+    routes.prepare().into_axum_router().merge(blobs::http::routes(app.clone())).fallback(unknown)
 }
 
 /// Everything that may be called without a certificate.
@@ -35,7 +43,16 @@ pub(crate) fn enrol_routes(app: &App) -> axum::Router {
         .max_encoding_message_size(LARGEST);
     let (health, service) = tonic_health::server::health_reporter();
     drop(health);
-    Routes::new(enrolment).add_service(service).prepare().into_axum_router()
+    Routes::new(enrolment).add_service(service).prepare().into_axum_router().fallback(unknown)
+}
+
+/// What does not exist, in the caller's own protocol.
+async fn unknown(request: Request) -> Response {
+    let content = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if content.is_some_and(|content| content.starts_with("application/grpc")) {
+        return tonic::Status::unimplemented("there is no such call").into_http();
+    }
+    StatusCode::NOT_FOUND.into_response()
 }
 
 /// Health and reflection.

@@ -17,6 +17,11 @@ use crate::render::{self, Place, Rendered, Scope, context, render};
 /// The file that the loader is sent to first.
 const ENTRY: &str = "boot.ipxe";
 
+/// By name.
+type Files = BTreeMap<String, PlannedFile>;
+/// By name.
+type Secrets = BTreeMap<String, Bytes>;
+
 /// Makes the boot of one host.
 pub(super) struct BootMaker<'a> {
     pub(super) view: &'a SiteView<'a>,
@@ -33,7 +38,7 @@ pub(super) struct BootMaker<'a> {
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) boot: Boot,
-    pub(super) secrets: BTreeMap<String, Bytes>,
+    pub(super) secrets: Secrets,
 }
 
 /// What a family makes of an image and a profile, before anything is rendered.
@@ -146,7 +151,7 @@ impl BootMaker<'_> {
         profile: &ProfileSpec,
         recipe: &Recipe,
         scope: &Arc<Scope>,
-    ) -> Result<(BTreeMap<String, PlannedFile>, BTreeMap<String, Bytes>), Mistake> {
+    ) -> Result<(Files, Secrets), Mistake> {
         let mut files = BTreeMap::new();
         let mut secrets = BTreeMap::new();
         for (name, template) in &recipe.templates {

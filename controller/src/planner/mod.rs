@@ -38,10 +38,12 @@ pub struct Published {
 /// What followers of one site see: None while the site is not in the catalog.
 pub type PlanChannel = watch::Receiver<Option<Arc<Published>>>;
 
+type PlanSender = watch::Sender<Option<Arc<Published>>>;
+
 /// The plans of all sites. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub struct Planner {
-    sites: Arc<RwLock<HashMap<String, watch::Sender<Option<Arc<Published>>>>>>,
+    sites: Arc<RwLock<HashMap<String, PlanSender>>>,
     ready: watch::Receiver<bool>,
 }
 

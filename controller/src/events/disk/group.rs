@@ -1,19 +1,18 @@
 //! Appends that become durable together: each sees what those before it in the group have changed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use proto::event::{Event, EventKind, NumberedEvent};
 use proto::{AttemptId, Incarnation};
 
-use super::{Disk, encode};
+use super::{boot, encode};
 use crate::events::fit::fit;
 use crate::events::store::{AppendError, Source, StoredEvent, Tuning};
 use crate::events::{BootSummary, key};
 
 /// A group under way.
 pub(super) struct Group {
-    disk: Arc<Disk>,
+    db: sled::Db,
     tuning: Tuning,
     changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     summaries: BTreeMap<AttemptId, (Option<BootSummary>, BootSummary)>,
@@ -33,8 +32,8 @@ pub(super) struct Done {
 }
 
 impl Group {
-    pub(super) fn new(disk: Arc<Disk>, tuning: Tuning) -> Self {
-        Self { disk, tuning, changes: BTreeMap::new(), summaries: BTreeMap::new(), news: Vec::new() }
+    pub(super) fn new(db: sled::Db, tuning: Tuning) -> Self {
+        Self { db, tuning, changes: BTreeMap::new(), summaries: BTreeMap::new(), news: Vec::new() }
     }
 
     /// Takes a batch in; returns the number up to which the journal is then stored.
@@ -70,7 +69,7 @@ impl Group {
         if let Some(Some(value)) = self.changes.get(place) {
             return Ok(number(value));
         }
-        let found = self.disk.db.get(place).map_err(failed)?;
+        let found = self.db.get(place).map_err(failed)?;
         Ok(found.and_then(|value| number(&value)))
     }
 
@@ -96,7 +95,7 @@ impl Group {
     /// Takes an event into its attempt's summary; returns how many it had before.
     fn count(&mut self, attempt: AttemptId, source: &Source, event: &Event) -> Result<u64, AppendError> {
         if !self.summaries.contains_key(&attempt) {
-            let before = self.disk.boot(attempt).map_err(failed)?;
+            let before = boot(&self.db, attempt).map_err(failed)?;
             let now = before.clone().unwrap_or_else(|| BootSummary::new(attempt, source, event));
             self.summaries.insert(attempt, (before, now));
         }

@@ -1,0 +1,9 @@
+//! The services of a controller over real TLS on loopback: enrolment, plans, reports, image bytes.
+
+mod services {
+    mod blobs;
+    mod enrolment;
+    mod harness;
+    mod plans;
+    mod reports;
+}
