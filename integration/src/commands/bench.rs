@@ -1,0 +1,39 @@
+//! `cargo lab bench`: measurements, side by side with what others use.
+
+use anyhow::bail;
+use clap::Subcommand;
+
+use super::Verdict;
+use super::console::Console;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Bench {
+    /// Files over TFTP, beside dnsmasq and tftpd-hpa.
+    Tftp,
+    /// Images over HTTP, beside nginx.
+    Http,
+    /// Leases, beside Kea.
+    Dhcp,
+    /// Many machines that ask for an image which is still arriving.
+    Cache,
+    /// The time from a change to a hundred agents that have applied it; an idle agent's memory.
+    Fleet,
+}
+
+/// Measures one thing.
+pub(crate) fn run(arguments: &Arguments, _console: &Console) -> anyhow::Result<Verdict> {
+    match arguments.bench {
+        Bench::Tftp => bail!("not there yet: bench tftp"),
+        Bench::Http => bail!("not there yet: bench http"),
+        Bench::Dhcp => bail!("not there yet: bench dhcp"),
+        Bench::Cache => bail!("not there yet: bench cache"),
+        // Here: cargo::build_binaries(Profile::Release), then the fleet from the library.
+        Bench::Fleet => bail!("not there yet: bench fleet"),
+    }
+}

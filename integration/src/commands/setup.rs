@@ -1,0 +1,26 @@
+//! What must be there before the lab can do anything: root, Debian packages, no leftovers.
+
+use anyhow::{Context as _, ensure};
+use integration::lab::{LabFolder, packages, sweep};
+
+use super::console::Console;
+
+/// The lab's folder, once everything that machines need is installed and crashed runs are tidied away.
+///
+/// # Errors
+/// Without root, with the line to run where packages are missing; or when installing or tidying up fails.
+pub(crate) fn prepare(console: &Console) -> anyhow::Result<LabFolder> {
+    packages::ensure_installed(&mut |line| console.line(line)).context("failed to set up the lab")?;
+    ensure!(is_root(), "failed to set up the lab: network namespaces and virtual machines need root");
+    let lab = LabFolder::from_environment();
+    let swept = sweep(&lab).context("failed to tidy up after crashed runs")?;
+    for name in swept.namespaces.iter().chain(&swept.processes) {
+        console.line(format!("tidied up after a crashed run: {name}"));
+    }
+    Ok(lab)
+}
+
+/// Whether this process may make network namespaces.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}

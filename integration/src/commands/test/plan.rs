@@ -1,0 +1,104 @@
+//! Which steps there are.
+//!
+//! All `cargo test` steps name the whole workspace, also those that run one test: so they share one build.
+
+use std::time::Duration;
+
+use super::super::boot::CASES;
+use super::step::{Counting, Program, Step};
+
+/// The variable that says how often the kill loops kill.
+const KILLS: &str = "BOOTLANE_KILLS";
+/// How often each case must boot in a row in `--all`.
+const BOOTS_IN_A_ROW: usize = 10;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What every change must pass.
+pub(super) fn every_change() -> Vec<Step> {
+    let mut steps = vec![
+        Step::new("setup", Program::Lab, &["setup"]).bound(10 * MINUTE).needing_root(),
+        Step::new("format", Program::Cargo, &["fmt", "--all", "--check"]).bound(MINUTE),
+        lints(),
+        Step::new("cargo-deny", Program::InstallCargoDeny, &[]).bound(15 * MINUTE),
+        Step::new("supply-chain", Program::CargoDeny, &["--offline", "check", "bans", "licenses", "sources"])
+            .bound(2 * MINUTE),
+        tests("tests", &[]).env(KILLS, "5"),
+        Step::new("build", Program::Cargo, &["build", "--workspace", "--bins"]).bound(20 * MINUTE),
+    ];
+    steps.extend(CASES.iter().map(|case| boot(case.name.to_owned(), case.name, case.bound)));
+    steps
+}
+
+/// With the long counts.
+pub(super) fn all() -> Vec<Step> {
+    let mut steps = every_change();
+    // Booting once is contained in booting ten times.
+    steps.retain(|step| !step.name.starts_with("boot "));
+    steps.push(
+        Step::new(
+            "documentation",
+            Program::Cargo,
+            &["doc", "--workspace", "--no-deps", "--document-private-items"],
+        )
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .bound(20 * MINUTE),
+    );
+    steps.extend([
+        tests("kill the store", &["--test", "store_kill"]).env(KILLS, "50"),
+        tests("kill the ledger", &["--lib", "--", "disk::log::tests::kill"]).env(KILLS, "50"),
+        tests("many random cases", &["--", "--skip", "kill"])
+            .env("PROPTEST_CASES", "2048")
+            .bound(90 * MINUTE),
+    ]);
+    for case in CASES {
+        let times = 1..=BOOTS_IN_A_ROW;
+        steps.extend(
+            times.map(|time| boot(format!("{} {time}/{BOOTS_IN_A_ROW}", case.name), case.name, case.bound)),
+        );
+    }
+    steps
+}
+
+fn lints() -> Step {
+    let arguments = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+    Step::new("lints", Program::Cargo, &arguments).bound(20 * MINUTE)
+}
+
+fn tests(name: &str, more: &[&str]) -> Step {
+    let arguments = [&["test", "--workspace", "--no-fail-fast"], more].concat();
+    Step::new(name, Program::Cargo, &arguments).counting(Counting::Tests).bound(30 * MINUTE)
+}
+
+fn boot(name: String, case: &str, bound: Duration) -> Step {
+    Step::new(&format!("boot {name}"), Program::Lab, &["boot", case]).bound(bound).needing_root()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_tell_steps_apart_because_progress_is_kept_by_name() {
+        for steps in [every_change(), super::all()] {
+            let names: BTreeSet<_> = steps.iter().map(|step| step.name.as_str()).collect();
+            assert_eq!(names.len(), steps.len());
+        }
+    }
+
+    #[test]
+    fn all_contains_whatever_every_change_must_pass() {
+        let all = super::all();
+        for step in every_change() {
+            let contained = all.iter().any(|other| other.name.starts_with(step.name.as_str()));
+            assert!(contained, "{}", step.name);
+        }
+        for case in CASES {
+            let boots =
+                all.iter().filter(|step| step.line().ends_with(&format!("boot {}", case.name))).count();
+            assert_eq!(boots, BOOTS_IN_A_ROW, "{}", case.name);
+        }
+    }
+}
