@@ -9,11 +9,12 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::Bytes;
 use proto::event::Transport;
+use tracing::Span;
 
 use super::link::{Line, Over};
 use crate::desk::{Desk, Sent};
@@ -24,6 +25,8 @@ pub(super) struct Sending<D: Desk> {
     line: Arc<Line>,
     ticket: D::Ticket,
     since: Instant,
+    /// The request's, which lasts until the desk was told.
+    span: Span,
     /// Bytes that the socket has taken.
     left: AtomicU64,
     plan: OnceLock<Plan>,
@@ -43,7 +46,7 @@ impl<D: Desk> Sending<D> {
     /// The request has come; `since` then.
     pub(super) fn new(desk: Arc<D>, line: Arc<Line>, ticket: D::Ticket, since: Instant) -> Arc<Self> {
         let (left, plan, failure) = (AtomicU64::new(0), OnceLock::new(), OnceLock::new());
-        Arc::new(Self { desk, line, ticket, since, left, plan, failure })
+        Arc::new(Self { desk, line, ticket, since, span: Span::current(), left, plan, failure })
     }
 
     /// `bytes` are to leave. The first of this and [`Sending::nothing`] counts.
@@ -78,7 +81,7 @@ impl<D: Desk> Sending<D> {
             (None, Some(Plan::Send(bytes))) if left == *bytes => None,
             (None, Some(Plan::Send(_)) | None) => Some(cut(self.line.over()).to_owned()),
         };
-        let took: Duration = self.since.elapsed();
+        let took = self.since.elapsed();
         Some(Sent { transport: Transport::Http, bytes: left, took, retransmissions: 0, broken })
     }
 }
@@ -94,6 +97,7 @@ fn cut(over: Option<Over>) -> &'static str {
 impl<D: Desk> Drop for Sending<D> {
     fn drop(&mut self) {
         let Some(sent) = self.outcome() else { return };
+        let _in = self.span.enter();
         tracing::debug!(bytes = sent.bytes, took = ?sent.took, broken = sent.broken, "file sent");
         self.desk.told(self.ticket.clone(), sent);
     }

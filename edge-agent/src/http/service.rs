@@ -56,7 +56,7 @@ impl<D: Desk> Service<D> {
     pub(super) async fn call(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let busy = self.line.busy();
         let name = path::clean(request.uri().path());
-        // The span ends with the answer's head; tokens are not shown (S2).
+        // Tokens are not shown (S2).
         let shown = name.as_deref().map_or("-", path::shown);
         let span = tracing::debug_span!("http", peer = %self.peer, method = %request.method(), name = shown);
         let answered = self.answer(name, request).instrument(span.clone()).await;
