@@ -1,0 +1,102 @@
+//! The command line: the one definition behind parsing, `--help`, completions and man pages.
+
+use clap::{Parser, Subcommand};
+
+use crate::client::Connection;
+use crate::command::{
+    agent, apply, audit, backup, boot, host, image, manual, operator, order, profile, secret, site, token,
+};
+use crate::failure::EXIT_CODES;
+use crate::output::Format;
+
+/// Boot and install machines over the network at many sites at once
+#[derive(Debug, Parser)]
+#[command(name = "bootlane", version = proto::VERSION, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// Which controller, and as whom.
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    /// How results are written [default: table for lists, yaml for `get`]
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT")]
+    pub(crate) output: Option<Format>,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What there is to do: a noun with a verb, or a verb for the whole fleet.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// VLANs and remote locations
+    #[command(subcommand)]
+    Site(site::Verb),
+    /// Enrolled agents
+    #[command(subcommand)]
+    Agent(agent::Verb),
+    /// Machines
+    #[command(subcommand)]
+    Host(host::Verb),
+    /// Operating systems and loaders
+    #[command(subcommand)]
+    Image(image::Verb),
+    /// Ways to boot an image
+    #[command(subcommand)]
+    Profile(profile::Verb),
+    /// Permissions to install one host once
+    #[command(subcommand)]
+    Order(order::Verb),
+    /// Join tokens for agents
+    #[command(subcommand)]
+    Token(token::Verb),
+    /// Values for templates that are never shown
+    #[command(subcommand)]
+    Secret(secret::Verb),
+    /// Who may do what
+    #[command(subcommand)]
+    Operator(operator::Verb),
+    /// Boot attempts and their timelines
+    #[command(subcommand)]
+    Boot(boot::Verb),
+    /// Make the catalog what files declare
+    Apply(apply::Arguments),
+    /// Who changed what
+    #[command(subcommand)]
+    Audit(audit::Verb),
+    /// Show who you are to the controller, and its version
+    Whoami,
+    /// Write an archive of the catalog and the sealed CA keys
+    Backup(backup::Arguments),
+    /// Print the completions for a shell
+    Completions(manual::Completions),
+    /// Write the man pages into a folder
+    Man(manual::Man),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_it_does() {
+        fn check(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{} has no description", command.get_name());
+            for argument in command.get_arguments().filter(|a| !a.is_hide_set()) {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {} has no help",
+                    command.get_name(),
+                    argument.get_id()
+                );
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Arguments::command());
+    }
+}

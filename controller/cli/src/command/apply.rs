@@ -1,0 +1,117 @@
+//! `bootlane apply`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::Args;
+use proto::catalog::{Kind, Problem};
+
+use super::catalog::key_value;
+use super::{Context, outcomes};
+use crate::client::{Change, Client, Outcome, Selection, Writing};
+use crate::document::{Declared, Input, Mistake, Place, check_set, load, read_inputs};
+use crate::failure::{Exit, Failure};
+
+/// As many mistakes are shown.
+const SHOWN: usize = 100;
+
+/// `apply`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// A file of YAML or JSON documents, a folder of such files, or `-`; may be repeated
+    #[arg(short = 'f', long = "file", value_name = "FILE|DIR", required = true, num_args = 1..)]
+    files: Vec<String>,
+    /// Show what would change, write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Who owns the fields that the files declare, for example gitops
+    #[arg(long, value_name = "NAME", default_value = "cli")]
+    manager: String,
+    /// Take fields over that another manager owns
+    #[arg(long)]
+    force: bool,
+    /// Remove what has all the labels of -l and is not in the files
+    #[arg(long, requires = "labels")]
+    prune: bool,
+    /// What --prune may remove; may be repeated
+    #[arg(short = 'l', long = "label", value_name = "KEY=VALUE", value_parser = key_value, requires = "prune")]
+    labels: Vec<(String, String)>,
+}
+
+/// Does it.
+pub(crate) async fn run(context: &mut Context, arguments: &Arguments) -> Result<(), Failure> {
+    let documents = read(&arguments.files)?;
+    let mut client = context.connect().await?;
+    let mut changes: Vec<_> = documents.iter().map(change).collect();
+    if arguments.prune {
+        changes.extend(prune(&mut client, &documents, &arguments.labels).await?);
+    }
+    let writing =
+        Writing { dry_run: arguments.dry_run, manager: arguments.manager.clone(), force: arguments.force };
+    let written = client.write(&changes, &writing).await?;
+    let places = |outcome: &Outcome, problem: &Problem| place(&documents, outcome, problem);
+    outcomes::tell(&mut context.output, written, arguments.dry_run, &places)
+}
+
+/// All documents of these files, what is referred to first.
+fn read(files: &[String]) -> Result<Vec<Declared>, Failure> {
+    let inputs: Vec<_> = files.iter().map(|file| Input::from(file.as_str())).collect();
+    let sources =
+        read_inputs(&inputs).map_err(|error| Failure::because(Exit::BadInput, "read the files", &error))?;
+    let mut documents = Vec::new();
+    let mut mistakes = Vec::new();
+    for source in &sources {
+        match load(source) {
+            Ok(found) => documents.extend(found),
+            Err(found) => mistakes.extend(found),
+        }
+    }
+    mistakes.extend(check_set(&documents));
+    if !mistakes.is_empty() {
+        return Err(wrong(&mistakes));
+    }
+    if documents.is_empty() {
+        return Err(Failure::bad_input("the files hold no documents"));
+    }
+    let order = |kind| Kind::ALL.iter().position(|known| *known == kind);
+    documents.sort_by_key(|document| order(document.kind));
+    Ok(documents)
+}
+
+fn wrong(mistakes: &[Mistake]) -> Failure {
+    let mut lines: Vec<_> = mistakes.iter().take(SHOWN).map(Mistake::to_string).collect();
+    if mistakes.len() > SHOWN {
+        lines.push(format!("and {} more", mistakes.len() - SHOWN));
+    }
+    Failure::bad_input(format!("nothing was written:\n{}", lines.join("\n")))
+}
+
+fn change(document: &Declared) -> Change {
+    Change::Apply { kind: document.kind, name: document.name.clone(), json: document.json.clone() }
+}
+
+/// Removals of what has these labels and is not declared, what refers to others first.
+async fn prune(
+    client: &mut Client,
+    documents: &[Declared],
+    labels: &[(String, String)],
+) -> Result<Vec<Change>, Failure> {
+    let declared: BTreeSet<_> =
+        documents.iter().map(|document| (document.kind, document.name.as_str())).collect();
+    let selection = Selection { site: None, labels: BTreeMap::from_iter(labels.iter().cloned()) };
+    let mut removals = Vec::new();
+    for kind in Kind::ALL.into_iter().rev().filter(|kind| kind.declarable()) {
+        let found = client.list(kind, &selection).await?;
+        let gone = found.into_iter().filter(|stored| !declared.contains(&(kind, stored.name.as_str())));
+        removals.extend(gone.map(|stored| Change::Remove {
+            kind,
+            name: stored.name,
+            revision: stored.revision,
+        }));
+    }
+    Ok(removals)
+}
+
+fn place(documents: &[Declared], outcome: &Outcome, problem: &Problem) -> Option<Place> {
+    let of = |document: &&Declared| document.kind == outcome.kind && document.name == outcome.name;
+    documents.iter().find(of).map(|document| document.place(&problem.field))
+}

@@ -1,0 +1,272 @@
+//! `bootlane boot`.
+
+use std::collections::HashMap;
+
+use clap::{Args, Subcommand};
+use proto::event::OrderPhase;
+use proto::v1::{BootEvent, BootSummary, ListBootsRequest, WatchBootsRequest};
+use proto::{AttemptId, Mac, Wall};
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::client::{Client, next};
+use crate::failure::{Exit, Failure};
+use crate::output::{Format, document, plain, table, words};
+use crate::timeline::{self, Timeline};
+
+/// As many digits of an attempt are shown in a list; `show` takes them.
+const DIGITS: usize = 12;
+/// The fewest digits that name an attempt.
+const FEWEST: usize = 4;
+/// As many recent attempts are searched for one by its first digits.
+const RECENT: u32 = 1_000;
+
+/// What to do with boot attempts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// List recent boot attempts, the newest first
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Show the timeline of one
+    Show(Show),
+    /// Follow boots while they happen
+    Watch(Watch),
+}
+
+/// `boot list`.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only those of this host
+    #[arg(long)]
+    host: Option<String>,
+    /// Only those at this site
+    #[arg(long)]
+    site: Option<String>,
+    /// As many at most
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    limit: u32,
+}
+
+/// `boot show`.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The attempt, or its first digits as `boot list` shows them
+    attempt: String,
+}
+
+/// `boot watch`.
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// Only those of this host
+    #[arg(long)]
+    host: Option<String>,
+    /// Only those at this site
+    #[arg(long)]
+    site: Option<String>,
+    /// End when the attempt ends; exit code 1 if the installation failed
+    #[arg(long, requires = "host")]
+    until_end: bool,
+}
+
+/// Does it.
+pub(crate) async fn run(context: &mut Context, verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::List(list) => self::list(context, list).await,
+        Verb::Show(show) => self::show(context, &show.attempt).await,
+        Verb::Watch(watch) => self::watch(context, watch).await,
+    }
+}
+
+async fn list(context: &mut Context, list: List) -> Result<(), Failure> {
+    let request = ListBootsRequest {
+        host: list.host.unwrap_or_default(),
+        site: list.site.unwrap_or_default(),
+        limit: list.limit,
+    };
+    let boots = context.connect().await?.list_boots(request).await?;
+    match context.output.format_or(Format::Table) {
+        Format::Table => {
+            let now = words::now();
+            let rows: Vec<_> = boots.iter().map(|boot| row(boot, now)).collect();
+            let headings = ["attempt", "host", "site", "mac", "began", "took", "outcome", "stage"];
+            context.output.line(&table::render(&headings, &rows, context.output.colours()))
+        }
+        Format::Json => context.output.line(&document::json(&all(&boots))),
+        Format::Yaml => context.output.text(&serde_yaml_ng::to_string(&all(&boots)).expect("plain values")),
+    }
+}
+
+fn row(boot: &BootSummary, now: Wall) -> Vec<String> {
+    let (began, last) = (Wall(boot.began_ms), Wall(boot.last_ms));
+    vec![
+        hex(&boot.attempt).chars().take(DIGITS).collect(),
+        boot.host.clone(),
+        boot.site.clone(),
+        mac(&boot.mac),
+        words::relative(began, now),
+        words::rough(last.since(began)),
+        boot.outcome.clone(),
+        boot.stage.clone(),
+    ]
+}
+
+fn all(boots: &[BootSummary]) -> Value {
+    let one = |boot: &BootSummary| {
+        json!({
+            "attempt": hex(&boot.attempt), "host": boot.host, "site": boot.site, "agent": boot.agent,
+            "mac": mac(&boot.mac), "began_ms": boot.began_ms, "last_ms": boot.last_ms,
+            "outcome": boot.outcome, "stage": boot.stage, "events": boot.events,
+        })
+    };
+    Value::Array(boots.iter().map(one).collect())
+}
+
+async fn show(context: &mut Context, digits: &str) -> Result<(), Failure> {
+    let mut client = context.connect().await?;
+    let attempt = find(&mut client, digits).await?;
+    let request =
+        WatchBootsRequest { attempt: attempt.to_wire(), stored_only: true, ..WatchBootsRequest::default() };
+    let mut events = client.watch_boots(request).await?;
+    let mut view = View::new(false);
+    while let Some(event) = next("read the boot", &mut events).await? {
+        view.show(context, &event)?;
+    }
+    if view.seen { Ok(()) } else { Err(unknown(digits)) }
+}
+
+/// All digits, or the first of one recent attempt.
+async fn find(client: &mut Client, digits: &str) -> Result<AttemptId, Failure> {
+    if let Ok(attempt) = digits.parse() {
+        return Ok(attempt);
+    }
+    if digits.len() < FEWEST || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        let message = format!("{digits:?} is no boot attempt: expected {FEWEST} to 32 hexadecimal digits");
+        return Err(Failure::usage(message));
+    }
+    let request = ListBootsRequest { limit: RECENT, ..ListBootsRequest::default() };
+    let boots = client.list_boots(request).await?;
+    let digits = digits.to_ascii_lowercase();
+    let mut found = boots.iter().filter(|boot| hex(&boot.attempt).starts_with(&digits));
+    let (first, second) = (found.next(), found.next());
+    match (first, second) {
+        (None, _) => Err(unknown(&digits)),
+        (Some(_), Some(_)) => {
+            Err(Failure::usage(format!("several boot attempts begin with {digits}: give more digits")))
+        }
+        (Some(boot), None) => AttemptId::from_wire("attempt", &boot.attempt)
+            .map_err(|error| Failure::because(Exit::Failed, "read the list of boots", &error)),
+    }
+}
+
+fn unknown(digits: &str) -> Failure {
+    Failure::new(Exit::NotFound, format!("there is no boot attempt {digits}"))
+        .remedy("`bootlane boot list` shows the recent ones; older ones are forgotten")
+}
+
+async fn watch(context: &mut Context, watch: Watch) -> Result<(), Failure> {
+    let mut client = context.connect().await?;
+    let request = WatchBootsRequest {
+        host: watch.host.clone().unwrap_or_default(),
+        site: watch.site.unwrap_or_default(),
+        until_end: watch.until_end,
+        ..WatchBootsRequest::default()
+    };
+    let mut events = client.watch_boots(request).await?;
+    let mut view = View::new(watch.host.is_none());
+    let mut failed = false;
+    while let Some(event) = next("watch boots", &mut events).await? {
+        view.show(context, &event)?;
+        context.output.flush()?;
+        failed = timeline::phase(&event).map_or(failed, |phase| phase == OrderPhase::Failed);
+    }
+    match (watch.until_end, failed) {
+        (true, true) => Err(Failure::failed("the installation failed")),
+        (true, false) => Ok(()),
+        // Only a controller that stops ends such a stream.
+        (false, _) => Err(Failure::new(Exit::Unreachable, "the controller has ended the stream")),
+    }
+}
+
+/// Events as they come, of one attempt or of several at once.
+struct View {
+    /// Each line says whose it is.
+    several: bool,
+    seen: bool,
+    timelines: HashMap<Vec<u8>, Timeline>,
+}
+
+impl View {
+    fn new(several: bool) -> Self {
+        Self { several, seen: false, timelines: HashMap::new() }
+    }
+
+    fn show(&mut self, context: &mut Context, event: &BootEvent) -> Result<(), Failure> {
+        self.seen = true;
+        match context.output.format_or(Format::Table) {
+            Format::Json => return context.output.line(&value(event).to_string()),
+            Format::Yaml => {
+                let text = serde_yaml_ng::to_string(&value(event)).expect("plain values");
+                return context.output.text(&format!("---\n{text}"));
+            }
+            Format::Table => {}
+        }
+        let attempt = attempt(event).to_vec();
+        if !self.timelines.contains_key(&attempt) {
+            context.output.line(&heading(event))?;
+        }
+        let line = self.timelines.entry(attempt).or_default().line(event);
+        let whose = if self.several { format!("{:<16} ", plain(&name(event))) } else { String::new() };
+        context.output.line(&format!("{whose}{line}"))
+    }
+}
+
+fn heading(event: &BootEvent) -> String {
+    let what = match attempt(event) {
+        [] => "outside of any boot".to_owned(),
+        attempt => format!("boot {}", hex(attempt)),
+    };
+    let text = format!(
+        "{} at site {}, agent {}: {what}, {}",
+        name(event),
+        event.site,
+        event.agent,
+        words::moment(timeline::at(event))
+    );
+    plain(&text)
+}
+
+/// The host's name, else its link address.
+fn name(event: &BootEvent) -> String {
+    let mac = inner(event).map(|event| mac(&event.mac)).unwrap_or_default();
+    match (event.host.as_str(), mac.as_str()) {
+        ("", "") => format!("agent {}", event.agent),
+        ("", mac) => mac.to_owned(),
+        (host, _) => host.to_owned(),
+    }
+}
+
+fn value(event: &BootEvent) -> Value {
+    let (what, words) = timeline::words(event);
+    let number = event.event.as_ref().map_or(0, |numbered| numbered.number);
+    json!({
+        "at_ms": timeline::at(event).0, "attempt": hex(attempt(event)), "site": event.site, "agent": event.agent,
+        "incarnation": hex(&event.incarnation), "number": number, "host": event.host,
+        "mac": inner(event).map(|event| mac(&event.mac)), "what": what, "text": words,
+    })
+}
+
+fn inner(event: &BootEvent) -> Option<&proto::v1::Event> {
+    event.event.as_ref()?.event.as_ref()
+}
+
+fn attempt(event: &BootEvent) -> &[u8] {
+    inner(event).map_or(&[], |event| &event.attempt)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn mac(bytes: &[u8]) -> String {
+    <[u8; 6]>::try_from(bytes).map(|mac| Mac(mac).to_string()).unwrap_or_default()
+}

@@ -1,0 +1,68 @@
+//! The commands: a module per noun, thin, and what they share.
+
+pub(crate) mod agent;
+pub(crate) mod apply;
+pub(crate) mod audit;
+pub(crate) mod backup;
+pub(crate) mod boot;
+mod catalog;
+mod edit;
+pub(crate) mod host;
+pub(crate) mod image;
+pub(crate) mod manual;
+pub(crate) mod operator;
+pub(crate) mod order;
+mod outcomes;
+pub(crate) mod profile;
+pub(crate) mod secret;
+pub(crate) mod site;
+pub(crate) mod token;
+mod whoami;
+
+use crate::arguments::Command;
+use crate::client::{Client, Connection};
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// What every command is given.
+pub(crate) struct Context {
+    /// Which controller, and as whom.
+    pub(crate) connection: Connection,
+    /// Where results go.
+    pub(crate) output: Output,
+}
+
+impl Context {
+    /// A connection to the controller.
+    ///
+    /// # Errors
+    /// See [`Client::connect`].
+    pub(crate) async fn connect(&self) -> Result<Client, Failure> {
+        Client::connect(&self.connection).await
+    }
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// How it ended, if not well.
+pub(crate) async fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Site(verb) => site::run(context, verb).await,
+        Command::Agent(verb) => agent::run(context, verb).await,
+        Command::Host(verb) => host::run(context, verb).await,
+        Command::Image(verb) => image::run(context, verb).await,
+        Command::Profile(verb) => profile::run(context, verb).await,
+        Command::Order(verb) => order::run(context, verb).await,
+        Command::Token(verb) => token::run(context, verb).await,
+        Command::Secret(verb) => secret::run(context, verb).await,
+        Command::Operator(verb) => operator::run(context, verb).await,
+        Command::Boot(verb) => boot::run(context, verb).await,
+        Command::Apply(arguments) => apply::run(context, &arguments).await,
+        Command::Audit(verb) => audit::run(context, verb).await,
+        Command::Whoami => whoami::run(context).await,
+        Command::Backup(arguments) => backup::run(context, &arguments).await,
+        Command::Completions(arguments) => manual::completions(context, &arguments),
+        Command::Man(arguments) => manual::man(context, &arguments),
+    }
+}

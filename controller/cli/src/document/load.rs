@@ -1,0 +1,296 @@
+//! Reading documents: several in one YAML text, or a list of them, or JSON, which YAML's reader understands too.
+
+use std::sync::Arc;
+
+use proto::catalog::{
+    AgentSpec, AnyResource, HostSpec, ImageSpec, Kind, OperatorSpec, OrderSpec, ProfileSpec, Resource,
+    SecretSpec, SiteSpec, Spec, TokenSpec,
+};
+use serde::de::{Deserializer as _, IgnoredAny};
+use serde_json::{Map, Value};
+use serde_yaml_ng::{Deserializer, Error};
+
+use super::{Declared, Mistake, Place, Source};
+
+/// What a document must have before it can be read as one of its kind.
+#[derive(Debug, Default, serde::Deserialize)]
+struct Head {
+    kind: Option<Value>,
+    name: Option<Value>,
+}
+
+/// All documents of a text.
+///
+/// # Errors
+/// Every mistake that can be seen in single documents; one that breaks the text hides those behind it.
+pub(crate) fn load(source: &Arc<Source>) -> Result<Vec<Declared>, Vec<Mistake>> {
+    let mut documents = Vec::new();
+    let mut mistakes = Vec::new();
+    let raws = Deserializer::from_str(&source.text);
+    let typed = Deserializer::from_str(&source.text);
+    for (index, (raw, typed)) in raws.zip(typed).enumerate() {
+        match one(source, index, raw, typed) {
+            Ok(read) => documents.extend(read),
+            Err(Broken::Document(found)) => mistakes.extend(found),
+            Err(Broken::Text(found)) => {
+                mistakes.push(found);
+                break;
+            }
+        }
+    }
+    if mistakes.is_empty() { Ok(documents) } else { Err(mistakes) }
+}
+
+enum Broken {
+    /// The rest can still be read.
+    Document(Vec<Mistake>),
+    /// Nothing behind it can be read.
+    Text(Mistake),
+}
+
+fn one(
+    source: &Arc<Source>,
+    index: usize,
+    raw: Deserializer<'_>,
+    typed: Deserializer<'_>,
+) -> Result<Vec<Declared>, Broken> {
+    let value: Value = match serde::Deserialize::deserialize(raw) {
+        Ok(value) => value,
+        Err(error) => return Err(Broken::Text(mistake(source, &error))),
+    };
+    match value {
+        // A text that ends in `---`, or nothing but comments.
+        Value::Null => skip(source, typed).map(|()| vec![]),
+        Value::Array(values) => {
+            skip(source, typed)?;
+            list(source, index, values).map_err(Broken::Document)
+        }
+        value @ (Value::Object(_) | Value::String(_) | Value::Number(_) | Value::Bool(_)) => {
+            let read = document(source, (index, None), value, typed);
+            read.map(|read| vec![read]).map_err(Broken::Document)
+        }
+    }
+}
+
+fn skip(source: &Source, typed: Deserializer<'_>) -> Result<(), Broken> {
+    typed
+        .deserialize_ignored_any(IgnoredAny)
+        .map(|_| ())
+        .map_err(|error| Broken::Text(mistake(source, &error)))
+}
+
+/// The elements of a list, as `bootlane … list -o json` writes one.
+fn list(source: &Arc<Source>, index: usize, values: Vec<Value>) -> Result<Vec<Declared>, Vec<Mistake>> {
+    let mut documents = Vec::new();
+    let mut mistakes = Vec::new();
+    for (element, value) in values.into_iter().enumerate() {
+        let index = (index, Some(element));
+        let read = element_kind(source, index, &value).and_then(|kind| {
+            let typed = from_value(kind, value.clone())
+                .map_err(|(field, message)| at(source, index, &field, message))?;
+            finish(source, index, kind, value, typed)
+        });
+        match read {
+            Ok(document) => documents.push(document),
+            Err(found) => mistakes.extend(found),
+        }
+    }
+    if mistakes.is_empty() { Ok(documents) } else { Err(mistakes) }
+}
+
+fn document(
+    source: &Arc<Source>,
+    index: (usize, Option<usize>),
+    value: Value,
+    typed: Deserializer<'_>,
+) -> Result<Declared, Vec<Mistake>> {
+    let kind = element_kind(source, index, &value)?;
+    let typed = from_text(kind, typed).map_err(|error| vec![mistake(source, &error)])?;
+    finish(source, index, kind, value, typed)
+}
+
+fn element_kind(source: &Source, index: (usize, Option<usize>), value: &Value) -> Result<Kind, Vec<Mistake>> {
+    if !value.is_object() {
+        return Err(at(source, index, "", "is no document: expected kind, name and spec".into()));
+    }
+    let head: Head = serde_json::from_value(value.clone()).unwrap_or_default();
+    if head.name.is_none() {
+        return Err(at(source, index, "", "name: is missing".into()));
+    }
+    match head.kind {
+        None => Err(at(source, index, "", "kind: is missing".into())),
+        Some(Value::String(word)) => {
+            word.parse().map_err(|error| at(source, index, "kind", format!("kind: {error}")))
+        }
+        Some(_) => Err(at(source, index, "kind", "kind: is no text".into())),
+    }
+}
+
+/// Checks the document by itself and keeps of its canonical form what the file declares.
+fn finish(
+    source: &Arc<Source>,
+    index: (usize, Option<usize>),
+    kind: Kind,
+    value: Value,
+    typed: AnyResource,
+) -> Result<Declared, Vec<Mistake>> {
+    let declared = Declared {
+        source: Arc::clone(source),
+        index,
+        kind,
+        name: typed.name().to_owned(),
+        json: declared(value, typed.to_value()),
+        typed,
+    };
+    let problems = declared.typed.validate().into_iter();
+    let mistakes: Vec<_> = problems
+        // Without a value the one that is stored stays: the controller knows whether there is one.
+        .filter(|problem| {
+            !(kind == Kind::Secret && problem.field == "spec.value" && problem.message == "is missing")
+        })
+        .map(|problem| Mistake { place: declared.place(&problem.field), message: problem.to_string() })
+        .collect();
+    if mistakes.is_empty() { Ok(declared) } else { Err(mistakes) }
+}
+
+/// The fields of `written` in the form of `canonical`, without what only the controller writes.
+fn declared(written: Value, canonical: Value) -> Value {
+    let mut kept = common(&written, canonical);
+    if let Value::Object(fields) = &mut kept {
+        fields.retain(|field, _| field != "meta" && field != "status");
+    }
+    kept
+}
+
+fn common(written: &Value, canonical: Value) -> Value {
+    match (written, canonical) {
+        (Value::Object(written), Value::Object(canonical)) => {
+            let kept = canonical.into_iter().filter_map(|(field, value)| {
+                let common = common(written.get(&field)?, value);
+                Some((field, common))
+            });
+            Value::Object(kept.collect::<Map<_, _>>())
+        }
+        (Value::Array(written), Value::Array(canonical)) if written.len() == canonical.len() => Value::Array(
+            written.iter().zip(canonical).map(|(written, value)| common(written, value)).collect(),
+        ),
+        (_, canonical) => canonical,
+    }
+}
+
+fn from_text(kind: Kind, text: Deserializer<'_>) -> Result<AnyResource, Error> {
+    fn typed<S: Spec>(text: Deserializer<'_>) -> Result<Resource<S>, Error> {
+        serde::Deserialize::deserialize(text)
+    }
+    Ok(match kind {
+        Kind::Site => AnyResource::Site(typed::<SiteSpec>(text)?),
+        Kind::Agent => AnyResource::Agent(typed::<AgentSpec>(text)?),
+        Kind::Host => AnyResource::Host(typed::<HostSpec>(text)?),
+        Kind::Image => AnyResource::Image(typed::<ImageSpec>(text)?),
+        Kind::Profile => AnyResource::Profile(typed::<ProfileSpec>(text)?),
+        Kind::Order => AnyResource::Order(typed::<OrderSpec>(text)?),
+        Kind::Secret => AnyResource::Secret(typed::<SecretSpec>(text)?),
+        Kind::Token => AnyResource::Token(typed::<TokenSpec>(text)?),
+        Kind::Operator => AnyResource::Operator(typed::<OperatorSpec>(text)?),
+    })
+}
+
+/// From a value whose text was read already: only the path of a mistake is known, not its place.
+pub(super) fn from_value(kind: Kind, value: Value) -> Result<AnyResource, (String, String)> {
+    let text = serde_yaml_ng::to_string(&value).map_err(|error| (String::new(), error.to_string()))?;
+    from_text(kind, Deserializer::from_str(&text)).map_err(|error| {
+        let message = without_place(&error);
+        let field = message.split_once(": ").map_or("", |(field, _)| field).to_owned();
+        (field, message)
+    })
+}
+
+fn at(source: &Source, index: (usize, Option<usize>), field: &str, message: String) -> Vec<Mistake> {
+    vec![Mistake { place: super::place::find(source, index, field), message }]
+}
+
+fn mistake(source: &Source, error: &Error) -> Mistake {
+    Mistake { place: Place::of_error(source, error), message: without_place(error) }
+}
+
+/// The reader repeats the place at the end of its message.
+fn without_place(error: &Error) -> String {
+    let text = error.to_string();
+    match error.location() {
+        Some(at) => text.replace(&format!(" at line {} column {}", at.line(), at.column()), ""),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<Declared>, Vec<String>> {
+        let source = Arc::new(Source { name: "a.yaml".into(), text: text.into() });
+        load(&source).map_err(|mistakes| mistakes.iter().map(Mistake::to_string).collect())
+    }
+
+    const SITE: &str = "kind: Site\nname: lyon\nspec:\n  subnets:\n    - network: 10.1.0.0/24\n";
+
+    #[test]
+    fn several_documents_of_one_text() {
+        let text = format!("# sites\n{SITE}---\n{SITE}---\n");
+        let read = read(&text).expect("legal");
+        assert_eq!(read.len(), 2);
+        assert_eq!(read[1].place("").line, 8);
+    }
+
+    #[test]
+    fn only_what_is_written_is_declared_in_canonical_form() {
+        let text = "{kind: Host, name: a, spec: {site: lyon, macs: [5254.0000.0001]}, status: {x: 1}}";
+        let json = read(text).expect("legal").remove(0).json;
+        let expected = serde_json::json!({"kind": "Host", "name": "a",
+            "spec": {"site": "lyon", "macs": ["52:54:00:00:00:01"]}});
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_with_its_place() {
+        let text = "kind: Site\nname: lyon\nspec:\n  subnets:\n    - network: 10.1.0.0/24\n      pool: []\n";
+        let mistakes = read(text).expect_err("a mistake");
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+        assert!(mistakes[0].starts_with("a.yaml:6:7: spec.subnets[0]: unknown field `pool`"), "{mistakes:?}");
+    }
+
+    #[test]
+    fn mistakes_of_several_documents_are_found_at_once() {
+        let text = "kind: Moon\nname: a\n---\nkind: Host\nname: B\nspec: {site: lyon, macs: []}\n---\nname: a\n---\n7\n";
+        let mistakes = read(text).expect_err("mistakes");
+        let starts = [
+            "a.yaml:1:7: kind: ",
+            "a.yaml:5:7: name: ",
+            "a.yaml:6:26: spec.macs: ",
+            "a.yaml:8:1: kind: is missing",
+            "a.yaml:10:1: is no document",
+        ];
+        assert_eq!(mistakes.len(), starts.len(), "{mistakes:?}");
+        for (mistake, start) in mistakes.iter().zip(starts) {
+            assert!(mistake.starts_with(start), "{mistake} / {start}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_yaml_is_named_with_its_place() {
+        let mistakes = read("kind: Host\n  name: a\n").expect_err("a mistake");
+        assert!(mistakes[0].starts_with("a.yaml:2:7: "), "{mistakes:?}");
+        let mistakes = read("a: &a [x]\nb: &b [*a, *a, *a]\nc: *d\n").expect_err("a mistake");
+        assert!(mistakes[0].contains("unknown anchor"), "{mistakes:?}");
+    }
+
+    #[test]
+    fn json_and_lists_are_read_too() {
+        let text = r#"[{"kind":"Host","name":"a","spec":{"site":"lyon","macs":["52:54:00:00:00:01"]}},
+            {"kind":"Host","name":"b","spec":{"site":"lyon","macs":["52:54:00:00:00:02"],"colour":1}}]"#;
+        let mistakes = read(text).expect_err("a mistake");
+        assert!(
+            mistakes[0].starts_with("a.yaml:2:") && mistakes[0].contains("unknown field `colour`"),
+            "{mistakes:?}"
+        );
+    }
+}

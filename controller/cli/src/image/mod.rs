@@ -1,0 +1,19 @@
+//! Importing an operating system or a set of loaders: media are listed, what their family needs is recognised,
+//! hashed, and uploaded as far as the controller does not hold it.
+
+mod download;
+mod folder;
+mod iso;
+mod media;
+mod progress;
+mod recognise;
+mod upload;
+
+pub(crate) use download::{Download, is_url, without_secrets};
+pub(crate) use media::{Found, Media, MediaError};
+pub(crate) use progress::Progress;
+pub(crate) use recognise::{Taken, Wanted, recognise};
+pub(crate) use upload::{hash, upload};
+
+/// As much is read, hashed and sent at a time, in bytes.
+const CHUNK: usize = 256 * 1024;

@@ -1,0 +1,85 @@
+//! Documents as text: YAML that `apply` takes again, JSON for programs.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use proto::catalog::Kind;
+
+/// A document in the order in which people write it.
+#[derive(Serialize)]
+struct Ordered<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spec: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meta: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'a Value>,
+}
+
+/// A document as YAML. Of kinds that can be applied only what operators write; of others everything.
+#[must_use]
+pub(crate) fn yaml(document: &Value) -> String {
+    let kind = document.get("kind").and_then(Value::as_str).and_then(|kind| kind.parse::<Kind>().ok());
+    let declared = kind.is_some_and(Kind::declarable);
+    let seen = |field| document.get(field).filter(|_| !declared);
+    let ordered = Ordered {
+        kind: document.get("kind"),
+        name: document.get("name"),
+        labels: document.get("labels"),
+        spec: document.get("spec"),
+        meta: seen("meta"),
+        status: seen("status"),
+    };
+    serde_yaml_ng::to_string(&ordered).expect("JSON values have string keys, which YAML can write")
+}
+
+/// Labels and spec alone: what a diff compares.
+#[must_use]
+pub(crate) fn yaml_of_content(document: &Value) -> String {
+    let ordered = Ordered {
+        kind: None,
+        name: None,
+        labels: document.get("labels"),
+        spec: document.get("spec"),
+        meta: None,
+        status: None,
+    };
+    serde_yaml_ng::to_string(&ordered).expect("JSON values have string keys, which YAML can write")
+}
+
+/// Any value as JSON over several lines.
+#[must_use]
+pub(crate) fn json(value: &Value) -> String {
+    serde_json::to_string_pretty(value).expect("a JSON value can be written")
+}
+
+/// An object of these fields.
+pub(crate) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yaml_has_the_order_people_write_and_nothing_of_the_controllers() {
+        let json =
+            r#"{"spec":{"site":"lyon"},"name":"web-1","kind":"Host","meta":{"revision":3},"status":{"a":1}}"#;
+        let document = serde_json::from_str(json).expect("JSON");
+        assert_eq!(yaml(&document), "kind: Host\nname: web-1\nspec:\n  site: lyon\n");
+    }
+
+    #[test]
+    fn what_cannot_be_applied_shows_its_status() {
+        let json = r#"{"spec":{},"name":"a","kind":"Agent","status":{"connected":true}}"#;
+        let document = serde_json::from_str(json).expect("JSON");
+        assert!(yaml(&document).contains("connected: true"));
+    }
+}

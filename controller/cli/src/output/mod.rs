@@ -1,0 +1,122 @@
+//! Where results and remarks go: results to standard output, remarks and progress to standard error.
+//!
+//! All commands write through [`Output`]; nothing else in this program touches the two streams. What comes from
+//! the network is cleaned of control characters before a terminal sees it.
+
+pub(crate) mod document;
+pub(crate) mod table;
+pub(crate) mod words;
+
+use std::io::{self, IsTerminal as _, Write};
+
+use crate::failure::Failure;
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// For files that `apply` reads again.
+    Yaml,
+    /// For programs.
+    Json,
+}
+
+/// The two streams and how to write to them.
+pub(crate) struct Output {
+    format: Option<Format>,
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
+    colours: bool,
+    live: bool,
+}
+
+impl Output {
+    /// The process's own streams. Colours only on a terminal, and not if `NO_COLOR` is set (no-color.org).
+    pub(crate) fn process(format: Option<Format>) -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self {
+            format,
+            out: Box::new(io::stdout()),
+            err: Box::new(io::stderr()),
+            colours: io::stdout().is_terminal() && !plain,
+            live: io::stderr().is_terminal(),
+        }
+    }
+
+    /// The format that was asked for, else this one.
+    pub(crate) fn format_or(&self, default: Format) -> Format {
+        self.format.unwrap_or(default)
+    }
+
+    /// May results be coloured?
+    pub(crate) fn colours(&self) -> bool {
+        self.colours
+    }
+
+    /// Can progress be drawn in place?
+    pub(crate) fn live(&self) -> bool {
+        self.live
+    }
+
+    /// A line of the result.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub(crate) fn line(&mut self, text: &str) -> Result<(), Failure> {
+        self.text(text)?;
+        Ok(self.out.write_all(b"\n")?)
+    }
+
+    /// A part of the result.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
+        Ok(self.out.write_all(text.as_bytes())?)
+    }
+
+    /// Raw bytes of the result.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        Ok(self.out.write_all(bytes)?)
+    }
+
+    /// A remark for people, beside the result. A closed standard error costs nobody their result.
+    pub(crate) fn remark(&mut self, text: &str) {
+        let _ = writeln!(self.err, "{text}");
+    }
+
+    /// Hands everything to the operating system.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.out.flush()?)
+    }
+}
+
+/// Text without control characters, so that no name or message can steer a terminal.
+#[must_use]
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// The same for text of several lines.
+#[must_use]
+pub(crate) fn plain_lines(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_steers_a_terminal() {
+        assert_eq!(plain("a\x1b[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
+        assert_eq!(plain_lines("a\r\nb"), "a\u{fffd}\nb");
+    }
+}
