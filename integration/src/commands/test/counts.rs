@@ -65,6 +65,19 @@ fn result_line(line: &str) -> Option<Counts> {
     })
 }
 
+/// What libtest prints of failed tests, of all binaries: their names and their words, from `failures:` to the
+/// result. With `--no-fail-fast` these stand far from the end.
+pub(super) fn failures(output: &str) -> Vec<&str> {
+    let mut within = false;
+    let keep = |line: &&str| {
+        within |= *line == "failures:";
+        let kept = within;
+        within &= result_line(line).is_none();
+        kept
+    };
+    output.lines().filter(keep).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +112,15 @@ error: 1 target failed:
         assert_eq!(Counts::of_tests("", true).failed, 1);
         let filtered = "test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out\n";
         assert_eq!(Counts::of_tests(filtered, true).failed, 1);
+    }
+
+    #[test]
+    fn failures_are_found_wherever_they_stand() {
+        let result = "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out";
+        let binary = format!("running 3 tests\ntest a ... FAILED\n\nfailures:\n    a\n{result}\n");
+        let output = format!("{binary}\n{OUTPUT}\n{binary}");
+        assert_eq!(failures(&output), ["failures:", "    a", result, "failures:", "    a", result]);
+        assert!(failures(OUTPUT).is_empty());
     }
 
     #[test]

@@ -11,14 +11,16 @@ use integration::lab::{LabFolder, Launch, Run};
 
 use super::super::cargo;
 use super::super::console::Console;
-use super::counts::Counts;
+use super::counts::{Counts, failures};
 
 /// How often a running step shows that it lives.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 /// `timeout` ends a step at its bound and kills it 5 s later; this is for when even that fails.
 const GRACE: Duration = Duration::from_secs(20);
-/// How much of a failed step's output is shown.
+/// How much of a failed step's output is shown, from its end.
 const SHOWN_LINES: usize = 60;
+/// How much of the words of failed tests is shown before that.
+const SHOWN_FAILURES: usize = 400;
 /// With which cargo-deny deny.toml was written.
 const CARGO_DENY_VERSION: &str = "0.20.2";
 
@@ -142,6 +144,10 @@ impl<'a> Runner<'a> {
             Some(words) => self.launch(step, words),
             None => return Outcome::Done(Counts::of_one(true)),
         };
+        if step.program == Program::InstallCargoDeny {
+            // 300 MB that nobody needs again.
+            let _ = fs::remove_dir_all(self.tools.join("build"));
+        }
         match launched {
             Ok((succeeded, log)) => Outcome::Done(self.judge(step, succeeded, &log)),
             Err(error) => {
@@ -186,11 +192,20 @@ impl<'a> Runner<'a> {
             Counting::Tests => Counts::of_tests(&output, succeeded),
         };
         if counts.failed > 0 {
-            self.console.line(format!("        {}", step.line()));
-            self.console.line(last_lines(&output, SHOWN_LINES));
-            self.console.line(format!("        all of it: {}", log.display()));
+            self.show_failure(step, &output, log);
         }
         counts
+    }
+
+    fn show_failure(&self, step: &Step, output: &str, log: &Path) {
+        self.console.line(format!("        {}", step.line()));
+        if step.counting == Counting::Tests {
+            for line in failures(output).into_iter().take(SHOWN_FAILURES) {
+                self.console.line(line);
+            }
+        }
+        self.console.line(last_lines(output, SHOWN_LINES));
+        self.console.line(format!("        all of it: {}", log.display()));
     }
 
     /// The arguments of `env`; `None` where nothing is to be done.
