@@ -1,0 +1,329 @@
+//! An Admin service that keeps everything in memory and refuses what a test tells it to.
+//!
+//! It judges documents by themselves as the controller does, and knows none of the controller's other rules.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use certs::{Authority, CertificateRequest};
+use futures::Stream;
+use proto::Digest;
+use proto::catalog::{AnyResource, Kind, Problem};
+use proto::v1::{self, admin_server::Admin};
+use serde_json::{Value, json};
+use tonic::{Request, Response, Status, Streaming};
+
+/// What the fake controller holds.
+#[derive(Default)]
+pub(crate) struct Catalog {
+    pub(crate) documents: Mutex<BTreeMap<(Kind, String), Value>>,
+    pub(crate) blobs: Mutex<BTreeMap<Digest, usize>>,
+    /// How many uploads there were.
+    pub(crate) uploads: Mutex<usize>,
+    /// What Write was asked, the last last.
+    pub(crate) writes: Mutex<Vec<v1::WriteRequest>>,
+    /// What the next calls are refused with; None lets one pass.
+    pub(crate) refusals: Mutex<VecDeque<Option<Status>>>,
+    /// Documents that are refused with this problem.
+    pub(crate) problems: Mutex<BTreeMap<(Kind, String), Problem>>,
+    pub(crate) boots: Mutex<Vec<v1::BootSummary>>,
+    pub(crate) events: Mutex<Vec<v1::BootEvent>>,
+}
+
+impl Catalog {
+    pub(crate) fn get(&self, kind: Kind, name: &str) -> Option<Value> {
+        self.documents.lock().expect("whole").get(&(kind, name.to_owned())).cloned()
+    }
+
+    pub(crate) fn put(&self, json: Value) {
+        let kind = json["kind"].as_str().expect("a kind").parse().expect("known");
+        let name = json["name"].as_str().expect("a name").to_owned();
+        self.documents.lock().expect("whole").insert((kind, name), json);
+    }
+
+    pub(crate) fn refuse(&self, status: Status) {
+        self.refusals.lock().expect("whole").push_back(Some(status));
+    }
+
+    pub(crate) fn pass(&self) {
+        self.refusals.lock().expect("whole").push_back(None);
+    }
+
+    fn permit(&self) -> Result<(), Status> {
+        self.refusals.lock().expect("whole").pop_front().flatten().map_or(Ok(()), Err)
+    }
+
+    fn change(&self, change: v1::Change, write: bool) -> v1::Outcome {
+        use v1::change::Change as Wire;
+        use v1::outcome::Effect;
+        let (kind, name, after) = match change.change.expect("a change") {
+            Wire::Apply(sent) | Wire::Put(sent) => (sent.kind, sent.name, Some(sent.json)),
+            Wire::Remove(removal) => (removal.kind, removal.name, None),
+        };
+        let kind: Kind = kind.parse().expect("known");
+        let before = self.get(kind, &name);
+        let mut outcome = v1::Outcome {
+            kind: kind.word().into(),
+            name: name.clone(),
+            before: bytes(before.as_ref()),
+            ..v1::Outcome::default()
+        };
+        let after = after.map(|json| AnyResource::from_json(&json).map(|any| any.to_value()));
+        let problem = match &after {
+            Some(Err(error)) => Some(Problem::new("", error.to_string())),
+            Some(Ok(_)) | None => self.problems.lock().expect("whole").get(&(kind, name.clone())).cloned(),
+        };
+        if let Some(Problem { field, message }) = problem {
+            outcome.set_effect(Effect::Refused);
+            outcome.problems.push(v1::Problem { field, message });
+            return outcome;
+        }
+        let after = after.and_then(Result::ok);
+        outcome.set_effect(match (&before, &after) {
+            (None, Some(_)) => Effect::Created,
+            (Some(before), Some(after)) if before["spec"] == after["spec"] => Effect::Unchanged,
+            (Some(_), Some(_)) => Effect::Changed,
+            (_, None) => Effect::Removed,
+        });
+        outcome.after = bytes(after.as_ref());
+        if write {
+            let mut documents = self.documents.lock().expect("whole");
+            match after {
+                Some(after) => drop(documents.insert((kind, name), after)),
+                None => drop(documents.remove(&(kind, name))),
+            }
+        }
+        outcome
+    }
+}
+
+fn bytes(json: Option<&Value>) -> bytes::Bytes {
+    json.map(|json| json.to_string().into_bytes().into()).unwrap_or_default()
+}
+
+fn document(json: &Value) -> v1::Document {
+    v1::Document {
+        kind: json["kind"].as_str().unwrap_or_default().into(),
+        name: json["name"].as_str().unwrap_or_default().into(),
+        json: bytes(Some(json)),
+        revision: 7,
+    }
+}
+
+pub(crate) struct FakeAdmin {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) authority: Arc<Authority>,
+}
+
+type Answers<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
+
+fn all<M: Send + 'static>(messages: Vec<M>) -> Response<Answers<M>> {
+    Response::new(Box::pin(tokio_stream::iter(messages.into_iter().map(Ok))))
+}
+
+#[tonic::async_trait]
+impl Admin for FakeAdmin {
+    type WatchBootsStream = Answers<v1::BootEvent>;
+    type BackupStream = Answers<v1::BackupChunk>;
+
+    async fn who_am_i(&self, _: Request<v1::WhoAmIRequest>) -> Result<Response<v1::WhoAmIResponse>, Status> {
+        self.catalog.permit()?;
+        Ok(Response::new(v1::WhoAmIResponse {
+            fleet: self.authority.fleet().to_string(),
+            operator: "admin".into(),
+            role: "admin".into(),
+            sites: vec![],
+            version: "9.9.9".into(),
+        }))
+    }
+
+    async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::Document>, Status> {
+        self.catalog.permit()?;
+        let v1::GetRequest { kind, name } = request.into_inner();
+        let found = self.catalog.get(kind.parse().expect("known"), &name);
+        let missing = || Status::not_found(format!("there is no {kind} {name}"));
+        found.as_ref().map(document).map(Response::new).ok_or_else(missing)
+    }
+
+    /// Two documents to a page, so that every list of three has more than one.
+    async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {
+        self.catalog.permit()?;
+        let asked = request.into_inner();
+        let fits = |json: &Value| {
+            let labels = asked.labels.iter().all(|(key, value)| json["labels"][key] == value.as_str());
+            labels && (asked.site.is_empty() || json["spec"]["site"] == asked.site.as_str())
+        };
+        let documents = self.catalog.documents.lock().expect("whole");
+        let mut found: Vec<_> = documents
+            .iter()
+            .filter(|((kind, name), json)| kind.word() == asked.kind && *name > asked.after && fits(json))
+            .map(|(_, json)| document(json))
+            .collect();
+        let more = found.len() > 2;
+        found.truncate(2);
+        Ok(Response::new(v1::ListResponse { documents: found, revision: 7, more }))
+    }
+
+    async fn write(&self, request: Request<v1::WriteRequest>) -> Result<Response<v1::WriteResponse>, Status> {
+        self.catalog.permit()?;
+        let asked = request.into_inner();
+        self.catalog.writes.lock().expect("whole").push(asked.clone());
+        let judge =
+            |write| asked.changes.iter().map(|change| self.catalog.change(change.clone(), write)).collect();
+        let outcomes: Vec<v1::Outcome> = judge(false);
+        let refused = outcomes.iter().any(|outcome| outcome.effect() == v1::outcome::Effect::Refused);
+        match (asked.dry_run, refused) {
+            (false, true) => return Err(Status::invalid_argument("refused because of one field")),
+            (false, false) => drop::<Vec<v1::Outcome>>(judge(true)),
+            (true, _) => {}
+        }
+        Ok(Response::new(v1::WriteResponse { outcomes, revision: 8 }))
+    }
+
+    async fn create_token(
+        &self,
+        request: Request<v1::CreateTokenRequest>,
+    ) -> Result<Response<v1::CreateTokenResponse>, Status> {
+        self.catalog.permit()?;
+        let asked = request.into_inner();
+        let token = format!("blj1.{}.{}.{}", asked.site, asked.uses, asked.seconds);
+        Ok(Response::new(v1::CreateTokenResponse {
+            name: "t-1".into(),
+            token,
+            not_after_ms: 1_772_366_400_000,
+        }))
+    }
+
+    async fn revoke_agent(
+        &self,
+        _: Request<v1::RevokeAgentRequest>,
+    ) -> Result<Response<v1::RevokeAgentResponse>, Status> {
+        self.catalog.permit()?;
+        Ok(Response::new(v1::RevokeAgentResponse { closed: 1 }))
+    }
+
+    async fn create_order(
+        &self,
+        request: Request<v1::CreateOrderRequest>,
+    ) -> Result<Response<v1::Document>, Status> {
+        self.catalog.permit()?;
+        let asked = request.into_inner();
+        let now = proto::Wall::from(SystemTime::now());
+        let order = json!({"kind": "Order", "name": "web-1-1", "spec": {
+            "site": "lyon", "host": asked.host, "profile": asked.profile, "agent": "edge-1", "number": 1,
+            "not_after_ms": now.plus(Duration::from_secs(asked.seconds + 30)).0}});
+        self.catalog.put(order.clone());
+        Ok(Response::new(document(&order)))
+    }
+
+    async fn revoke_order(
+        &self,
+        request: Request<v1::RevokeOrderRequest>,
+    ) -> Result<Response<v1::Document>, Status> {
+        self.catalog.permit()?;
+        let name = request.into_inner().name;
+        let found = self.catalog.get(Kind::Order, &name);
+        found
+            .as_ref()
+            .map(document)
+            .map(Response::new)
+            .ok_or_else(|| Status::not_found("there is no such order"))
+    }
+
+    async fn create_operator(
+        &self,
+        request: Request<v1::CreateOperatorRequest>,
+    ) -> Result<Response<v1::CreateOperatorResponse>, Status> {
+        self.catalog.permit()?;
+        let asked = request.into_inner();
+        let csr = CertificateRequest::from_der(&asked.csr_der).expect("a request");
+        let name = asked.name.parse().expect("legal");
+        let life = Duration::from_secs(3_600);
+        let issued = self.authority.issue_operator(&csr, &name, life, SystemTime::now()).expect("issued");
+        Ok(Response::new(v1::CreateOperatorResponse {
+            chain_der: issued
+                .chain_der
+                .iter()
+                .map(|der| AsRef::<[u8]>::as_ref(der).to_vec().into())
+                .collect(),
+            bundle_der: self.authority.bundle().ders().map(|der| der.to_vec().into()).collect(),
+        }))
+    }
+
+    async fn missing_blobs(
+        &self,
+        request: Request<v1::MissingBlobsRequest>,
+    ) -> Result<Response<v1::MissingBlobsResponse>, Status> {
+        self.catalog.permit()?;
+        let blobs = self.catalog.blobs.lock().expect("whole");
+        let mut sha256 = request.into_inner().sha256;
+        sha256.retain(|digest| !blobs.contains_key(&Digest(digest[..].try_into().expect("32 bytes"))));
+        Ok(Response::new(v1::MissingBlobsResponse { sha256 }))
+    }
+
+    async fn put_blob(
+        &self,
+        request: Request<Streaming<v1::PutBlobRequest>>,
+    ) -> Result<Response<v1::PutBlobResponse>, Status> {
+        self.catalog.permit()?;
+        let mut messages = request.into_inner();
+        let first = messages.message().await?.ok_or_else(|| Status::invalid_argument("nothing"))?;
+        let mut bytes = first.chunk.to_vec();
+        while let Some(next) = messages.message().await? {
+            assert!(next.chunk.len() <= 256 * 1024, "chunks are small");
+            bytes.extend_from_slice(&next.chunk);
+        }
+        let digest = Digest::of(&bytes);
+        if digest.0[..] != first.sha256[..] || first.size != bytes.len() as u64 {
+            return Err(Status::invalid_argument("the bytes are not those of the digest"));
+        }
+        self.catalog.blobs.lock().expect("whole").insert(digest, bytes.len());
+        *self.catalog.uploads.lock().expect("whole") += 1;
+        Ok(Response::new(v1::PutBlobResponse {}))
+    }
+
+    async fn list_boots(
+        &self,
+        _: Request<v1::ListBootsRequest>,
+    ) -> Result<Response<v1::ListBootsResponse>, Status> {
+        self.catalog.permit()?;
+        Ok(Response::new(v1::ListBootsResponse { boots: self.catalog.boots.lock().expect("whole").clone() }))
+    }
+
+    async fn watch_boots(
+        &self,
+        _: Request<v1::WatchBootsRequest>,
+    ) -> Result<Response<Self::WatchBootsStream>, Status> {
+        self.catalog.permit()?;
+        Ok(all(self.catalog.events.lock().expect("whole").clone()))
+    }
+
+    async fn list_audit(
+        &self,
+        _: Request<v1::ListAuditRequest>,
+    ) -> Result<Response<v1::ListAuditResponse>, Status> {
+        self.catalog.permit()?;
+        let record = v1::AuditRecord {
+            revision: 3,
+            at_ms: 1_772_366_400_000,
+            actor: "operator admin".into(),
+            action: "create".into(),
+            kind: "Site".into(),
+            name: "lyon".into(),
+            detail: String::new(),
+        };
+        Ok(Response::new(v1::ListAuditResponse { records: vec![record] }))
+    }
+
+    async fn backup(
+        &self,
+        request: Request<v1::BackupRequest>,
+    ) -> Result<Response<Self::BackupStream>, Status> {
+        self.catalog.permit()?;
+        let passphrase = request.into_inner().passphrase;
+        let chunk = |text: &str| v1::BackupChunk { chunk: text.as_bytes().to_vec().into() };
+        Ok(all(vec![chunk("archive of "), chunk(&passphrase.len().to_string())]))
+    }
+}

@@ -1,0 +1,82 @@
+//! image import.
+
+use predicates::prelude::*;
+use predicates::str::contains;
+use proto::Digest;
+use proto::catalog::Kind;
+
+use crate::fleet::Fleet;
+
+fn netboot(fleet: &Fleet) -> std::path::PathBuf {
+    let tree = fleet.path("netboot");
+    let folder = tree.join("debian-installer/amd64");
+    std::fs::create_dir_all(&folder).expect("made");
+    std::fs::write(folder.join("linux"), vec![1; 700_000]).expect("written");
+    std::fs::write(folder.join("initrd.gz"), "ram").expect("written");
+    std::fs::write(folder.join("grubx64.efi"), "not taken").expect("written");
+    tree
+}
+
+fn import(fleet: &Fleet, source: &std::path::Path, family: &str, name: &str) -> assert_cmd::assert::Assert {
+    fleet.bootlane(["image", "import", "--family", family, "--name", name]).arg(source).assert()
+}
+
+#[test]
+fn a_debian_tree_is_taken_and_the_same_again_is_nothing_new() {
+    let fleet = Fleet::start();
+    let tree = netboot(&fleet);
+    let told = contains("kernel: debian-installer/amd64/linux (683.5 KiB)")
+        .and(contains("initrd: debian-installer/amd64/initrd.gz (3 B)"))
+        .and(contains("grub").not());
+    import(&fleet, &tree, "debian", "debian-12").success().stdout("Image debian-12 created\n").stderr(told);
+    let image = fleet.catalog.get(Kind::Image, "debian-12").expect("there");
+    assert_eq!(
+        (&image["spec"]["architecture"], image["spec"]["files"].as_object().map(|f| f.len())),
+        (&"amd64".into(), Some(2))
+    );
+    assert!(fleet.catalog.blobs.lock().expect("whole").contains_key(&Digest::of(&vec![1; 700_000])));
+    import(&fleet, &tree, "debian", "debian-12").success().stdout("Image debian-12 is already there\n");
+    assert_eq!(*fleet.catalog.uploads.lock().expect("whole"), 2, "the second import uploads nothing");
+    std::fs::write(tree.join("debian-installer/amd64/initrd.gz"), "other").expect("written");
+    import(&fleet, &tree, "debian", "debian-12").code(4).stderr(contains("an image never changes"));
+    assert_eq!(*fleet.catalog.uploads.lock().expect("whole"), 2, "nothing is uploaded in vain");
+}
+
+#[test]
+fn an_upload_that_breaks_leaves_no_document() {
+    let fleet = Fleet::start();
+    let tree = netboot(&fleet);
+    // Get and MissingBlobs come first.
+    fleet.catalog.pass();
+    fleet.catalog.pass();
+    fleet.catalog.refuse(tonic::Status::resource_exhausted("no space left: 3 GiB are missing"));
+    let expected = contains("failed to upload").and(contains("no space left"));
+    import(&fleet, &tree, "debian", "debian-12").code(1).stderr(expected);
+    assert!(fleet.catalog.writes.lock().expect("whole").is_empty(), "the document comes last");
+    assert_eq!(fleet.catalog.get(Kind::Image, "debian-12"), None);
+}
+
+#[test]
+fn what_is_no_iso_uploads_nothing() {
+    let fleet = Fleet::start();
+    let cut = fleet.write("cut.iso", vec![0; 40_000]);
+    import(&fleet, &cut, "debian", "debian-12").code(64).stderr(contains("no ISO 9660 image"));
+    assert_eq!(*fleet.catalog.uploads.lock().expect("whole"), 0);
+}
+
+#[test]
+fn a_disk_image_and_loaders() {
+    let fleet = Fleet::start();
+    let disk = fleet.write("system.img", "disk");
+    import(&fleet, &disk, "disk-image", "system-1").success();
+    assert_eq!(fleet.catalog.get(Kind::Image, "system-1").expect("there")["spec"]["disk"], "system.img");
+    let folder = fleet.path("ipxe");
+    std::fs::create_dir(&folder).expect("made");
+    for name in ["undionly.kpxe", "snponly.efi"] {
+        std::fs::write(folder.join(name), name).expect("written");
+    }
+    import(&fleet, &folder, "loaders", "ipxe-1").success();
+    let loaders = fleet.catalog.get(Kind::Image, "ipxe-1").expect("there")["spec"]["loaders"].clone();
+    assert_eq!(loaders, serde_json::json!({"bios": "undionly.kpxe", "uefi-x64": "snponly.efi"}));
+    import(&fleet, &folder, "disk-image", "x").code(64).stderr(contains("--disk names another"));
+}

@@ -1,0 +1,8 @@
+//! The real binary against a fake controller: happy paths, and every error's exit code and words.
+
+mod documents;
+mod fake;
+mod fleet;
+mod images;
+mod people;
+mod refusals;

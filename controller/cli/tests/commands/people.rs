@@ -1,0 +1,165 @@
+//! Tokens, operators, orders, boots, and the rest of what people ask for.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use certs::OperatorCredential;
+use predicates::prelude::*;
+use predicates::str::contains;
+use proto::event::{Event, EventKind, NumberedEvent, OrderPhase};
+use proto::{AttemptId, OrderId, Wall, v1};
+
+use crate::fleet::Fleet;
+
+#[test]
+fn a_token_stands_alone_on_standard_output() {
+    let fleet = Fleet::start();
+    let mut add = fleet.bootlane(["token", "add", "--site", "lyon", "--uses", "3", "--expires", "90s"]);
+    add.assert().success().stdout("blj1.lyon.3.90\n").stderr(contains("shown this once"));
+}
+
+#[test]
+fn an_operator_gets_a_credential_that_nobody_else_can_read() {
+    let fleet = Fleet::start();
+    let out = fleet.path("eve.toml");
+    let add = ["operator", "add", "eve", "--role", "operator", "--site", "lyon", "--out"];
+    fleet.bootlane(add).arg(&out).assert().success().stdout("operator eve has role operator\n");
+    let mode = out.metadata().expect("there").permissions().mode() & 0o777;
+    let credential = OperatorCredential::load(&out).expect("whole");
+    assert_eq!(
+        (mode, credential.operator().as_str(), credential.controllers()),
+        (0o600, "eve", &[fleet.address.clone()][..])
+    );
+    fleet.bootlane(add).arg(&out).assert().code(2).stderr(contains("is not replaced"));
+    crate::fleet::bootlane(&out).arg("whoami").assert().success();
+}
+
+#[test]
+fn whoami_says_who_and_where() {
+    let fleet = Fleet::start();
+    let said =
+        contains("operator admin of fleet acme: role admin, every site").and(contains("controller 9.9.9"));
+    fleet.bootlane(["whoami"]).assert().success().stdout(said);
+    let json = fleet.bootlane(["whoami", "-o", "json"]).assert().success();
+    let value: serde_json::Value = serde_json::from_slice(&json.get_output().stdout).expect("JSON");
+    assert_eq!(value["role"], "admin");
+}
+
+#[test]
+fn an_order_is_made_listed_and_revoked() {
+    let fleet = Fleet::start();
+    let create = ["order", "create", "web-1", "--profile", "debian-12", "--expires", "2h"];
+    let made = contains("Order web-1-1 created: web-1").and(contains("expires in 2h"));
+    fleet.bootlane(create).assert().success().stdout(made).stderr(contains("boot watch --host web-1"));
+    fleet
+        .bootlane(["order", "list"])
+        .assert()
+        .success()
+        .stdout(contains("web-1-1  web-1  lyon  debian-12  edge-1  sent   in 2h"));
+    fleet.bootlane(["order", "revoke", "web-1-1"]).assert().success();
+    fleet.bootlane(["order", "revoke", "none"]).assert().code(3);
+    fleet
+        .bootlane(["order", "create", "web-1", "--expires", "soon"])
+        .assert()
+        .code(2)
+        .stderr(contains("length of time"));
+}
+
+fn moved(after_ms: u64, phase: OrderPhase) -> v1::BootEvent {
+    let kind = EventKind::OrderMoved { order: OrderId([4; 16]), number: 1, phase, reason: String::new() };
+    let at = Wall(1_772_366_400_000 + after_ms);
+    let event = Event { at, attempt: Some(AttemptId([0xab; 16])), host: None, mac: None, kind };
+    v1::BootEvent {
+        site: "lyon".into(),
+        agent: "edge-1".into(),
+        host: "web-1".into(),
+        event: Some(NumberedEvent { number: 1, event }.into()),
+        ..v1::BootEvent::default()
+    }
+}
+
+#[test]
+fn a_boot_is_shown_by_its_first_digits_and_watched_to_its_end() {
+    let fleet = Fleet::start();
+    let boot = v1::BootSummary {
+        attempt: vec![0xab; 16].into(),
+        host: "web-1".into(),
+        outcome: "running".into(),
+        ..v1::BootSummary::default()
+    };
+    fleet.catalog.boots.lock().expect("whole").push(boot);
+    let events = vec![moved(0, OrderPhase::Started), moved(61_500, OrderPhase::Failed)];
+    *fleet.catalog.events.lock().expect("whole") = events;
+    let expected = format!(
+        "web-1 at site lyon, agent edge-1: boot {}, 2026-03-01T12:00:00Z\n   +0.000s  order     started\n    +1m01s  order     failed\n",
+        "ab".repeat(16)
+    );
+    fleet.bootlane(["boot", "show", "abab"]).assert().success().stdout(expected.clone());
+    fleet.bootlane(["boot", "show", "ff00"]).assert().code(3);
+    let watch = ["boot", "watch", "--host", "web-1", "--until-end"];
+    fleet.bootlane(watch).assert().code(1).stdout(expected).stderr(contains("the installation failed"));
+    let lines = fleet.bootlane(["boot", "show", "abab", "-o", "json"]).assert().success();
+    let lines = String::from_utf8(lines.get_output().stdout.clone()).expect("text");
+    assert_eq!(
+        lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).count(),
+        2
+    );
+    fleet
+        .bootlane(["boot", "list"])
+        .assert()
+        .success()
+        .stdout(contains("abababababab").and(contains("running")));
+}
+
+#[test]
+fn a_backup_is_whole_and_private_or_absent() {
+    let fleet = Fleet::start();
+    let (archive, secret) = (fleet.path("backup"), fleet.write("pass", "a long passphrase\n"));
+    let arguments = [archive.as_os_str(), "--passphrase-file".as_ref(), secret.as_os_str()];
+    fleet.catalog.refuse(tonic::Status::permission_denied(
+        "operator admin has role viewer; making a backup needs role admin",
+    ));
+    fleet.bootlane(["backup"]).args(arguments).assert().code(5).stderr(contains("needs role admin"));
+    assert!(!archive.exists());
+    fleet.bootlane(["backup"]).args(arguments).assert().success();
+    assert_eq!(std::fs::read_to_string(&archive).expect("there"), "archive of 17");
+    assert_eq!(archive.metadata().expect("there").permissions().mode() & 0o777, 0o600);
+    fleet.write("pass", "short");
+    fleet.bootlane(["backup"]).args(arguments).assert().code(2).stderr(contains("12 characters"));
+}
+
+#[test]
+fn the_audit_log_completions_and_man_pages() {
+    let fleet = Fleet::start();
+    fleet.bootlane(["audit", "list"]).assert().success().stdout(contains("create Site lyon"));
+    for (shell, word) in
+        [("bash", "complete"), ("zsh", "#compdef bootlane"), ("fish", "complete -c bootlane")]
+    {
+        fleet.bootlane(["completions", shell]).assert().success().stdout(contains(word));
+    }
+    let folder = fleet.path("man");
+    fleet.bootlane(["man"]).arg(&folder).assert().success();
+    let page = std::fs::read_to_string(folder.join("bootlane.1")).expect("there");
+    assert!(page.contains("no permission, or no usable credential"), "exit codes are in the man page");
+    assert!(folder.join("bootlane-image-import.1").exists());
+}
+
+#[test]
+fn a_revoked_agent_loses_its_streams() {
+    let fleet = Fleet::start();
+    fleet
+        .bootlane(["agent", "revoke", "edge-1"])
+        .assert()
+        .success()
+        .stdout("Agent edge-1 revoked, 1 open stream closed\n");
+}
+
+#[test]
+fn a_secret_s_value_is_never_said() {
+    let fleet = Fleet::start();
+    let value = fleet.write("value", "hunter2\n");
+    let arguments = ["secret", "add", "root-password", "--from-file"];
+    fleet.bootlane(arguments).arg(&value).assert().success().stdout(contains("hunter2").not()).stderr("");
+    let stored = fleet.catalog.get(proto::catalog::Kind::Secret, "root-password").expect("there");
+    assert_eq!(stored["spec"]["value"], "hunter2");
+    fleet.bootlane(arguments).arg(&value).assert().code(4);
+}
