@@ -130,6 +130,11 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         ended_orders,
     })?;
 
+    // Before anybody is served: machines have waited in the sockets since before a restart, and "no such file" would be
+    // the end of an installation.
+    let (plan_out, plan) = watch::channel(None);
+    begin_with(&core, &plans, found, &plan_out).await?;
+
     let (wanted, to_fetch) = mpsc::channel(WANTED);
     let images = Images::new(cache.clone(), wanted);
     let desk = Arc::new(core.clone());
@@ -145,10 +150,8 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         tasks.spawn(keep_http(server.serve(listener, arrival, shutdown.clone())?));
     }
 
-    let (plan_out, plan) = watch::channel(None);
     let (link_out, link) = watch::channel(Link::default());
     let (health_out, health) = watch::channel(Health { addresses, ..Health::default() });
-    begin_with(&core, &plans, found, &plan_out).await?;
     let plans = Arc::new(Mutex::new(plans));
     tasks.spawn(settle(plans.clone()));
     tasks.spawn(destroy_secrets(plans.clone(), to_destroy));
