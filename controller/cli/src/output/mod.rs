@@ -1,6 +1,6 @@
 //! Where results and remarks go: results to standard output, remarks and progress to standard error.
 //!
-//! All commands write through [`Output`]; nothing else in this program touches the two streams. What comes from
+//! All commands write through [`Output`]; besides it only progress bars touch standard error. What comes from
 //! the network is cleaned of control characters before a terminal sees it.
 
 pub(crate) mod document;

@@ -1,5 +1,7 @@
 //! image import.
 
+use std::io::{Read as _, Write as _};
+
 use predicates::prelude::*;
 use predicates::str::contains;
 use proto::Digest;
@@ -79,4 +81,34 @@ fn a_disk_image_and_loaders() {
     let loaders = fleet.catalog.get(Kind::Image, "ipxe-1").expect("there")["spec"]["loaders"].clone();
     assert_eq!(loaders, serde_json::json!({"bios": "undionly.kpxe", "uefi-x64": "snponly.efi"}));
     import(&fleet, &folder, "disk-image", "x").code(64).stderr(contains("--disk names another"));
+}
+
+/// Answers one request with these bytes, and says that there are `declared`.
+fn serve_once(body: &'static [u8], declared: usize) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = listener.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("called");
+        let mut request = [0; 4_096];
+        let _ = stream.read(&mut request).expect("asked");
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {declared}\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).expect("answered");
+        stream.write_all(body).expect("answered");
+    });
+    format!("http://someone:secret@{address}/images/system.img?token=secret")
+}
+
+#[test]
+fn a_url_is_fetched_whole_or_not_at_all_and_leaves_no_secret_behind() {
+    let fleet = Fleet::start();
+    let url = serve_once(b"disk", 4);
+    import(&fleet, url.as_ref(), "disk-image", "system-1").success();
+    let spec = fleet.catalog.get(Kind::Image, "system-1").expect("there")["spec"].clone();
+    let source = spec["source"].as_str().expect("recorded");
+    assert!(source.ends_with("/images/system.img") && !source.contains("secret"), "{source}");
+    assert_eq!(spec["files"]["system.img"]["size"], 4);
+    let cut = serve_once(b"disk", 400);
+    let failed = import(&fleet, cut.as_ref(), "disk-image", "system-2").code(1);
+    failed.stderr(contains("failed to import http://127.0.0.1").and(contains("secret").not()));
+    assert_eq!(fleet.catalog.get(Kind::Image, "system-2"), None);
 }
