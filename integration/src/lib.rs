@@ -1,4 +1,6 @@
 //! What the `lab` binary is made of: the machinery that boots real firmware, and the cases that use it.
 
+pub mod cases;
+pub mod fleet;
 pub mod lab;
 pub mod rom;

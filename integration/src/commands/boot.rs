@@ -1,16 +1,22 @@
 //! `cargo lab boot`: virtual machines with real firmware, case by case.
 //!
-//! A case is a function that sets up its own network, servers and machines, judges by packets and serial
-//! consoles, and takes everything away again. It bounds its own waits; `cargo lab test` bounds the whole.
+//! A case sets up its own network, servers and machines, and takes everything away again. It bounds its own waits;
+//! `cargo lab test` bounds the whole.
 
-use std::time::{Duration, Instant};
+use std::fs;
+use std::time::Instant;
 
-use anyhow::bail;
-use integration::lab::LabFolder;
+use anyhow::{Context as _, bail};
+use integration::cases::{Bench, Case};
+use integration::fleet::{Binaries, last_lines};
+use integration::lab::{LabFolder, Run};
 
 use super::Verdict;
+use super::cargo::{self, Profile};
 use super::console::Console;
 use super::setup;
+
+pub(crate) use integration::cases::CASES;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -21,92 +27,37 @@ pub(crate) struct Arguments {
     #[arg(long)]
     list: bool,
     /// Runs the list so many times.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    times: u32,
+    #[arg(long, visible_alias = "times", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    repeat: u32,
+    /// Keeps logs and captures of cases that passed too.
+    #[arg(long)]
+    keep_logs: bool,
 }
-
-/// One way of booting.
-#[derive(Debug)]
-pub(crate) struct Case {
-    /// Its name on the command line.
-    pub(crate) name: &'static str,
-    /// What it shows, in a line.
-    about: &'static str,
-    /// The longest that it may take, with everything around it.
-    pub(crate) bound: Duration,
-    /// What to do; `None` where it is not written yet.
-    run: Option<fn(&LabFolder, &Console) -> anyhow::Result<()>>,
-}
-
-/// The cases that every change must pass, in the order of `cargo lab test`.
-pub(crate) const CASES: &[Case] = &[
-    Case {
-        name: "bios-ipxe",
-        about: "SeaBIOS and the card's iPXE ROM load a script, a kernel and an initrd over HTTP",
-        bound: Duration::from_secs(180),
-        run: None,
-    },
-    Case {
-        name: "uefi-pxe",
-        about: "OVMF loads iPXE by TFTP, and the rest over HTTP",
-        bound: Duration::from_secs(240),
-        run: None,
-    },
-    Case {
-        name: "local-disk",
-        about: "without an order a machine starts from its own disk, and so does an unknown one",
-        bound: Duration::from_secs(240),
-        run: None,
-    },
-    Case {
-        name: "disk-image-install",
-        about: "an image is streamed to the disk, verified and reported; then the machine starts from it",
-        bound: Duration::from_secs(300),
-        run: None,
-    },
-    Case {
-        name: "debian-preseed",
-        about: "the Debian installer fetches its rendered preseed and calls back",
-        bound: Duration::from_secs(300),
-        run: None,
-    },
-    Case {
-        name: "controller-down",
-        about: "the controller is killed before power-on: the machine installs, the timeline arrives later",
-        bound: Duration::from_secs(300),
-        run: None,
-    },
-    Case {
-        name: "agent-restart",
-        about: "the agent is killed while a machine boots, and nothing is lost",
-        bound: Duration::from_secs(300),
-        run: None,
-    },
-];
 
 /// Lists or runs cases. All are run, also behind one that failed; the last line counts.
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> anyhow::Result<Verdict> {
     if arguments.list {
-        list(console);
+        CASES.iter().for_each(|case| console.line(format!("{:20} {}", case.name, case.about)));
         return Ok(Verdict::Passed);
     }
     let cases = arguments.cases.iter().map(|name| find(name)).collect::<anyhow::Result<Vec<_>>>()?;
     let lab = setup::prepare(console)?;
+    let binaries = build(console)?;
     let (mut passed, mut failed) = (0_u32, 0_u32);
-    for _ in 0..arguments.times {
+    for _ in 0..arguments.repeat {
         for case in &cases {
-            *if boot(case, &lab, console) { &mut passed } else { &mut failed } += 1;
+            let good = boot(case, &lab, &binaries, arguments.keep_logs, console)?;
+            *if good { &mut passed } else { &mut failed } += 1;
         }
     }
     console.line(format!("{passed} passed, {failed} failed"));
     Ok(Verdict::of(failed == 0))
 }
 
-fn list(console: &Console) {
-    for case in CASES {
-        let missing = if case.run.is_none() { " (not there yet)" } else { "" };
-        console.line(format!("{:20} {}{missing}", case.name, case.about));
-    }
+/// The programs that operators run, built now.
+pub(crate) fn build(console: &Console) -> anyhow::Result<Binaries> {
+    let cargo::Binaries { controller, agent, cli } = cargo::build_binaries(Profile::Debug, console)?;
+    Ok(Binaries { controller, agent, cli })
 }
 
 fn find(name: &str) -> anyhow::Result<&'static Case> {
@@ -117,19 +68,32 @@ fn find(name: &str) -> anyhow::Result<&'static Case> {
 }
 
 /// Whether the case passed; its time and its failure are printed.
-fn boot(case: &Case, lab: &LabFolder, console: &Console) -> bool {
+fn boot(
+    case: &Case,
+    lab: &LabFolder,
+    binaries: &Binaries,
+    keep_logs: bool,
+    console: &Console,
+) -> anyhow::Result<bool> {
     console.line(format!("{}: {}", case.name, case.about));
+    let run = Run::begin(lab).context("failed to begin a run")?;
     let began = Instant::now();
-    let outcome = match case.run {
-        Some(run) => run(lab, console),
-        None => Err(anyhow::anyhow!("not there yet: boot {}", case.name)),
-    };
+    let say = |line: &str| console.line(format!("  {line}"));
+    let outcome = case.run(&Bench { lab, run: run.clone(), binaries, say: &say });
     let seconds = began.elapsed().as_secs_f32();
     match &outcome {
         Ok(()) => console.line(format!("{}: ok, {seconds:.1} s", case.name)),
-        Err(error) => console.line(format!("{}: FAILED, {seconds:.1} s: {error:#}", case.name)),
+        Err(error) => {
+            console.line(last_lines(run.folder()));
+            console.line(format!("{}: FAILED, {seconds:.1} s: {error:#}", case.name));
+        }
     }
-    outcome.is_ok()
+    if outcome.is_err() || keep_logs {
+        console.line(format!("  logs and captures: {}", run.folder().display()));
+    } else {
+        fs::remove_dir_all(run.folder()).context("failed to remove the run's folder")?;
+    }
+    Ok(outcome.is_ok())
 }
 
 #[cfg(test)]
@@ -140,7 +104,7 @@ mod tests {
     fn names_are_unique_and_found() {
         for case in CASES {
             assert_eq!(CASES.iter().filter(|other| other.name == case.name).count(), 1, "{}", case.name);
-            assert_eq!(find(case.name).expect("it is in the list").about, case.about);
+            assert!(std::ptr::eq(find(case.name).expect("it is in the list"), case));
         }
         let error = find("warp-drive").expect_err("no such case").to_string();
         assert!(error.contains("warp-drive") && error.contains("--list"), "{error}");

@@ -12,7 +12,6 @@ use super::console::Console;
 
 /// How our binaries are built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(dead_code, reason = "for the demo, the boot cases and the benches, which are not there yet")]
 pub(crate) enum Profile {
     /// As tests are: quick to build.
     Debug,
@@ -22,7 +21,6 @@ pub(crate) enum Profile {
 
 /// The programs that operators run.
 #[derive(Debug, Clone)]
-#[expect(dead_code, reason = "for the demo, the boot cases and the benches, which are not there yet")]
 pub(crate) struct Binaries {
     /// `bootlane-controller`
     pub(crate) controller: PathBuf,
@@ -36,7 +34,6 @@ pub(crate) struct Binaries {
 ///
 /// # Errors
 /// When they do not build.
-#[expect(dead_code, reason = "for the demo, the boot cases and the benches, which are not there yet")]
 pub(crate) fn build_binaries(profile: Profile, console: &Console) -> anyhow::Result<Binaries> {
     console.line("building the controller, the agent and the CLI");
     let mut cargo = cargo();

@@ -1,0 +1,124 @@
+//! The boot cases: real firmware against a real fleet, judged by packets, by the machine's serial console and by
+//! what the controller has stored.
+//!
+//! Each case makes its own fleet in its own namespaces, bounds its waits, and takes everything away again. None of
+//! them believes the agent's log.
+
+mod console;
+mod install;
+mod local;
+mod network;
+mod setting;
+mod timeline;
+mod trouble;
+mod wire;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::fleet::Binaries;
+use crate::lab::{LabFolder, Run};
+
+/// What a case is run with.
+pub struct Bench<'a> {
+    /// Where built media are.
+    pub lab: &'a LabFolder,
+    /// The run that everything of the case belongs to.
+    pub run: Run,
+    /// Our programs.
+    pub binaries: &'a Binaries,
+    /// Told what happens, line by line.
+    pub say: &'a dyn Fn(&str),
+}
+
+impl fmt::Debug for Bench<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Bench").field("run", &self.run).finish_non_exhaustive()
+    }
+}
+
+/// One way of booting.
+#[derive(Debug)]
+pub struct Case {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it shows, in a line.
+    pub about: &'static str,
+    /// The longest that it may take, with everything around it.
+    pub bound: Duration,
+    run: fn(&Bench<'_>) -> anyhow::Result<()>,
+}
+
+impl Case {
+    /// Runs it to its end. Nothing of it is left but the run's folder.
+    ///
+    /// # Errors
+    /// What was expected and not seen.
+    pub fn run(&self, bench: &Bench<'_>) -> anyhow::Result<()> {
+        (self.run)(bench)
+    }
+}
+
+/// The cases that every change must pass, in the order of `cargo lab test`.
+pub const CASES: &[Case] = &[
+    Case {
+        name: "bios-ipxe",
+        about: "SeaBIOS and the card's iPXE ROM load a script, a kernel and an initrd over HTTP",
+        bound: Duration::from_secs(240),
+        run: network::bios_ipxe,
+    },
+    Case {
+        name: "uefi-pxe",
+        about: "OVMF loads iPXE by TFTP, and the rest over HTTP",
+        bound: Duration::from_secs(300),
+        run: network::uefi_pxe,
+    },
+    Case {
+        name: "local-disk",
+        about: "without an order a machine starts from its own disk",
+        bound: Duration::from_secs(240),
+        run: local::without_an_order,
+    },
+    Case {
+        name: "local-disk-uefi",
+        about: "so does one with UEFI, which tries its other ways to boot first",
+        bound: Duration::from_secs(420),
+        run: local::without_an_order_uefi,
+    },
+    Case {
+        name: "unknown-machine",
+        about: "a machine that is no host gets an address and starts from its own disk",
+        bound: Duration::from_secs(240),
+        run: local::unknown_machine,
+    },
+    Case {
+        name: "refused",
+        about: "an order that was revoked is not obeyed: the machine starts from its own disk",
+        bound: Duration::from_secs(240),
+        run: local::revoked_order,
+    },
+    Case {
+        name: "disk-image-install",
+        about: "an image is streamed to the disk, verified and reported; then the machine starts from it",
+        bound: Duration::from_secs(360),
+        run: install::disk_image,
+    },
+    Case {
+        name: "debian-preseed",
+        about: "the Debian installer fetches its rendered preseed and calls back",
+        bound: Duration::from_secs(420),
+        run: install::debian_preseed,
+    },
+    Case {
+        name: "controller-down",
+        about: "the controller is killed before power-on: the machine installs, the timeline arrives later",
+        bound: Duration::from_secs(420),
+        run: trouble::controller_down,
+    },
+    Case {
+        name: "agent-restart",
+        about: "the agent is killed while a machine boots and while it installs, and nothing is lost",
+        bound: Duration::from_secs(420),
+        run: trouble::agent_restart,
+    },
+];

@@ -1,0 +1,100 @@
+//! Booting over the network: from the firmware's first packet to a kernel's user space.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use proto::event::{EventKind, OrderPhase, Transport};
+use proto::plan::Stage;
+
+use super::Bench;
+use super::console::follow;
+use super::setting::{Setting, mac};
+use crate::fleet::Ledger;
+use crate::lab::qemu::Firmware;
+use crate::lab::{Machine, MachineSpec};
+
+const OFF_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(super) fn bios_ipxe(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let mut setting = Setting::new(bench, false)?;
+    let spec = MachineSpec::new("bios", Firmware::BiosIpxe);
+    let order = probe(&mut setting, &spec, &[("iPXE", "the card's iPXE ROM runs")])?;
+    let wire = setting.wire()?;
+    ensure!(wire.leased(mac(&spec)), "no DHCP reply to the machine was captured");
+    ensure!(wire.tftp_names().is_empty(), "iPXE asked by TFTP for {:?}", wire.tftp_names());
+    must_request(&wire.http_requests(), &["/boot.ipxe", "/linux", "/initrd.img", "/hello.txt"])?;
+    ensure!(wire.carried("Hello, bios."), "the rendered file was not sent");
+    conclude(&mut setting, &spec, &order, &[])
+}
+
+pub(super) fn uefi_pxe(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let mut setting = Setting::new(bench, false)?;
+    let spec = MachineSpec::new("uefi", Firmware::UefiPxe);
+    let stages = [("PXE over IPv4", "OVMF boots by PXE"), ("iPXE", "iPXE runs")];
+    let order = probe(&mut setting, &spec, &stages)?;
+    let wire = setting.wire()?;
+    ensure!(wire.leased(mac(&spec)), "no DHCP reply to the machine was captured");
+    ensure!(wire.tftp_names().contains(&"snponly.efi"), "by TFTP was asked for {:?}", wire.tftp_names());
+    must_request(&wire.http_requests(), &["/boot.ipxe", "/linux", "/initrd.img", "/hello.txt"])?;
+    conclude(&mut setting, &spec, &order, &[(Transport::Tftp, Stage::Loader)])
+}
+
+/// Boots the probe under an order, to its power-off. Returns the order's name.
+fn probe(setting: &mut Setting<'_>, spec: &MachineSpec, first: &[(&str, &str)]) -> anyhow::Result<String> {
+    setting.add_host(spec)?;
+    let order = setting.order(spec, "probe")?;
+    let mut machine = setting.power_on(spec)?;
+    follow(setting, &mut machine, first)?;
+    follow(
+        setting,
+        &mut machine,
+        &[
+            ("boot.ipxe... ok", "it has its script"),
+            ("linux... ok", "it has the kernel"),
+            ("initrd.img... ok", "it has the initrd"),
+            ("BOOTLANE-MARK userspace", "the kernel's user space runs"),
+            ("BOOTLANE-MARK fetched", "it has fetched the order's file"),
+        ],
+    )?;
+    must_go_off(&mut machine)?;
+    Ok(order)
+}
+
+fn must_go_off(machine: &mut Machine) -> anyhow::Result<()> {
+    ensure!(machine.wait_off(OFF_TIMEOUT)?, "the machine did not power off");
+    Ok(())
+}
+
+/// Each of these ends of paths was asked for.
+pub(super) fn must_request(requests: &[String], ends: &[&str]) -> anyhow::Result<()> {
+    for end in ends {
+        ensure!(requests.iter().any(|request| request.ends_with(end)), "no {end} among {requests:#?}");
+    }
+    Ok(())
+}
+
+/// The controller's story of the boot agrees.
+fn conclude(
+    setting: &mut Setting<'_>,
+    spec: &MachineSpec,
+    order: &str,
+    more: &[(Transport, Stage)],
+) -> anyhow::Result<()> {
+    let timeline = setting.timeline(&spec.name)?;
+    ensure!(timeline.boots.len() == 1, "one power-on, but {} boots", timeline.boots.len());
+    let ledger = setting.ledger()?;
+    let usual =
+        [Stage::Script, Stage::Kernel, Stage::Initrd, Stage::Answer].map(|stage| (Transport::Http, stage));
+    for (transport, stage) in usual.iter().chain(more) {
+        ensure!(served(&ledger, *transport, *stage), "the timeline has no {} by {transport:?}", stage.word());
+    }
+    setting.wait_phase(order, OrderPhase::Started.word())
+}
+
+/// Whether the agent wrote down that such a file was sent in full.
+pub(super) fn served(ledger: &Ledger, by: Transport, what: Stage) -> bool {
+    ledger.events.iter().any(|numbered| {
+        matches!(&numbered.event.kind,
+            EventKind::FileServed { transport, stage, .. } if *transport == by && *stage == what)
+    })
+}

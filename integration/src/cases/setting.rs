@@ -1,0 +1,197 @@
+//! What most cases begin with: a fleet of one site with one agent, a few images, and machines to switch on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use proto::Mac;
+
+use super::Bench;
+use super::timeline::Timeline;
+use super::wire::Wire;
+use crate::fleet::{Fleet, Interrupt, Ledger, Stock};
+use crate::lab::capture::Capture;
+use crate::lab::site::SitePlan;
+use crate::lab::{Machine, MachineSpec, media};
+
+/// The site of deploy/examples/demo, which all cases use.
+pub(crate) const SITE: &str = "demo";
+/// The agent's address there, with the segment's prefix length.
+pub(crate) const SEGMENT: &str = "192.168.77.1/24";
+/// The one agent's name.
+pub(crate) const AGENT: &str = "demo-1";
+/// How long images may take to the edge.
+pub(crate) const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an agent may take to report or to obey.
+const OBEY_TIMEOUT: Duration = Duration::from_secs(15);
+const CAPTURE_BOUND: Duration = Duration::from_secs(600);
+/// The kernel hands packets to tcpdump in blocks, at the latest after a second.
+const CAPTURE_LAG: Duration = Duration::from_millis(1_200);
+/// Room for the lab's disk image, and more.
+const DISK_MIB: u32 = 256;
+
+/// A fleet with one site and one agent, and what was captured of its segment.
+pub(super) struct Setting<'a> {
+    // Dropped first: it captures on the fleet's network.
+    capture: Option<Capture>,
+    pub(super) fleet: Fleet,
+    pub(super) stock: Stock,
+    bench: &'a Bench<'a>,
+}
+
+impl<'a> Setting<'a> {
+    /// The fleet with the site of the demo, its loaders, the installer environment and the profile `probe`; its
+    /// agent has enrolled. The disk image and its profile only if `disk`.
+    pub(super) fn new(bench: &'a Bench<'a>, disk: bool) -> anyhow::Result<Self> {
+        let began = Instant::now();
+        let stock = Stock::prepare(bench.lab, &bench.run, &mut |line| (bench.say)(line))?;
+        let plan = SitePlan { label: SITE.to_owned(), address: SEGMENT.parse().context("SEGMENT")? };
+        let fleet = Fleet::start(&bench.run, bench.binaries, &[plan], &Interrupt::default())?;
+        let mut setting = Self { capture: None, fleet, stock, bench };
+        setting.import(&setting.stock.loaders, "loaders", "ipxe", &[])?;
+        setting.import(&setting.stock.installer, "linux", "installer-1", &[])?;
+        setting.apply(&example("site.yaml"))?;
+        setting.apply(&catalog("probe.yaml"))?;
+        if disk {
+            setting.import(&setting.stock.disk, "disk-image", "demo-disk-1", &["--disk", "disk.img.gz"])?;
+            setting.apply(&example("disk.yaml"))?;
+        }
+        setting.fleet.enrol(0, AGENT)?;
+        setting.fleet.wait_applied(0)?;
+        setting.say(&format!("the fleet is up after {:.1} s", began.elapsed().as_secs_f32()));
+        let capture = Capture::start(setting.fleet.site(0).namespace(), "segment", CAPTURE_BOUND)?;
+        setting.capture = Some(capture);
+        Ok(setting)
+    }
+
+    pub(super) fn say(&self, line: &str) {
+        (self.bench.say)(line);
+    }
+
+    pub(super) fn import(
+        &self,
+        folder: &Path,
+        family: &str,
+        name: &str,
+        more: &[&str],
+    ) -> anyhow::Result<()> {
+        let folder = text(folder)?;
+        let arguments = ["image", "import", folder, "--family", family, "--name", name];
+        self.fleet.cli().run(&[&arguments, more].concat())?;
+        Ok(())
+    }
+
+    pub(super) fn apply(&self, file: &Path) -> anyhow::Result<()> {
+        self.fleet.cli().run(&["apply", "-f", text(file)?])?;
+        Ok(())
+    }
+
+    /// Adds the machine to the catalog, with the identities that its firmware shows.
+    pub(super) fn add_host(&mut self, spec: &MachineSpec) -> anyhow::Result<()> {
+        let (mac, uuid) = (spec.mac.to_string(), spec.uuid.to_string());
+        let arguments = ["host", "add", &spec.name, "--site", SITE, "--mac", &mac, "--uuid", &uuid];
+        self.fleet.cli().run(&arguments)?;
+        Ok(self.fleet.wait_applied(0)?)
+    }
+
+    /// Creates an order and waits until the agent has it and all that it names. Returns the order's name.
+    pub(super) fn order(&mut self, spec: &MachineSpec, profile: &str) -> anyhow::Result<String> {
+        let created = self.fleet.cli().json(&["order", "create", &spec.name, "--profile", profile])?;
+        let name = created["name"].as_str().context("the order has no name")?.to_owned();
+        self.wait_phase(&name, "armed")?;
+        self.fleet.wait_ready(0, FETCH_TIMEOUT)?;
+        Ok(name)
+    }
+
+    /// Waits until the controller has heard that the order is in this phase.
+    pub(super) fn wait_phase(&self, order: &str, phase: &str) -> anyhow::Result<()> {
+        let cli = self.fleet.cli();
+        let wait = self.fleet.interrupt().wait(format!("order {order} to be {phase}"), OBEY_TIMEOUT);
+        wait.until(|| {
+            let seen = cli.json(&["order", "get", order])?;
+            let status = seen["status"]["phase"].as_str().unwrap_or("not heard of").to_owned();
+            Ok(if status == phase { Ok(()) } else { Err(format!("it is {status}")) })
+        })?;
+        Ok(())
+    }
+
+    pub(super) fn power_on(&self, spec: &MachineSpec) -> anyhow::Result<Machine> {
+        self.say("power on");
+        Ok(Machine::power_on(self.fleet.site(0), spec)?)
+    }
+
+    /// An empty disk for a machine.
+    pub(super) fn empty_disk(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let disk = self.bench.run.folder().join(format!("{name}.img"));
+        media::make_empty_disk(&disk, DISK_MIB)?;
+        Ok(disk)
+    }
+
+    /// A disk with an operating system on it.
+    pub(super) fn installed_disk(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let disk = self.bench.run.folder().join(format!("{name}.img"));
+        fs::copy(&self.stock.raw_disk, &disk).context("failed to make a disk")?;
+        Ok(disk)
+    }
+
+    /// Everything that the agent has written down.
+    pub(super) fn ledger(&self) -> anyhow::Result<Ledger> {
+        Ok(Ledger::read(&self.fleet.agent(0).state())?)
+    }
+
+    /// Waits until the agent has written down what `good` looks for.
+    pub(super) fn wait_ledger(
+        &self,
+        what: &str,
+        bound: Duration,
+        good: impl Fn(&Ledger) -> bool,
+    ) -> anyhow::Result<Ledger> {
+        let end = Instant::now() + bound;
+        loop {
+            let ledger = self.ledger()?;
+            if good(&ledger) {
+                return Ok(ledger);
+            }
+            ensure!(Instant::now() < end, "the agent wrote down no {what} within {}s", bound.as_secs());
+            std::thread::sleep(Duration::from_millis(250));
+        }
+    }
+
+    /// What the controller has stored of this machine's boots, compared with what the agent has written down: no
+    /// event is missing, none is there twice.
+    pub(super) fn timeline(&mut self, host: &str) -> anyhow::Result<Timeline> {
+        self.fleet.wait_reported(0)?;
+        let ledger = self.ledger()?;
+        let timeline = Timeline::read(self.fleet.cli(), host)?;
+        timeline.must_match(&ledger)?;
+        self.say(&format!("the controller has all {} events of the agent, each once", ledger.events.len()));
+        Ok(timeline)
+    }
+
+    /// Ends the capture and reads it.
+    pub(super) fn wire(&mut self) -> anyhow::Result<Wire> {
+        let capture = self.capture.take().context("the capture was read before")?;
+        std::thread::sleep(CAPTURE_LAG);
+        Wire::read(&capture.finish())
+    }
+}
+
+/// The machine's address, as events have it.
+pub(super) fn mac(spec: &MachineSpec) -> Mac {
+    Mac(spec.mac.0)
+}
+
+/// A file that operators see.
+pub(crate) fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/examples/demo").join(name)
+}
+
+/// A file that only the lab needs.
+pub(super) fn catalog(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("lab-catalog").join(name)
+}
+
+fn text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().with_context(|| format!("{} is no UTF-8", path.display()))
+}

@@ -1,0 +1,62 @@
+//! What operators import: folders with the loaders, the installer environment, a disk image and Debian's installer,
+//! as they would lie on an operator's disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::lab::media::{self, DiskImage, DiskImageSpec, Flavour, Kernel, MediaError};
+use crate::lab::{LabFolder, Run};
+
+/// What the lab's disk image calls itself when it starts.
+pub const DISK_LABEL: &str = "lab-disk";
+
+/// Folders to import, each with what one image consists of and nothing else.
+#[derive(Debug, Clone)]
+pub struct Stock {
+    /// iPXE as network bootstrap programs.
+    pub loaders: PathBuf,
+    /// The installer environment: `linux` and `initrd.img`.
+    pub installer: PathBuf,
+    /// A disk image, compressed: `disk.img.gz`.
+    pub disk: PathBuf,
+    /// The same disk image as it will lie on a machine's disk.
+    pub raw_disk: PathBuf,
+}
+
+impl Stock {
+    /// Builds what was not built before; `say` is told what takes long.
+    ///
+    /// # Errors
+    /// When a Debian package or a tool is missing.
+    pub fn prepare(lab: &LabFolder, run: &Run, say: &mut dyn FnMut(&str)) -> Result<Self, MediaError> {
+        let kernel = Kernel::obtain(lab, Flavour::Cloud, say)?;
+        let installer = media::installer(lab, &kernel)?;
+        let image = DiskImage::obtain(lab, &kernel, &DiskImageSpec::new(DISK_LABEL), say)?;
+        let folder = run.folder().join("stock");
+        Ok(Self {
+            loaders: media::loaders(lab)?,
+            installer: installer.folder,
+            disk: gather(&folder.join("disk"), &[(&image.compressed, "disk.img.gz")])?,
+            raw_disk: image.path,
+        })
+    }
+
+    /// Debian's installer: `linux` and `initrd.gz`.
+    ///
+    /// # Errors
+    /// When its package is not installed.
+    pub fn debian(run: &Run) -> Result<PathBuf, MediaError> {
+        let found = media::debian_netboot()?;
+        let folder = run.folder().join("stock").join("debian");
+        gather(&folder, &[(&found.kernel, "linux"), (&found.initrd, "initrd.gz")])
+    }
+}
+
+/// A folder with copies of these files under these names.
+fn gather(folder: &Path, files: &[(&Path, &str)]) -> Result<PathBuf, MediaError> {
+    fs::create_dir_all(folder).map_err(MediaError::file(folder))?;
+    for (file, name) in files {
+        fs::copy(file, folder.join(name)).map_err(MediaError::file(*file))?;
+    }
+    Ok(folder.to_owned())
+}
