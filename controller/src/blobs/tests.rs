@@ -1,3 +1,5 @@
+//! Blobs come in whole or not at all.
+
 use super::*;
 
 async fn put(blobs: &Blobs, digest: Digest, size: u64, chunks: &[&[u8]]) -> Result<(), PutError> {

@@ -1,3 +1,5 @@
+//! Events are stored once, in order, and folded into boots.
+
 use proto::event::{Answer, Client, Event, EventKind, NumberedEvent};
 use proto::{AttemptId, HostId, Incarnation, Mac, Wall};
 

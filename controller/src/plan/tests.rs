@@ -1,3 +1,5 @@
+//! What the planner makes of small catalogs.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Templates on their best and their worst behaviour.
+
 use serde_json::json;
 
 use super::*;

@@ -236,8 +236,8 @@ fn check_kind(kind: Kind, put_of_existing: bool) -> Option<Problem> {
     let how = match kind {
         Kind::Agent => "agents enrol with a join token",
         Kind::Order => "orders are made by `order create`",
-        Kind::Token => "join tokens are made by `token create`",
-        Kind::Operator => "operators are made by `operator create`",
+        Kind::Token => "join tokens are made by `bootlane token add`",
+        Kind::Operator => "operators are made by `bootlane operator add`",
         Kind::Site | Kind::Host | Kind::Image | Kind::Profile | Kind::Secret => return None,
     };
     Some(Problem::new("kind", format!("cannot be written: {how}")))
