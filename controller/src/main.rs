@@ -8,6 +8,8 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use controller::backup::{NeededBlob, Restored};
+use controller::blobs::Blobs;
 use controller::config::{Config, EXIT_CONFIG, Log};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -86,17 +88,43 @@ async fn restore(config: &Config, passphrase_file: &Path, archive: &Path) -> any
     let file = File::open(archive).with_context(|| format!("cannot open {}", archive.display()))?;
     let now = SystemTime::now().into();
     let restored = controller::backup::restore(file, passphrase, &config.state, now).await?;
-    let (about, state) = (restored.about, config.state.display());
+    let mut out = std::io::stdout().lock();
+    let (about, state) = (&restored.about, config.state.display());
     writeln!(
-        std::io::stdout(),
-        "restored fleet {} as of revision {} into {state}; epoch {} begins\n\
-         the {} blobs that its images name are not in a backup: keep the folder of blobs, or import the images again",
-        about.fleet,
-        about.revision,
-        restored.epoch,
-        restored.blobs.len()
+        out,
+        "restored fleet {} as of revision {} into {state}; epoch {} begins",
+        about.fleet, about.revision, restored.epoch
     )?;
+    // The state is restored, whatever the folder of blobs is like: that is no failure.
+    match missing_blobs(&restored, &config.blobs).await {
+        Ok(missing) => say_missing(&mut out, &restored, &missing, &config.blobs)?,
+        Err(error) => writeln!(out, "which image bytes are missing is not known: {error:#}")?,
+    }
     Ok(())
+}
+
+async fn missing_blobs<'r>(restored: &'r Restored, folder: &Path) -> anyhow::Result<Vec<&'r NeededBlob>> {
+    if !folder.exists() {
+        return Ok(restored.blobs.iter().collect());
+    }
+    Ok(restored.missing_from(&Blobs::open(folder)?).await?)
+}
+
+fn say_missing(
+    out: &mut impl std::io::Write,
+    restored: &Restored,
+    missing: &[&NeededBlob],
+    folder: &Path,
+) -> std::io::Result<()> {
+    let (all, folder) = (restored.blobs.len(), folder.display());
+    if missing.is_empty() {
+        return writeln!(out, "all {all} files of its images are in {folder}");
+    }
+    writeln!(out, "{} of the {all} files of its images are missing from {folder}:", missing.len())?;
+    for NeededBlob { digest, size, images } in missing {
+        writeln!(out, "  sha256 {digest}, {size} bytes, of {}", images.join(", "))?;
+    }
+    writeln!(out, "bring the folder back, or import these images again")
 }
 
 fn start_log(log: &Log) {

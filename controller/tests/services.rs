@@ -6,4 +6,5 @@ mod services {
     mod harness;
     mod plans;
     mod reports;
+    mod restore;
 }

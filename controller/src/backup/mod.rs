@@ -29,7 +29,7 @@ use proto::Wall;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-pub use restore::{RestoreError, Restored, restore};
+pub use restore::{NeededBlob, RestoreError, Restored, restore};
 pub use seal::NotSealed;
 
 use crate::store::Snapshot;

@@ -1,6 +1,7 @@
 //! A controller's state out of an archive: all of it, in a folder that appears whole, or nothing.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     io::{Read, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -9,7 +10,10 @@ use std::{
 };
 
 use certs::{Authority, Passphrase, SealError, UnsealError};
-use proto::{Digest, Wall, catalog::ImageSpec};
+use proto::{
+    Digest, Wall,
+    catalog::{ImageSpec, Resource},
+};
 use zeroize::Zeroizing;
 
 use super::{
@@ -18,6 +22,7 @@ use super::{
     seal::{self, NotSealed},
 };
 use crate::{
+    blobs::{BlobError, Blobs},
     catalog::{Catalog, ReadError},
     store::{
         Epoch, ImportAs, ImportError, LocalStore, OpenError, Snapshot, SnapshotError, Store as _, Tuning,
@@ -31,8 +36,35 @@ pub struct Restored {
     pub about: About,
     /// The epoch that begins now, above all that the archive knows: agents take plans of it over all older ones.
     pub epoch: u64,
-    /// The blobs that the images name, with their sizes in bytes; they are not in the archive.
-    pub blobs: Vec<(Digest, u64)>,
+    /// The blobs that the images name; they are not in the archive.
+    pub blobs: Vec<NeededBlob>,
+}
+
+/// A blob that images name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeededBlob {
+    /// Its SHA-256.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The images that name it: what to import again where it is lost.
+    pub images: Vec<String>,
+}
+
+impl Restored {
+    /// Those of its blobs that are not held here, or with another size.
+    ///
+    /// # Errors
+    /// [`BlobError`].
+    pub async fn missing_from(&self, held: &Blobs) -> Result<Vec<&NeededBlob>, BlobError> {
+        let mut missing = Vec::new();
+        for blob in &self.blobs {
+            if held.size(blob.digest).await? != Some(blob.size) {
+                missing.push(blob);
+            }
+        }
+        Ok(missing)
+    }
 }
 
 /// Why nothing was restored. Nothing was written either.
@@ -170,16 +202,28 @@ async fn fill_store(
     folder: &Path,
     snapshot: Snapshot,
     now: Wall,
-) -> Result<(u64, Vec<(Digest, u64)>), RestoreError> {
+) -> Result<(u64, Vec<NeededBlob>), RestoreError> {
     let store = Arc::new(LocalStore::open(folder, Tuning::default())?);
     // Seconds of the wall clock, so that restoring one archive twice gives two epochs.
     store.import(snapshot, ImportAs::Restored { at_least: Epoch(now.0 / 1_000) }).await?;
     let images = Catalog::new(store.clone()).list::<ImageSpec>(None).await?.items;
-    let files = images.iter().flat_map(|image| image.spec.files.values());
-    let blobs: std::collections::BTreeMap<_, _> = files.map(|file| (file.sha256, file.size)).collect();
     let epoch = store.epoch().await.map_err(ReadError::from)?;
     store.close().await;
-    Ok((epoch.0, blobs.into_iter().collect()))
+    Ok((epoch.0, needed(&images)))
+}
+
+fn needed(images: &[Resource<ImageSpec>]) -> Vec<NeededBlob> {
+    let mut blobs: BTreeMap<Digest, NeededBlob> = BTreeMap::new();
+    for image in images {
+        for file in image.spec.files.values() {
+            let (digest, size) = (file.sha256, file.size);
+            let blob = blobs.entry(digest).or_insert(NeededBlob { digest, size, images: Vec::new() });
+            if blob.images.last() != Some(&image.name) {
+                blob.images.push(image.name.clone());
+            }
+        }
+    }
+    blobs.into_values().collect()
 }
 
 fn check_empty(state: &Path) -> Result<(), RestoreError> {

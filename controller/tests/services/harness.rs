@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use certs::tls::{Alpn, DefaultTimeProvider, ReloadableClient, first_contact};
-use certs::{Credential, Identity, JoinToken, KeyPair, TrustBundle};
+use certs::{Credential, Identity, JoinToken, KeyPair, OperatorCredential, TrustBundle};
 use controller::catalog::Document;
 use controller::catalog::orders::NewOrder;
 use controller::catalog::roles::Actor;
@@ -36,6 +36,12 @@ pub(crate) struct Controller {
     stop: CancellationToken,
 }
 
+/// The file of a controller whose state is in `folder`.
+pub(crate) fn configuration(folder: &Path, [fleet, enrol]: [&str; 2]) -> String {
+    let state = folder.join("state");
+    format!("fleet = \"acme\"\nstate = {state:?}\n[listen]\nfleet = \"{fleet}\"\nenrol = \"{enrol}\"\n")
+}
+
 pub(crate) fn admin() -> Actor {
     Actor { name: "admin".into(), role: Role::Admin, sites: vec![] }
 }
@@ -48,10 +54,13 @@ impl Controller {
     }
 
     async fn start_in(folder: TempDir) -> Self {
-        let text = format!(
-            "fleet = \"acme\"\nstate = {:?}\n[listen]\nfleet = \"127.0.0.1:0\"\nenrol = \"127.0.0.1:0\"\n",
-            folder.path().join("state")
-        );
+        Self::start_at(folder, ["127.0.0.1:0"; 2]).await
+    }
+
+    /// One on these addresses of the fleet and the enrol listener.
+    pub(crate) async fn start_at(folder: TempDir, addresses: [&str; 2]) -> Self {
+        certs::tls::install_provider();
+        let text = configuration(folder.path(), addresses);
         let config = Config::parse(Path::new("test.toml"), &text).expect("a legal configuration");
         let stop = CancellationToken::new();
         let running = run(config, stop.clone()).await.expect("it starts");
@@ -60,27 +69,36 @@ impl Controller {
 
     /// Stops it and starts it again on the same folder.
     pub(crate) async fn restart(self) -> Self {
+        Self::start_in(self.stop().await).await
+    }
+
+    /// Stops it; its folder stays.
+    pub(crate) async fn stop(self) -> TempDir {
         self.stop.cancel();
         self.running.ended().await;
-        Self::start_in(self.folder).await
+        self.folder
     }
 
     /// One with the site `lyon`, an image, a profile and a host.
     pub(crate) async fn with_lyon() -> Self {
         let controller = Self::start().await;
+        controller.furnish().await;
+        controller
+    }
+
+    /// Writes the site `lyon`, an image, a profile and a host.
+    pub(crate) async fn furnish(&self) {
         let kernel = Digest::of(b"kernel").to_string();
-        controller
-            .apply(&[
-                json!({"kind": "Site", "name": "lyon", "spec": {"subnets": [{"network": "10.1.0.0/24"}]}}),
-                json!({"kind": "Site", "name": "nice", "spec": {"subnets": [{"network": "10.2.0.0/24"}]}}),
-                json!({"kind": "Image", "name": "live", "spec": {"family": "linux", "kernel": "linux",
+        self.apply(&[
+            json!({"kind": "Site", "name": "lyon", "spec": {"subnets": [{"network": "10.1.0.0/24"}]}}),
+            json!({"kind": "Site", "name": "nice", "spec": {"subnets": [{"network": "10.2.0.0/24"}]}}),
+            json!({"kind": "Image", "name": "live", "spec": {"family": "linux", "kernel": "linux",
                     "files": {"linux": {"sha256": kernel, "size": 6}}}}),
-                json!({"kind": "Profile", "name": "run", "spec": {"image": "live", "mode": "run"}}),
-                json!({"kind": "Profile", "name": "install", "spec": {"image": "live"}}),
-                host("web-1", 1, "run"),
-            ])
-            .await;
-        controller
+            json!({"kind": "Profile", "name": "run", "spec": {"image": "live", "mode": "run"}}),
+            json!({"kind": "Profile", "name": "install", "spec": {"image": "live"}}),
+            host("web-1", 1, "run"),
+        ])
+        .await;
     }
 
     /// Applies documents as the first operator; returns the revision.
@@ -232,6 +250,15 @@ pub(crate) async fn next<T>(stream: &mut tonic::Streaming<T>) -> Result<Option<T
 /// The time of this process.
 pub(crate) fn now() -> Wall {
     std::time::SystemTime::now().into()
+}
+
+/// The calls of who holds an operator's credential.
+pub(crate) async fn operator(file: &Path, address: SocketAddr) -> v1::admin_client::AdminClient<Channel> {
+    let operator = OperatorCredential::load(file).expect("a credential");
+    let time = Arc::new(DefaultTimeProvider);
+    let tls = ReloadableClient::new(operator.fleet().clone(), operator.credential(), operator.bundle(), time);
+    let tls = tls.expect("TLS").fleet_config(&[Alpn::Http2]).expect("a configuration");
+    v1::admin_client::AdminClient::new(channel(address, tls).await)
 }
 
 async fn channel(address: SocketAddr, tls: Arc<ClientConfig>) -> Channel {

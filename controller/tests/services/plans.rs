@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::harness::{Agent, Controller, admin, host, next, now};
 
-async fn snapshot(agent: &Agent) -> (tonic::Streaming<v1::Update>, PlanDocument) {
+pub(super) async fn snapshot(agent: &Agent) -> (tonic::Streaming<v1::Update>, PlanDocument) {
     let mut stream = agent.follow(None).await;
     let update = next(&mut stream).await.expect("open").expect("an update");
     let Some(Change::Snapshot(plan)) = update.change else { panic!("expected a snapshot: {update:?}") };

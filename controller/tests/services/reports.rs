@@ -9,14 +9,14 @@ use tonic::Code;
 
 use super::harness::{Agent, Controller, next, now};
 
-const ATTEMPT: AttemptId = AttemptId([5; 16]);
+pub(super) const ATTEMPT: AttemptId = AttemptId([5; 16]);
 
-fn event(number: u64, kind: EventKind) -> v1::NumberedEvent {
+pub(super) fn event(number: u64, kind: EventKind) -> v1::NumberedEvent {
     let event = Event { at: Wall(number), attempt: Some(ATTEMPT), host: None, mac: None, kind };
     NumberedEvent { number, event }.into()
 }
 
-fn decided() -> EventKind {
+pub(super) fn decided() -> EventKind {
     EventKind::Decided { answer: Answer::Script, reason: "order".into(), order: None }
 }
 
@@ -24,13 +24,13 @@ fn moved(order: OrderId, phase: OrderPhase) -> EventKind {
     EventKind::OrderMoved { order, number: 1, phase, reason: "the installer said so".into() }
 }
 
-struct Stream {
+pub(super) struct Stream {
     requests: mpsc::Sender<v1::ReportRequest>,
     answers: tonic::Streaming<v1::Acknowledged>,
 }
 
 impl Stream {
-    async fn open(agent: &Agent) -> Self {
+    pub(super) async fn open(agent: &Agent) -> Self {
         let (requests, stream) = mpsc::channel(4);
         let answers = agent.client().await.report(ReceiverStream::new(stream)).await.expect("a stream");
         Self { requests, answers: answers.into_inner() }
@@ -40,7 +40,7 @@ impl Stream {
         self.requests.send(v1::ReportRequest { report: Some(report) }).await.expect("open");
     }
 
-    async fn batch(&mut self, events: Vec<v1::NumberedEvent>) -> Result<u64, tonic::Status> {
+    pub(super) async fn batch(&mut self, events: Vec<v1::NumberedEvent>) -> Result<u64, tonic::Status> {
         let batch = v1::EventBatch { incarnation: vec![7; 16].into(), events };
         self.send(v1::report_request::Report::Batch(batch)).await;
         let answer = next(&mut self.answers).await?.expect("an acknowledgement");
