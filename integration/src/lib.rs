@@ -2,5 +2,7 @@
 
 pub mod cases;
 pub mod fleet;
+pub mod fleet_bench;
+pub mod kills;
 pub mod lab;
 pub mod rom;

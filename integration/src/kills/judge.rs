@@ -1,0 +1,194 @@
+//! The agent's ledger after a kill, and whether it agrees with itself, with what it said before, and with what the
+//! machines saw.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use edge_agent::disk::log::{Ledger, Options};
+use proto::event::{EventKind, NumberedEvent, OrderPhase};
+use proto::ledger::{LeaseKey, Record};
+use proto::{AttemptId, Incarnation, OrderId};
+
+use super::plan::Stand;
+use super::witness::Seen;
+
+/// What lay on the disk when the agent was killed.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Of the journal.
+    pub incarnation: Incarnation,
+    /// All of them, oldest first.
+    pub records: Vec<Record>,
+}
+
+/// Reads the ledger in the state folder of an agent that does not run. Works on a copy: opening cuts off a torn tail,
+/// and that is the agent's to do.
+///
+/// # Errors
+/// When it cannot be read: whatever a kill leaves must be readable.
+pub fn read(state: &Path) -> anyhow::Result<Found> {
+    let copy = tempfile::tempdir()?;
+    for entry in std::fs::read_dir(state.join("ledger"))? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name()))?;
+    }
+    let mut records = Vec::new();
+    let mut visit = |record: edge_agent::disk::log::Record<'_>| {
+        records.push(Record::decode(record.body)?);
+        Ok(())
+    };
+    let (ledger, opened) = Ledger::open(copy.path(), Options::new(Incarnation([0; 16])), &mut visit)?;
+    anyhow::ensure!(!opened.created, "the agent has no ledger");
+    let incarnation = ledger.incarnation();
+    Ok(Found { incarnation, records })
+}
+
+impl Found {
+    /// Every event, by its number.
+    ///
+    /// # Errors
+    /// When a number stands for two events.
+    pub fn events(&self) -> Result<BTreeMap<u64, NumberedEvent>, String> {
+        let mut events = BTreeMap::new();
+        for record in &self.records {
+            let Record::Event(event) = record else { continue };
+            let former = events.insert(event.number, event.clone());
+            if let Some(former) = former.filter(|former| former != event) {
+                return Err(format!("event {} is two events: {former:?} and {event:?}", event.number));
+            }
+        }
+        Ok(events)
+    }
+
+    /// The highest number that the controller was known to hold.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        let numbers = self.records.iter().filter_map(|record| match record {
+            Record::Acknowledged(number) => Some(*number),
+            Record::Event(_)
+            | Record::Lease(_)
+            | Record::LeaseRemoved(_)
+            | Record::Order(_)
+            | Record::OrderRemoved(_)
+            | Record::Wall(_)
+            | Record::Quarantine(_)
+            | Record::NextNumber(_) => None,
+        });
+        numbers.max().unwrap_or(0)
+    }
+
+    /// Everything that is wrong with it, alone and beside what machines saw and what it held before; empty: nothing.
+    #[must_use]
+    pub fn faults(&self, before: Option<&Self>, seen: &Seen, machines: &[Stand]) -> Vec<String> {
+        let mut faults = Vec::new();
+        self.judge_events(before, &mut faults);
+        self.judge_leases(seen, &mut faults);
+        self.judge_orders(seen, machines, &mut faults);
+        faults
+    }
+
+    /// Numbers run from 1 without a hole, and what was once on disk stays what it was.
+    fn judge_events(&self, before: Option<&Self>, faults: &mut Vec<String>) {
+        let events = match self.events() {
+            Ok(events) => events,
+            Err(fault) => return faults.push(fault),
+        };
+        let first = events.keys().next().copied().unwrap_or(1);
+        for (expected, number) in (first..).zip(events.keys()) {
+            if expected != *number {
+                return faults.push(format!("event {expected} is missing, {number} is there"));
+            }
+        }
+        let Some(before) = before else { return };
+        if before.incarnation != self.incarnation {
+            faults.push("the journal has another incarnation than before".into());
+        }
+        for (number, event) in before.events().unwrap_or_default() {
+            match events.get(&number) {
+                Some(same) if *same == event => {}
+                None if number <= self.acknowledged() => {}
+                other => faults.push(format!("event {number} was {event:?} and is {other:?}")),
+            }
+        }
+    }
+
+    /// At no time do two machines hold one address, here or by what they were told; who was told holds a lease.
+    fn judge_leases(&self, seen: &Seen, faults: &mut Vec<String>) {
+        let mut holders: BTreeMap<Ipv4Addr, LeaseKey> = BTreeMap::new();
+        let mut ever = BTreeSet::new();
+        for record in &self.records {
+            match record {
+                Record::Lease(lease) => {
+                    ever.insert((lease.key.mac, lease.address));
+                    let former = holders.insert(lease.address, lease.key);
+                    if let Some(former) = former.filter(|former| *former != lease.key) {
+                        let (address, key) = (lease.address, lease.key);
+                        faults.push(format!("{address} is leased to {former:?} and to {key:?}"));
+                    }
+                }
+                Record::LeaseRemoved(key) => holders.retain(|_, holder| holder != key),
+                Record::Event(_)
+                | Record::Acknowledged(_)
+                | Record::Order(_)
+                | Record::OrderRemoved(_)
+                | Record::Wall(_)
+                | Record::Quarantine(_)
+                | Record::NextNumber(_) => {}
+            }
+        }
+        for given in &seen.given {
+            if !ever.contains(&(given.mac, given.address)) {
+                faults.push(format!("{given:?} was acknowledged and is not on disk"));
+            }
+            let clash = |other: &&super::witness::Given| {
+                other.address == given.address
+                    && other.mac != given.mac
+                    && other.from < given.until
+                    && given.from < other.until
+            };
+            if let Some(other) = seen.given.iter().find(clash) {
+                faults.push(format!("one address was given twice: {given:?} and {other:?}"));
+            }
+        }
+    }
+
+    /// An order starts under one attempt, its files go out under one token, and the last word of an installer stays.
+    fn judge_orders(&self, seen: &Seen, machines: &[Stand], faults: &mut Vec<String>) {
+        let mut started: BTreeMap<OrderId, BTreeSet<AttemptId>> = BTreeMap::new();
+        for record in &self.records {
+            if let Record::Order(state) = record
+                && state.started.is_some()
+            {
+                started.entry(state.order).or_default().extend(state.attempt);
+            }
+        }
+        for (order, attempts) in started.iter().filter(|(_, attempts)| attempts.len() > 1) {
+            faults.push(format!("order {order} was started under {attempts:?}"));
+        }
+        for (mac, tokens) in seen.obeyed.iter().filter(|(_, tokens)| tokens.len() > 1) {
+            faults.push(format!("{mac} got an installer under {} tokens", tokens.len()));
+        }
+        for machine in machines {
+            let mac = machine.identity.mac;
+            if seen.obeyed.contains_key(&mac) && !started.contains_key(&machine.order()) {
+                faults.push(format!("{mac} got an installer, and its order has not started"));
+            }
+            if seen.installed.contains(&mac) && !self.has_installed(machine.order()) {
+                faults.push(format!("{mac} was told that its last word is kept, and it is not"));
+            }
+        }
+    }
+
+    fn has_installed(&self, wanted: OrderId) -> bool {
+        let state = |record: &Record| matches!(record, Record::Order(state) if state.order == wanted && state.phase == OrderPhase::Installed);
+        let event = |record: &Record| match record {
+            Record::Event(numbered) => matches!(
+                numbered.event.kind,
+                EventKind::OrderMoved { order, phase: OrderPhase::Installed, .. } if order == wanted
+            ),
+            _ => false,
+        };
+        self.records.iter().any(state) && self.records.iter().any(event)
+    }
+}

@@ -1,0 +1,34 @@
+//! `kill -9` of the real processes at random moments, and what must hold all the same.
+//!
+//! [`segment`] is the ground: an agent in a network namespace, its disk, and the segment where machines stand. On it
+//! machines of paper ([`crate::rom`]) live through [`life`]s over real sockets, and [`witness`] keeps what they saw.
+//! [`judge`] compares that with the agent's ledger. [`writers`] does the like to a controller.
+//!
+//! The seeds are fixed and the moments are not: a kill falls where the scheduler lets it fall.
+
+pub mod binaries;
+pub mod card;
+pub mod controller;
+pub mod dial;
+pub mod fetch;
+pub mod inside;
+pub mod judge;
+pub mod life;
+pub mod plan;
+pub mod segment;
+pub mod witness;
+pub mod writers;
+
+/// The environment variable that says how many kills a loop makes.
+pub const KILLS_VARIABLE: &str = "BOOTLANE_KILLS";
+/// The kills of a loop when nothing is said.
+pub const KILLS: u32 = 5;
+
+/// How many kills each loop makes.
+///
+/// # Panics
+/// When the variable is set to what is no number: a test that then made none would pass.
+#[must_use]
+pub fn kills() -> u32 {
+    std::env::var(KILLS_VARIABLE).map_or(KILLS, |text| text.parse().expect("BOOTLANE_KILLS is a number"))
+}
