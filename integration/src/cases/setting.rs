@@ -10,19 +10,13 @@ use proto::Mac;
 use super::Bench;
 use super::timeline::Timeline;
 use super::wire::Wire;
+use crate::fleet::example::{self, AGENT, SITE};
 use crate::fleet::{Fleet, Interrupt, Ledger, Stock};
 use crate::lab::capture::Capture;
-use crate::lab::site::SitePlan;
 use crate::lab::{Machine, MachineSpec, media};
 
-/// The site of deploy/examples/demo, which all cases use.
-pub(crate) const SITE: &str = "demo";
-/// The agent's address there, with the segment's prefix length.
-pub(crate) const SEGMENT: &str = "192.168.77.1/24";
-/// The one agent's name.
-pub(crate) const AGENT: &str = "demo-1";
 /// How long images may take to the edge.
-pub(crate) const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an agent may take to report or to obey.
 const OBEY_TIMEOUT: Duration = Duration::from_secs(15);
 const CAPTURE_BOUND: Duration = Duration::from_secs(600);
@@ -46,16 +40,15 @@ impl<'a> Setting<'a> {
     pub(super) fn new(bench: &'a Bench<'a>, disk: bool) -> anyhow::Result<Self> {
         let began = Instant::now();
         let stock = Stock::prepare(bench.lab, &bench.run, &mut |line| (bench.say)(line))?;
-        let plan = SitePlan { label: SITE.to_owned(), address: SEGMENT.parse().context("SEGMENT")? };
-        let fleet = Fleet::start(&bench.run, bench.binaries, &[plan], &Interrupt::default())?;
+        let fleet = Fleet::start_example(&bench.run, bench.binaries, &Interrupt::default())?;
         let mut setting = Self { capture: None, fleet, stock, bench };
         setting.import(&setting.stock.loaders, "loaders", "ipxe", &[])?;
         setting.import(&setting.stock.installer, "linux", "installer-1", &[])?;
-        setting.apply(&example("site.yaml"))?;
+        setting.apply(&example::file("site.yaml"))?;
         setting.apply(&catalog("probe.yaml"))?;
         if disk {
             setting.import(&setting.stock.disk, "disk-image", "demo-disk-1", &["--disk", "disk.img.gz"])?;
-            setting.apply(&example("disk.yaml"))?;
+            setting.apply(&example::file("disk.yaml"))?;
         }
         setting.fleet.enrol(0, AGENT)?;
         setting.fleet.wait_applied(0)?;
@@ -180,11 +173,6 @@ impl<'a> Setting<'a> {
 /// The machine's address, as events have it.
 pub(super) fn mac(spec: &MachineSpec) -> Mac {
     Mac(spec.mac.0)
-}
-
-/// A file that operators see.
-pub(crate) fn example(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/examples/demo").join(name)
 }
 
 /// A file that only the lab needs.

@@ -10,6 +10,7 @@
 mod agent;
 mod cli;
 mod controller;
+pub mod example;
 mod journal;
 mod logs;
 mod stock;
