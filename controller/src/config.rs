@@ -33,8 +33,8 @@ pub struct Config {
     pub limits: Limits,
     /// How much it keeps.
     pub keep: Keep,
-    /// What it says.
-    pub log: Log,
+    /// What it logs, and where spans go.
+    pub telemetry: telemetry::Settings,
 }
 
 /// Where it listens, and how others reach it.
@@ -72,15 +72,6 @@ pub struct Keep {
     pub catalog: ByteSize,
     /// Boot attempts of each host.
     pub boots: usize,
-}
-
-/// What it says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
-    /// In the language of `tracing_subscriber::EnvFilter`: `info,controller=debug`.
-    pub filter: String,
-    /// One JSON object a line, in place of text.
-    pub json: bool,
 }
 
 /// Why there is no configuration.
@@ -149,13 +140,13 @@ fn read(table: Table, mistakes: &mut Vec<String>) -> Option<Config> {
     let state: PathBuf = top.value("state", "/var/lib/bootlane-controller".into());
     let blobs = top.value("blobs", state.join("blobs"));
     let (listen, limits) = (top.table("listen"), top.table("limits"));
-    let (keep, log) = (top.table("keep"), top.table("log"));
+    let (keep, telemetry) = (top.table("keep"), top.table("telemetry"));
     top.end();
     let listen = read_listen(Section::new("listen", listen, mistakes));
     let limits = read_limits(Section::new("limits", limits, mistakes));
     let keep = read_keep(Section::new("keep", keep, mistakes));
-    let log = read_log(Section::new("log", log, mistakes));
-    Some(Config { fleet: fleet?, name, state, blobs, listen, limits, keep, log })
+    let telemetry = read_telemetry(Section::new("telemetry", telemetry, mistakes));
+    Some(Config { fleet: fleet?, name, state, blobs, listen, limits, keep, telemetry })
 }
 
 fn read_listen(mut section: Section<'_>) -> Listen {
@@ -210,17 +201,14 @@ fn read_keep(mut section: Section<'_>) -> Keep {
     keep
 }
 
-fn read_log(mut section: Section<'_>) -> Log {
-    let filter: String = section.value("filter", "info".to_owned());
-    if let Err(error) = filter.parse::<tracing_subscriber::filter::Targets>() {
-        section.mistake("filter", error);
-    }
-    let format: String = section.value("format", "text".to_owned());
-    if !matches!(format.as_str(), "text" | "json") {
-        section.mistake("format", format!("is {format:?}, expected \"text\" or \"json\""));
-    }
+fn read_telemetry(mut section: Section<'_>) -> telemetry::Settings {
+    let settings = telemetry::Settings {
+        format: section.value("format", telemetry::Format::default()),
+        filter: section.parsed("filter", telemetry::Filter::default()),
+        otlp: section.optional("otlp"),
+    };
     section.end();
-    Log { filter, json: format == "json" }
+    settings
 }
 
 #[cfg(test)]
@@ -255,6 +243,14 @@ mod tests {
     }
 
     #[test]
+    fn the_collector_that_the_shipped_file_shows_is_one() {
+        let shipped = include_str!("../../deploy/controller.toml");
+        let otlp = shipped.lines().find_map(|line| line.strip_prefix("#otlp = ")).expect("it is shown");
+        let text = format!("fleet = \"acme\"\n[telemetry]\notlp = {otlp}");
+        assert!(parse(&text).expect("legal").telemetry.otlp.is_some());
+    }
+
+    #[test]
     fn every_mistake_is_named_at_once() {
         let text = "
             fleet = \"A\"
@@ -268,8 +264,10 @@ mod tests {
             [limits]
             handshake = \"0s\"
             calls = 0
-            [log]
+            [telemetry]
             format = \"xml\"
+            filter = \"controller=loud\"
+            otlp = \"collector\"
             [moon]
         ";
         let mistakes = mistakes(text);
@@ -284,7 +282,9 @@ mod tests {
             "listen.port",
             "limits.calls",
             "limits.handshake",
-            "log.format",
+            "telemetry.format",
+            "telemetry.filter",
+            "telemetry.otlp",
         ];
         assert_eq!(fields, expected, "{mistakes:#?}");
     }

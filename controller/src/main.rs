@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use controller::backup::{NeededBlob, Restored};
 use controller::blobs::Blobs;
-use controller::config::{Config, EXIT_CONFIG, Log};
+use controller::config::{Config, EXIT_CONFIG};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -56,10 +56,7 @@ fn main() -> ExitCode {
     };
     let done = match command {
         Command::Serve { check_config: true, .. } => Ok(()),
-        Command::Serve { .. } => {
-            start_log(&config.log);
-            serve(config)
-        }
+        Command::Serve { .. } => serve(config),
         Command::Restore { passphrase_file, archive, .. } => restore(&config, &passphrase_file, &archive),
     };
     done.map_or_else(|error| fail(1, &error), |()| ExitCode::SUCCESS)
@@ -67,6 +64,14 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn serve(config: Config) -> anyhow::Result<()> {
+    let telemetry = telemetry::start("bootlane-controller", proto::VERSION, &config.telemetry)
+        .context("failed to start logging")?;
+    let served = serve_until_signal(config).await;
+    telemetry.stop().await;
+    served
+}
+
+async fn serve_until_signal(config: Config) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
@@ -125,19 +130,6 @@ fn say_missing(
         writeln!(out, "  sha256 {digest}, {size} bytes, of {}", images.join(", "))?;
     }
     writeln!(out, "bring the folder back, or import these images again")
-}
-
-fn start_log(log: &Log) {
-    use tracing_subscriber::filter::Targets;
-    use tracing_subscriber::layer::SubscriberExt as _;
-    use tracing_subscriber::util::SubscriberInitExt as _;
-    let filter: Targets = log.filter.parse().expect("the configuration was checked");
-    let registry = tracing_subscriber::registry().with(filter);
-    if log.json {
-        registry.with(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)).init();
-    } else {
-        registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).init();
-    }
 }
 
 /// Says what went wrong, with its causes, on standard error.

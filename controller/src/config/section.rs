@@ -37,7 +37,7 @@ impl<'m> Section<'m> {
 
     /// A value that is written as text.
     pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, name: &str, default: T) -> T {
-        self.text(name).unwrap_or(default)
+        self.optional(name).unwrap_or(default)
     }
 
     /// A value that is written as text and has no default.
@@ -45,10 +45,11 @@ impl<'m> Section<'m> {
         if !self.table.contains_key(name) {
             self.mistake(name, format!("is missing: {what}"));
         }
-        self.text(name)
+        self.optional(name)
     }
 
-    fn text<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
+    /// A value that is written as text, if it is there.
+    pub(super) fn optional<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
         let value = self.table.remove(name)?;
         let Value::String(text) = &value else {
             self.mistake(name, format!("expected text in quotes, found a {}", value.type_str()));
