@@ -3,6 +3,7 @@
 pub mod cases;
 pub mod fleet;
 pub mod fleet_bench;
+pub mod formats;
 pub mod kills;
 pub mod lab;
 pub mod rom;
