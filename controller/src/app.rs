@@ -1,6 +1,6 @@
 //! What every service of a controller shares.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, RwLockReadGuard};
 use std::time::SystemTime;
 
 use certs::{Authority, FleetName};
@@ -12,6 +12,7 @@ use crate::events::EventStore;
 use crate::planner::Planner;
 use crate::sessions::Sessions;
 use crate::store::Store;
+use crate::trust::Trust;
 use crate::vault::Vault;
 
 /// The parts of one controller. Cheap to clone; every service has one.
@@ -24,7 +25,7 @@ pub struct App {
     /// The catalog's store.
     pub store: Arc<dyn Store>,
     /// The certificate authority; see [`App::authority`].
-    pub authority: Arc<RwLock<Authority>>,
+    pub trust: Trust,
     /// What agents saw and did.
     pub events: EventStore,
     /// Image bytes.
@@ -42,8 +43,7 @@ pub struct App {
 impl App {
     /// The certificate authority, for reading: issue, seal, bundle.
     pub fn authority(&self) -> RwLockReadGuard<'_, Authority> {
-        // An authority changes itself only as its last step, so a poisoned lock guards a whole one.
-        self.authority.read().unwrap_or_else(PoisonError::into_inner)
+        self.trust.authority()
     }
 }
 

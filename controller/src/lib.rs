@@ -13,6 +13,7 @@ pub mod plan;
 pub mod planner;
 pub mod sessions;
 pub mod store;
+pub mod trust;
 pub mod vault;
 
 mod agents;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use certs::{
     Authority, CertificateRequest, Credential, Identity, KeyPair, MAX_OPERATOR_LIFETIME, OperatorCredential,
@@ -20,10 +20,11 @@ use crate::catalog::Catalog;
 use crate::catalog::roles::FIRST_OPERATOR;
 use crate::config::Config;
 use crate::events::{self, EventStore};
-use crate::listen::{Serving, Tls, TlsSetupError, enrol_routes, fleet_routes, renew, serve};
+use crate::listen::{Serving, Tls, TlsSetupError, Upkeep, enrol_routes, fleet_routes, serve};
 use crate::planner::Planner;
 use crate::sessions::Sessions;
 use crate::store::{LocalStore, Store, Tuning};
+use crate::trust::Trust;
 use crate::vault::Vault;
 
 /// The operator credential that the first start leaves in the folder of state.
@@ -110,7 +111,7 @@ pub async fn run_with(config: Config, clock: Clock, stop: CancellationToken) -> 
     serving.spawn(serve(one(fleet, asks, fleet_routes(&app, config.state.join(SECRETS_KEY))), stop.clone()));
     serving.spawn(serve(one(enrol, shows, enrol_routes(&app)), stop.clone()));
     let mut keeping = JoinSet::new();
-    keeping.spawn(renew(app.clone(), tls));
+    keeping.spawn(Upkeep::new(app.clone(), tls).run());
     keeping.spawn(crate::agents::revocation::watch(app.clone()));
     tracing::info!(fleet = %addresses.0, enrol = %addresses.1, "the controller serves");
     let sessions = app.sessions.clone();
@@ -140,7 +141,7 @@ fn open(config: &Config, clock: Clock) -> Result<(App, JoinHandle<()>), StartErr
         fleet: config.fleet.clone(),
         catalog: Catalog::new(Arc::clone(&store)),
         store,
-        authority: Arc::new(RwLock::new(authority)),
+        trust: Trust::new(authority),
         events,
         blobs,
         planner,

@@ -7,4 +7,5 @@ mod services {
     mod plans;
     mod reports;
     mod restore;
+    mod trust;
 }

@@ -1,9 +1,6 @@
 //! The service as its callers see it: over gRPC on loopback, with real certificates for callers.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, RwLock},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use certs::{Authority, CertificateRequest, FleetName, Identity, KeyPair, LeafCertificate, OperatorName};
 use prost::Message as _;
@@ -33,6 +30,7 @@ use crate::{
     planner::Planner,
     sessions::Sessions,
     store::{LocalStore, Store, Tuning},
+    trust::Trust,
     vault::Vault,
 };
 
@@ -44,7 +42,8 @@ struct Lab {
     _folder: tempfile::TempDir,
 }
 
-fn app(folder: &std::path::Path) -> App {
+/// The parts of a controller of fleet `acme` that lives at [`NOW`], with an empty catalog in memory.
+pub(crate) fn app(folder: &std::path::Path) -> App {
     let fleet: FleetName = "acme".parse().expect("a name");
     let authority = Authority::open_or_create(&folder.join("authority"), &fleet, NOW.into()).expect("made");
     let store: Arc<dyn Store> = Arc::new(LocalStore::in_memory(Tuning::default()));
@@ -54,7 +53,7 @@ fn app(folder: &std::path::Path) -> App {
         fleet,
         catalog: Catalog::new(Arc::clone(&store)),
         store,
-        authority: Arc::new(RwLock::new(authority)),
+        trust: Trust::new(authority),
         events: EventStore::open(&folder.join("events"), events::Tuning::default()).expect("made"),
         blobs: Blobs::open(&folder.join("blobs")).expect("made"),
         planner,

@@ -1,7 +1,11 @@
-//! One `Follow` stream: the site's plan as the agent is to have it, from whatever plan it has.
+//! One `Follow` stream: the site's plan as the agent is to have it, from whatever plan it has, and the fleet's roots.
+//!
+//! Which roots an agent has is not known here: they are sent once at the start of a stream, after the first word about
+//! the plan, and again whenever the authority's roots change.
 
 use std::sync::Arc;
 
+use certs::TrustBundle;
 use proto::plan::PlanDocument;
 use proto::{PlanId, v1};
 use tokio::sync::mpsc;
@@ -19,6 +23,8 @@ pub(super) struct Follower {
     caller: AgentCaller,
     version: String,
     held: Held,
+    /// The roots that the agent was last told of.
+    roots: Option<TrustBundle>,
     number: u64,
 }
 
@@ -44,7 +50,7 @@ impl Follower {
         let applied =
             applied.map_err(|error| Status::invalid_argument(error.within("applied").to_string()))?;
         let version = request.version.chars().filter(|c| !c.is_control()).take(64).collect();
-        Ok(Self { app, caller, version, held: Held::Unknown(applied), number: 0 })
+        Ok(Self { app, caller, version, held: Held::Unknown(applied), roots: None, number: 0 })
     }
 
     /// Sends updates until the agent goes away or is revoked.
@@ -70,18 +76,36 @@ impl Follower {
 
     async fn follow(&mut self, updates: &mpsc::Sender<Result<v1::Update, Status>>) {
         let mut plans = self.app.planner.subscribe(&self.caller.site);
+        let mut trust = self.app.trust.changes();
         loop {
             // A site that is not in the catalog has no plan; its agents keep what they have.
             let newest = plans.borrow_and_update().clone();
-            if let Some(update) = newest.and_then(|plan| self.update(plan))
-                && updates.send(Ok(update)).await.is_err()
-            {
-                return;
+            trust.mark_unchanged();
+            let moves = [newest.and_then(|plan| self.update(plan)), self.bundle()];
+            for update in moves.into_iter().flatten() {
+                if updates.send(Ok(update)).await.is_err() {
+                    return;
+                }
             }
-            if plans.changed().await.is_err() {
+            let followed = tokio::select! {
+                followed = plans.changed() => followed,
+                followed = trust.changed() => followed,
+            };
+            if followed.is_err() {
                 return;
             }
         }
+    }
+
+    /// The fleet's roots; None when they are what the agent was told last.
+    fn bundle(&mut self) -> Option<v1::Update> {
+        let roots = self.app.authority().bundle();
+        if self.roots.as_ref() == Some(&roots) {
+            return None;
+        }
+        let bundle = v1::TrustBundle { bundle_der: roots.ders().map(|der| der.to_vec().into()).collect() };
+        self.roots = Some(roots);
+        Some(self.numbered(v1::update::Change::Bundle(bundle)))
     }
 
     /// The update that leads to this plan; None when it is what the agent was told last.
@@ -93,8 +117,12 @@ impl Follower {
             Move::Snapshot => (plan.document.id(), Change::Snapshot((&plan.document).into())),
         };
         self.held = Held::Plan(held, plan);
+        Some(self.numbered(change))
+    }
+
+    fn numbered(&mut self, change: v1::update::Change) -> v1::Update {
         self.number += 1;
-        Some(v1::Update { number: self.number, change: Some(change) })
+        v1::Update { number: self.number, change: Some(change) }
     }
 
     fn next(&self, plan: &Published) -> Option<Move> {

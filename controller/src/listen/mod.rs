@@ -15,7 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use proto::{DESCRIPTORS, MESSAGE_LIMIT, v1};
 use tonic::service::Routes;
 
-pub(crate) use credential::{Tls, TlsSetupError, renew};
+pub(crate) use credential::{Tls, TlsSetupError, Upkeep};
 pub(crate) use serve::{Serving, serve};
 
 use crate::admin::AdminService;

@@ -8,7 +8,7 @@ use controller::{ADMIN_CREDENTIAL, Peer};
 use proto::v1;
 use tonic::Code;
 
-use super::harness::{Agent, Controller, PATIENCE, admin, identity, next, now};
+use super::harness::{Agent, Controller, PATIENCE, admin, identity, next, next_plan, now};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -162,7 +162,7 @@ async fn a_revoked_agent_loses_its_open_streams_and_every_call() {
     let began = std::time::Instant::now();
     controller.running.app.catalog.revoke_agent(&admin(), "lyon-1", now()).await.expect("revoked");
     for status in
-        [next(&mut stream).await.expect_err("closed"), next(&mut answers).await.expect_err("closed")]
+        [next_plan(&mut stream).await.expect_err("closed"), next(&mut answers).await.expect_err("closed")]
     {
         assert_eq!(status.code(), Code::PermissionDenied, "{status:?}");
     }

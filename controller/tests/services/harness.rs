@@ -229,6 +229,28 @@ impl Agent {
             .max_decoding_message_size(proto::MESSAGE_LIMIT)
     }
 
+    /// Takes new roots, as an agent does that follows.
+    pub(crate) fn take_roots(&self, bundle_der: &[bytes::Bytes]) -> TrustBundle {
+        let bundle = TrustBundle::from_der(bundle_der).expect("roots");
+        self.tls.set_bundle(&bundle);
+        bundle
+    }
+
+    /// Renews its certificate.
+    pub(crate) async fn renew(&self) -> Credential {
+        let csr_der = self.key.request(&self.identity).expect("signed").into();
+        let request = v1::RenewRequest { csr_der };
+        let renewed = self.client().await.renew(request).await.expect("renewed").into_inner();
+        let credential = Credential::new(Arc::clone(&self.key), &renewed.chain_der).expect("they fit");
+        self.tls.set_credential(&credential).expect("it is used from the next handshake on");
+        credential
+    }
+
+    /// Does it accept the controller's certificate?
+    pub(crate) async fn accepts_controller(&self) -> bool {
+        connect(self.address, self.tls.fleet_config(&[Alpn::Http2]).expect("a configuration")).await.is_ok()
+    }
+
     /// A connection for image bytes.
     pub(crate) async fn http(&self) -> TlsStream<TcpStream> {
         connect(self.address, self.tls.fleet_config(&[Alpn::Http1]).expect("a configuration"))
@@ -245,6 +267,19 @@ impl Agent {
 
 pub(crate) async fn next<T>(stream: &mut tonic::Streaming<T>) -> Result<Option<T>, tonic::Status> {
     tokio::time::timeout(PATIENCE, stream.message()).await.expect("an answer in time")
+}
+
+/// The next word about the plan; those about the fleet's roots are passed over.
+pub(crate) async fn next_plan(
+    stream: &mut tonic::Streaming<v1::Update>,
+) -> Result<Option<v1::Update>, tonic::Status> {
+    loop {
+        let update = next(stream).await?;
+        let bundle = update.as_ref().and_then(|update| update.change.as_ref());
+        if !matches!(bundle, Some(v1::update::Change::Bundle(_))) {
+            return Ok(update);
+        }
+    }
 }
 
 /// The time of this process.

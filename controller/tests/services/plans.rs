@@ -6,7 +6,7 @@ use proto::plan::{PlanDocument, SitePlan};
 use proto::v1::{self, update::Change};
 use serde_json::json;
 
-use super::harness::{Agent, Controller, admin, host, next, now};
+use super::harness::{Agent, Controller, admin, host, next, next_plan, now};
 
 pub(super) async fn snapshot(agent: &Agent) -> (tonic::Streaming<v1::Update>, PlanDocument) {
     let mut stream = agent.follow(None).await;
@@ -17,7 +17,7 @@ pub(super) async fn snapshot(agent: &Agent) -> (tonic::Streaming<v1::Update>, Pl
 }
 
 async fn delta(stream: &mut tonic::Streaming<v1::Update>) -> v1::PlanDelta {
-    let update = next(stream).await.expect("open").expect("an update");
+    let update = next_plan(stream).await.expect("open").expect("an update");
     let Some(Change::Delta(delta)) = update.change else { panic!("expected a change: {update:?}") };
     delta
 }
