@@ -40,7 +40,7 @@ enum Families {
     Debian,
     /// Any kernel and initial RAM disk
     Linux,
-    /// A disk's bytes (*.img, *.raw)
+    /// A disk's bytes (*.img, *.raw; also as *.gz)
     DiskImage,
     /// Network bootstrap programs (iPXE)
     Loaders,

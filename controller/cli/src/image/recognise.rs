@@ -69,7 +69,7 @@ pub(crate) enum RecogniseError {
         remedy: &'static str,
     },
     /// More than one fits.
-    #[error("there are several {what}, say which with {option}: {}", paths.join(", "))]
+    #[error("there is more than one {what}, say which with {option}: {}", paths.join(", "))]
     Several {
         /// What was looked for.
         what: &'static str,
@@ -207,7 +207,7 @@ fn linux(files: &Files<'_>, wanted: &Wanted) -> Result<Taken, RecogniseError> {
             let found: Vec<_> = files.paths(is_initrd).into_iter().filter(beside).collect();
             match found.as_slice() {
                 [] => vec![],
-                _ => vec![only("initrds", "--initrd", "", found)?],
+                _ => vec![only("initrd", "--initrd", "", found)?],
             }
         }
         named => files.all_named(named)?,
@@ -219,12 +219,17 @@ fn disk(files: &Files<'_>, wanted: &Wanted) -> Result<Taken, RecogniseError> {
     let disk = match &wanted.disk {
         Some(path) => files.named(path)?,
         None => {
-            let is_disk = |name: &str| name.ends_with(".img") || name.ends_with(".raw");
-            let remedy = "expected one file *.img or *.raw; --disk names another";
-            only("disk images", "--disk", remedy, files.paths(is_disk))?
+            let remedy = "expected one file *.img or *.raw, or one of them as *.gz; --disk names another";
+            only("disk image", "--disk", remedy, files.paths(is_disk))?
         }
     };
     Ok(Taken { disk: Some(disk), ..Taken::default() })
+}
+
+/// What the installer environment writes: bytes as they are, or compressed by gzip.
+fn is_disk(name: &str) -> bool {
+    let raw = name.strip_suffix(".gz").unwrap_or(name);
+    raw.ends_with(".raw") || raw.ends_with(".img") && !raw.starts_with("initrd")
 }
 
 fn only(
@@ -382,6 +387,8 @@ mod tests {
             take(Family::DiskImage, &["a.IMG", "readme"]).expect("one").disk.as_deref(),
             Some("a.IMG")
         );
+        let taken = take(Family::DiskImage, &["disk.img.gz", "initrd.img", "b.gz"]).expect("one");
+        assert_eq!(taken.disk.as_deref(), Some("disk.img.gz"));
         assert!(matches!(take(Family::DiskImage, &["a.img", "b.raw"]), Err(RecogniseError::Several { .. })));
         assert!(matches!(take(Family::DiskImage, &["a.qcow2"]), Err(RecogniseError::Nothing { .. })));
     }
