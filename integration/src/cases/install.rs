@@ -94,7 +94,7 @@ pub(super) fn must_hold(disk: &Path, image: &Path) -> anyhow::Result<()> {
 
 pub(super) fn debian_preseed(bench: &Bench<'_>) -> anyhow::Result<()> {
     let mut setting = Setting::new(bench, false)?;
-    setting.import(&Stock::debian(&bench.run)?, "debian", "debian-12", &[])?;
+    setting.import(&Stock::debian(&bench.run)?, "debian", "debian-12")?;
     setting.apply(&catalog("debian.yaml"))?;
     let disk = setting.empty_disk("debian-box")?;
     let spec = MachineSpec::new("debian-box", Firmware::BiosIpxe).with_raw_disk(disk);

@@ -60,7 +60,7 @@ impl Case {
 }
 
 /// The cases that every change must pass, in the order of `cargo lab test`.
-pub const CASES: &[Case] = &[
+pub static CASES: &[Case] = &[
     Case {
         name: "bios-ipxe",
         about: "SeaBIOS and the card's iPXE ROM load a script, a kernel and an initrd over HTTP",

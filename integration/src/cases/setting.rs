@@ -42,12 +42,12 @@ impl<'a> Setting<'a> {
         let stock = Stock::prepare(bench.lab, &bench.run, &mut |line| (bench.say)(line))?;
         let fleet = Fleet::start_example(&bench.run, bench.binaries, &Interrupt::default())?;
         let mut setting = Self { capture: None, fleet, stock, bench };
-        setting.import(&setting.stock.loaders, "loaders", "ipxe", &[])?;
-        setting.import(&setting.stock.installer, "linux", "installer-1", &[])?;
+        setting.import(&setting.stock.loaders, "loaders", "ipxe")?;
+        setting.import(&setting.stock.installer, "linux", "installer-1")?;
         setting.apply(&example::file("site.yaml"))?;
         setting.apply(&catalog("probe.yaml"))?;
         if disk {
-            setting.import(&setting.stock.disk, "disk-image", "demo-disk-1", &["--disk", "disk.img.gz"])?;
+            setting.import(&setting.stock.disk, "disk-image", "demo-disk-1")?;
             setting.apply(&example::file("disk.yaml"))?;
         }
         setting.fleet.enrol(0, AGENT)?;
@@ -62,16 +62,10 @@ impl<'a> Setting<'a> {
         (self.bench.say)(line);
     }
 
-    pub(super) fn import(
-        &self,
-        folder: &Path,
-        family: &str,
-        name: &str,
-        more: &[&str],
-    ) -> anyhow::Result<()> {
+    pub(super) fn import(&self, folder: &Path, family: &str, name: &str) -> anyhow::Result<()> {
         let folder = text(folder)?;
         let arguments = ["image", "import", folder, "--family", family, "--name", name];
-        self.fleet.cli().run(&[&arguments, more].concat())?;
+        self.fleet.cli().run(&arguments)?;
         Ok(())
     }
 
@@ -93,20 +87,13 @@ impl<'a> Setting<'a> {
         let created = self.fleet.cli().json(&["order", "create", &spec.name, "--profile", profile])?;
         let name = created["name"].as_str().context("the order has no name")?.to_owned();
         self.wait_phase(&name, "armed")?;
-        self.fleet.wait_ready(0, FETCH_TIMEOUT)?;
+        self.fleet.wait_files(0, profile, FETCH_TIMEOUT)?;
         Ok(name)
     }
 
     /// Waits until the controller has heard that the order is in this phase.
     pub(super) fn wait_phase(&self, order: &str, phase: &str) -> anyhow::Result<()> {
-        let cli = self.fleet.cli();
-        let wait = self.fleet.interrupt().wait(format!("order {order} to be {phase}"), OBEY_TIMEOUT);
-        wait.until(|| {
-            let seen = cli.json(&["order", "get", order])?;
-            let status = seen["status"]["phase"].as_str().unwrap_or("not heard of").to_owned();
-            Ok(if status == phase { Ok(()) } else { Err(format!("it is {status}")) })
-        })?;
-        Ok(())
+        Ok(self.fleet.wait_order(order, phase, OBEY_TIMEOUT)?)
     }
 
     pub(super) fn power_on(&self, spec: &MachineSpec) -> anyhow::Result<Machine> {

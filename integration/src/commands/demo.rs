@@ -26,6 +26,8 @@ const HOST: &str = "web-1";
 const DISK_MIB: u32 = 256;
 /// How long images may take to the edge.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the agent may take to arm the order.
+const OBEY_TIMEOUT: Duration = Duration::from_secs(15);
 /// From power-on to the installed system.
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(240);
 /// The longest that `--keep` keeps.
@@ -94,7 +96,7 @@ impl Story<'_> {
         self.line(&format!(
             "it is up; between it and the site a router drops all but its ports {FLEET_PORT} and {ENROL_PORT}"
         ));
-        self.import(&fleet, &stock.loaders, "loaders", "ipxe", &[])?;
+        self.import(&fleet, &stock.loaders, "loaders", "ipxe")?;
         self.apply(&fleet, "site.yaml")?;
         self.line(&format!("starting agent {AGENT} at the site, with a join token"));
         self.command(&["token", "add", "--site", SITE, "--agent", AGENT]);
@@ -105,8 +107,8 @@ impl Story<'_> {
 
     /// Images, a host, and the order to install it.
     fn prepare_machine(&self, fleet: &mut Fleet, stock: &Stock) -> anyhow::Result<MachineSpec> {
-        self.import(fleet, &stock.installer, "linux", "installer-1", &[])?;
-        self.import(fleet, &stock.disk, "disk-image", "demo-disk-1", &["--disk", "disk.img.gz"])?;
+        self.import(fleet, &stock.installer, "linux", "installer-1")?;
+        self.import(fleet, &stock.disk, "disk-image", "demo-disk-1")?;
         self.apply(fleet, "disk.yaml")?;
         let disk = self.run.folder().join("web-1.img");
         media::make_empty_disk(&disk, DISK_MIB)?;
@@ -116,8 +118,8 @@ impl Story<'_> {
         self.cli(fleet, &["host", "add", HOST, "--site", SITE, "--mac", &mac, "--profile", PROFILE])?;
         self.line("without an order the machine would boot its own disk; this one permits one installation");
         self.cli(fleet, &["order", "create", HOST])?;
-        fleet.wait_applied(0)?;
-        fleet.wait_ready(0, FETCH_TIMEOUT)?;
+        fleet.wait_order(&format!("{HOST}-1"), "armed", OBEY_TIMEOUT)?;
+        fleet.wait_files(0, PROFILE, FETCH_TIMEOUT)?;
         self.line("the agent has the order, and all files of the image, on its own disk");
         Ok(spec)
     }
@@ -177,7 +179,7 @@ impl Story<'_> {
              bootlane apply --dry-run -f {}\n\n\
              The logs of all processes: {}\n",
             fleet.cli().by_hand(),
-            example::file("").display(),
+            relative(&example::file("")).display(),
             self.run.folder().display()
         ));
         let enter = enter_keys();
@@ -201,22 +203,15 @@ impl Story<'_> {
              cargo lab demo --keep    the same, and then the fleet is yours: arm orders, watch boots, break things\n  \
              cargo lab boot --list    other ways to boot, one by one: UEFI, Debian's installer, killed controllers\n  \
              cargo lab test           everything that a change must pass\n  \
-             {}    what was applied here: a site and a profile, to copy\n",
+             {}     what was applied here: a site and a profile, to copy\n",
             relative(&example::file("")).display()
         ));
     }
 
-    fn import(
-        &self,
-        fleet: &Fleet,
-        folder: &Path,
-        family: &str,
-        name: &str,
-        more: &[&str],
-    ) -> anyhow::Result<()> {
+    fn import(&self, fleet: &Fleet, folder: &Path, family: &str, name: &str) -> anyhow::Result<()> {
         let folder = folder.to_str().context("the lab's folder is no UTF-8")?;
         let arguments = ["image", "import", folder, "--family", family, "--name", name];
-        self.cli(fleet, &[&arguments, more].concat())
+        self.cli(fleet, &arguments)
     }
 
     fn apply(&self, fleet: &Fleet, name: &str) -> anyhow::Result<()> {
@@ -250,6 +245,7 @@ fn relative(path: &Path) -> PathBuf {
     let here = std::env::current_dir().and_then(|folder| folder.canonicalize());
     match here.as_deref().map(|here| normal.strip_prefix(here)) {
         Ok(Ok(inside)) if path.is_absolute() => inside.to_owned(),
+        _ if path.is_absolute() => normal,
         _ => path.to_owned(),
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::controller::{LIFE, check};
-use super::{Binaries, ENROL_PORT, FLEET_PORT, Fleet, FleetError, START_TIMEOUT};
+use super::{Binaries, ENROL_PORT, FLEET_PORT, Fleet, FleetError, Ledger, START_TIMEOUT};
 use crate::lab::netns::BRIDGE;
 use crate::lab::{Namespace, Process, Run};
 
@@ -122,25 +122,61 @@ impl Fleet {
         self.wait_agent(agent, "the agent's newest plan", START_TIMEOUT, is_applied)
     }
 
-    /// Waits until this agent obeys the newest plan of its site and has all that the plan names.
+    /// Waits until this agent has every file of a profile's images on its own disk.
     ///
     /// # Errors
-    /// When the agent has ended, or the time is up.
-    pub fn wait_ready(&mut self, agent: usize, bound: Duration) -> Result<(), FleetError> {
-        self.wait_agent(agent, "the images at the edge", bound, |agent, site| {
-            is_applied(agent, site)
-                && agent.pointer("/status/missing_blobs").and_then(Value::as_u64) == Some(0)
+    /// When there is no such profile or image, the agent has ended, or the time is up.
+    pub fn wait_files(&mut self, agent: usize, profile: &str, bound: Duration) -> Result<(), FleetError> {
+        let digests = self.digests_of(profile)?;
+        let agent = &mut self.agents[agent];
+        let blobs = agent.state().join("cache/blobs/sha256");
+        self.interrupt.wait(format!("the files of {profile} at the edge"), bound).until(|| {
+            agent.check()?;
+            let is_missing = |digest: &&String| !blobs.join(&digest[..2]).join(digest).exists();
+            let missing = digests.iter().filter(is_missing).count();
+            Ok(if missing == 0 { Ok(()) } else { Err(format!("{missing} of {} are missing", digests.len())) })
         })
     }
 
-    /// Waits until the controller has every event of this agent.
+    /// The SHA-256 of all files of the images that a profile names.
+    fn digests_of(&self, profile: &str) -> Result<Vec<String>, FleetError> {
+        let spec = self.cli.json(&["profile", "get", profile])?;
+        let images = ["/spec/image", "/spec/installer"];
+        let images = images.iter().filter_map(|field| spec.pointer(field)).filter_map(Value::as_str);
+        let mut digests = Vec::new();
+        for image in images {
+            let image = self.cli.json(&["image", "get", image])?;
+            let files = image.pointer("/spec/files").and_then(Value::as_object).into_iter().flatten();
+            digests.extend(files.filter_map(|(_, file)| file["sha256"].as_str().map(str::to_owned)));
+        }
+        Ok(digests)
+    }
+
+    /// Waits until the controller has heard that an order is in this phase.
     ///
     /// # Errors
-    /// When the agent has ended, or the time is up.
+    /// When there is no such order, or the time is up.
+    pub fn wait_order(&self, order: &str, phase: &str, bound: Duration) -> Result<(), FleetError> {
+        self.interrupt.wait(format!("order {order} to be {phase}"), bound).until(|| {
+            let seen = self.cli.json(&["order", "get", order])?;
+            let found = seen.pointer("/status/phase").and_then(Value::as_str).unwrap_or("not heard of");
+            Ok(if found == phase { Ok(()) } else { Err(format!("it is {found}")) })
+        })
+    }
+
+    /// Waits until the controller has acknowledged every event that this agent has written down.
+    ///
+    /// # Errors
+    /// When the agent has ended, its ledger is damaged, or the time is up.
     pub fn wait_reported(&mut self, agent: usize) -> Result<(), FleetError> {
-        self.wait_agent(agent, "the agent's events", START_TIMEOUT, |agent, _| {
-            let connected = agent.pointer("/status/connected").and_then(Value::as_bool).unwrap_or(false);
-            connected && agent.pointer("/status/journal_events").and_then(Value::as_u64) == Some(0)
+        let agent = &mut self.agents[agent];
+        self.interrupt.wait("the agent's events", START_TIMEOUT).until(|| {
+            agent.check()?;
+            let ledger = Ledger::read(&agent.state())?;
+            let (last, acknowledged) =
+                (ledger.events.last().map_or(0, |event| event.number), ledger.acknowledged);
+            let words = || format!("{acknowledged} of {last} are acknowledged");
+            Ok((acknowledged == last).then_some(()).ok_or_else(words))
         })
     }
 

@@ -65,6 +65,9 @@ pub enum FleetError {
     /// The CLI did not do it.
     #[error(transparent)]
     Cli(#[from] CliError),
+    /// An agent's ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// A file of the fleet.
     #[error("failed to use {path}")]
     File {
