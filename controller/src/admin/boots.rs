@@ -1,4 +1,10 @@
 //! Boot attempts: lists, and the events of one or of all as they come.
+//!
+//! `until_end` ends the stream of one attempt when that attempt has ended: installed, failed, up, or sent to its disk
+//! with a lease taken after it ([`BootSummary::has_ended`]). With a host in place of an attempt it follows the host,
+//! from the boot under way or its next one, across attempts until its system is up or an attempt has failed.
+
+mod host;
 
 use std::{pin::Pin, sync::Arc};
 
@@ -43,8 +49,14 @@ pub(super) async fn watch(app: &App, request: v1::WatchBootsRequest) -> Result<B
             }
             tokio::spawn(async move { watch.one(attempt, &request).await });
         }
+        None if request.until_end && filter.host.is_none() => {
+            return Err(refusal::field("until_end", "needs an attempt or a host: whose end?"));
+        }
         None if request.stored_only => {
             tokio::spawn(async move { watch.stored(filter).await });
+        }
+        None if request.until_end => {
+            tokio::spawn(async move { watch.host_until_end(filter).await });
         }
         None => {
             tokio::spawn(async move { watch.all(filter).await });
@@ -73,7 +85,7 @@ impl Watch {
                 Err(Gone) => return,
             }
             let ended = match self.app.events.boot(attempt).await {
-                Ok(boot) => boot.is_none_or(|boot| boot.outcome.is_end()),
+                Ok(boot) => boot.is_none_or(|boot| boot.has_ended()),
                 Err(error) => return self.fail(unread(error)).await,
             };
             if request.stored_only || (request.until_end && ended) {

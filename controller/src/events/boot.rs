@@ -34,16 +34,6 @@ impl Outcome {
             Self::Up => "up",
         }
     }
-
-    /// Is nothing more expected of the attempt?
-    #[must_use]
-    pub const fn is_end(self) -> bool {
-        match self {
-            Self::LocalDisk | Self::Failed | Self::Up => true,
-            // The installed system still has to come up.
-            Self::Running | Self::Installed => false,
-        }
-    }
 }
 
 /// One boot attempt, as far as it has come.
@@ -69,6 +59,9 @@ pub struct BootSummary {
     pub stage: String,
     /// How many events it has.
     pub events: u64,
+    /// It has taken a lease since it was told to boot its disk: it is on its way there.
+    #[serde(default)]
+    pub left_for_disk: bool,
 }
 
 impl BootSummary {
@@ -86,6 +79,17 @@ impl BootSummary {
             outcome: Outcome::Running,
             stage: String::new(),
             events: 0,
+            left_for_disk: false,
+        }
+    }
+
+    /// Is nothing more expected of the attempt? The first boot of what it installed is another attempt.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        match self.outcome {
+            Outcome::Installed | Outcome::Failed | Outcome::Up => true,
+            Outcome::LocalDisk => self.left_for_disk,
+            Outcome::Running => false,
         }
     }
 
@@ -101,6 +105,8 @@ impl BootSummary {
         if let Some(outcome) = outcome(&event.kind) {
             self.outcome = self.outcome.then(outcome);
         }
+        let lease = matches!(event.kind, EventKind::Leased { .. });
+        self.left_for_disk = self.outcome == Outcome::LocalDisk && (self.left_for_disk || lease);
     }
 }
 
@@ -212,6 +218,11 @@ mod tests {
         EventKind::Decided { answer, reason: String::new(), order: None }
     }
 
+    fn leased() -> EventKind {
+        let address = std::net::Ipv4Addr::new(10, 1, 0, 9);
+        EventKind::Leased { address, until: Wall(1_000), client: Client::PxeRom }
+    }
+
     fn moved(phase: OrderPhase) -> EventKind {
         EventKind::OrderMoved { order: OrderId([4; 16]), number: 1, phase, reason: String::new() }
     }
@@ -233,6 +244,12 @@ mod tests {
         assert_eq!((summary.outcome, summary.events), (Outcome::LocalDisk, 2));
         assert_eq!((summary.began_ms, summary.last_ms), (Wall(10), Wall(11)));
         assert_eq!((summary.host, summary.mac), (Some(HostId([2; 16])), Some(Mac([3; 6]))));
+        assert!(!summary.has_ended(), "it may still ask again");
+        assert!(fold(vec![began(), decided(Answer::LocalDisk), leased()]).has_ended());
+        let early = fold(vec![began(), leased(), decided(Answer::LocalDisk)]);
+        assert!(!early.has_ended(), "that lease was taken before it was told");
+        let on = fold(vec![began(), decided(Answer::LocalDisk), leased(), decided(Answer::Script)]);
+        assert_eq!((on.outcome, on.has_ended()), (Outcome::Running, false));
     }
 
     #[test]
@@ -244,6 +261,7 @@ mod tests {
             (fold(kinds.clone()).outcome, fold(kinds.clone()).stage),
             (Outcome::Running, "kernel".into())
         );
+        assert!(!fold(kinds.clone()).has_ended());
         kinds.extend([moved(OrderPhase::Started), served(Stage::Answer), progress]);
         assert_eq!(fold(kinds.clone()).stage, "installing 40 %");
         kinds.push(moved(OrderPhase::Installed));
@@ -251,6 +269,7 @@ mod tests {
             (fold(kinds.clone()).outcome, fold(kinds.clone()).stage),
             (Outcome::Installed, "installed".into())
         );
+        assert!(fold(kinds.clone()).has_ended(), "the next boot is another attempt");
         kinds.push(decided(Answer::LocalDisk));
         assert_eq!(
             fold(kinds.clone()).outcome,
