@@ -1,5 +1,7 @@
 //! `cargo lab bench`: measurements, side by side with what others use.
 
+mod fleet;
+
 use anyhow::bail;
 use clap::Subcommand;
 
@@ -27,13 +29,12 @@ enum Bench {
 }
 
 /// Measures one thing.
-pub(crate) fn run(arguments: &Arguments, _console: &Console) -> anyhow::Result<Verdict> {
+pub(crate) fn run(arguments: &Arguments, console: &Console) -> anyhow::Result<Verdict> {
     match arguments.bench {
         Bench::Tftp => bail!("not there yet: bench tftp"),
         Bench::Http => bail!("not there yet: bench http"),
         Bench::Dhcp => bail!("not there yet: bench dhcp"),
         Bench::Cache => bail!("not there yet: bench cache"),
-        // Here: cargo::build_binaries(Profile::Release), then the fleet from the library.
-        Bench::Fleet => bail!("not there yet: bench fleet"),
+        Bench::Fleet => fleet::run(console),
     }
 }

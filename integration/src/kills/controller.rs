@@ -7,12 +7,12 @@ use anyhow::{Context as _, ensure};
 use proto::v1::admin_client::AdminClient;
 use tonic::transport::Channel;
 
-use super::{dial, inside};
+use super::{dial, end, inside};
 use crate::lab::{LabFolder, Namespace, Process, Run};
 
-/// Where its fleet listener is, within the namespace.
+/// Where its fleet listener is reached within the namespace; it listens on all addresses.
 pub const FLEET_ADDRESS: &str = "127.0.0.1:7443";
-/// Where its enrol listener is.
+/// Where its enrol listener is reached.
 pub const ENROL_ADDRESS: &str = "127.0.0.1:7444";
 /// How long it may take from its start to its first answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -41,8 +41,8 @@ impl ControllerStand {
         let namespace = Namespace::create(&run, "controller")?;
         let state = folder.path().join("state");
         let text = format!(
-            "fleet = \"acme\"\nstate = {state:?}\n[listen]\nfleet = \"{FLEET_ADDRESS}\"\nenrol = \"{ENROL_ADDRESS}\"\n\
-             names = [\"127.0.0.1\"]\n[keep]\nrevisions = 10000000\n[log]\nfilter = \"warn\"\n"
+            "fleet = \"acme\"\nstate = {state:?}\n[listen]\nfleet = \"0.0.0.0:7443\"\nenrol = \"0.0.0.0:7444\"\n\
+             names = [\"127.0.0.1\"]\n[keep]\nrevisions = 10000000\n[telemetry]\nfilter = \"warn\"\n"
         );
         std::fs::write(folder.path().join("controller.toml"), text)?;
         Ok(Self { namespace, program, process: None, starts: 0, folder, run })
@@ -99,12 +99,7 @@ impl ControllerStand {
     /// # Errors
     /// When it had ended by itself; its log is then in the message.
     pub fn kill(&mut self) -> anyhow::Result<()> {
-        let log = self.log();
-        let mut process = self.process.take().context("it was not started")?;
-        let ended = process.ended()?;
-        process.kill();
-        ensure!(ended.is_none(), "the controller had ended by itself ({ended:?}): {log}");
-        Ok(())
+        end::kill(self.process.take().context("it was not started")?)
     }
 
     fn log(&self) -> String {

@@ -10,6 +10,7 @@ pub mod binaries;
 pub mod card;
 pub mod controller;
 pub mod dial;
+pub mod end;
 pub mod fetch;
 pub mod inside;
 pub mod judge;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use ipnet::Ipv4Net;
 
-use super::inside;
+use super::{end, inside};
 use crate::lab::{LabFolder, Namespace, Process, Run};
 
 /// The fleet's name.
@@ -158,12 +158,7 @@ impl Segment {
     /// # Errors
     /// When it had ended by itself; its log is then in the message.
     pub fn kill(&mut self) -> anyhow::Result<()> {
-        let mut process = self.process.take().context("it was not started")?;
-        let ended = process.ended()?;
-        process.kill();
-        let log = || std::fs::read_to_string(process.log()).unwrap_or_default();
-        ensure!(ended.is_none(), "the agent had ended by itself ({ended:?}): {}", log());
-        Ok(())
+        end::kill(self.process.take().context("it was not started")?)
     }
 
     /// The number of the agent's process.

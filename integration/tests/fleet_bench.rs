@@ -1,0 +1,20 @@
+//! The fleet's measurement runs: a small one, for what it does and not for its figures. Needs root.
+
+use integration::fleet_bench::{Options, measure};
+use integration::kills::binaries;
+
+#[test]
+fn a_small_fleet_is_measured_by_both_ways() {
+    let options = Options {
+        controller: binaries::build("controller", "bootlane-controller"),
+        cli: binaries::build("cli", "bootlane"),
+        agents: 6,
+        sites: 2,
+        rounds: 2,
+        changes: 3,
+        cli_changes: 2,
+    };
+    let rounds = measure(options).expect("measured");
+    let counts: Vec<_> = rounds.iter().map(|round| (round.api.count, round.cli.count)).collect();
+    assert_eq!(counts, [(18, 12), (18, 12)], "each agent gets each change");
+}
