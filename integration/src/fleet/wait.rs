@@ -25,7 +25,6 @@ impl Interrupt {
     }
 
     /// A wait for `what`, a noun, of at most `bound`.
-    #[must_use]
     pub fn wait(&self, what: impl Into<String>, bound: Duration) -> Wait {
         Wait { what: what.into(), bound, interrupt: self.clone() }
     }
