@@ -90,7 +90,8 @@ impl<D: Desk> Shelf<D> {
     async fn find(&self, peer: SocketAddr, from: Ipv4Addr, name: &Name) -> Result<Source, Refusal> {
         let since = Instant::now();
         let (transport, arrival) = (Transport::Tftp, self.arrival.clone());
-        let request = FileRequest { ask: 0, transport, arrival, from, name: name.as_str().to_owned() };
+        let request =
+            FileRequest { ask: 0, transport, arrival, from, name: name.as_str().to_owned(), probe: false };
         let found = self
             .desk
             .file(request)

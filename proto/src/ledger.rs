@@ -33,6 +33,8 @@ pub enum Record {
     Quarantine(Quarantine),
     /// The number that the next event gets.
     NextNumber(u64),
+    /// The wall time, set right by a controller after a clock had run ahead.
+    WallSet(Wall),
 }
 
 /// Whose lease: one machine on one network. Not the client identifier, which changes within a boot (QUIRKS 4).
@@ -122,6 +124,7 @@ impl Record {
                 Wire::Quarantine(v1::Quarantine { address: address.to_bits(), until_ms: until.0 })
             }
             Self::NextNumber(number) => Wire::NextNumber(number),
+            Self::WallSet(wall) => Wire::WallSetMs(wall.0),
         };
         v1::Record { record: Some(record) }.encode_to_vec()
     }
@@ -155,6 +158,7 @@ impl Record {
                 until: Wall(quarantine.until_ms),
             }),
             Wire::NextNumber(number) => Self::NextNumber(number),
+            Wire::WallSetMs(wall) => Self::WallSet(Wall(wall)),
         })
     }
 }
@@ -239,6 +243,7 @@ mod tests {
             Record::Wall(Wall(12)),
             Record::Quarantine(Quarantine { address, until: Wall(5) }),
             Record::NextNumber(8),
+            Record::WallSet(Wall(13)),
         ]
     }
 

@@ -122,7 +122,7 @@ impl Follower {
 
     fn numbered(&mut self, change: v1::update::Change) -> v1::Update {
         self.number += 1;
-        v1::Update { number: self.number, change: Some(change) }
+        v1::Update { number: self.number, change: Some(change), at_ms: self.app.clock.wall().0 }
     }
 
     fn next(&self, plan: &Published) -> Option<Move> {

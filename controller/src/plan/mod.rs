@@ -125,6 +125,9 @@ impl SitePlanner<'_> {
                 }
                 Err(mistake) => {
                     broken.insert(order.spec.host_id);
+                    // An entry that no agent understands: in doubt, and so not taken for revoked.
+                    let doubt = Entry { body: Vec::new().into(), level: u32::MAX };
+                    self.out.entries.extend(order.id().map(|id| (format!("order/{id}"), doubt)));
                     self.problem(Kind::Order, &order.name, mistake);
                 }
             }

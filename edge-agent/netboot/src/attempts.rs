@@ -46,13 +46,22 @@ pub struct Attempt {
     pub answered: Option<(Client, Answer, Option<OrderId>)>,
     /// Where it was last seen.
     pub address: Option<Ipv4Addr>,
+    /// The UUID that it has shown; later programs of the chain may show none.
+    pub uuid: Option<[u8; 16]>,
     last: Mono,
 }
 
 /// The latest attempt of each machine.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Attempts {
     latest: BTreeMap<Mac, Attempt>,
+    limit: usize,
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self::with_limit(MACHINES)
+    }
 }
 
 /// Does a boot-class packet belong to the attempt at hand?
@@ -65,6 +74,12 @@ pub enum Joined {
 }
 
 impl Attempts {
+    /// Room for so many machines.
+    #[must_use]
+    pub fn with_limit(limit: usize) -> Self {
+        Self { latest: BTreeMap::new(), limit }
+    }
+
     /// A boot-class packet of `client`: the attempt that it belongs to. `fresh` names a new one if one begins.
     pub fn boot_packet(
         &mut self,
@@ -80,7 +95,16 @@ impl Attempts {
             Some(_) | None => Joined::Begins,
         };
         if joined == Joined::Begins {
-            self.insert(Attempt { id: fresh, mac, host, reached, answered: None, address: None, last: now });
+            self.insert(Attempt {
+                id: fresh,
+                mac,
+                host,
+                reached,
+                answered: None,
+                address: None,
+                uuid: None,
+                last: now,
+            });
         }
         let attempt = self.latest.get_mut(&mac).expect("it was found or has just been inserted");
         attempt.reached = attempt.reached.max(reached);
@@ -90,9 +114,9 @@ impl Attempts {
     }
 
     /// Goes on with an attempt that was begun before a restart.
-    pub fn resume(&mut self, now: Mono, id: AttemptId, mac: Mac, host: Option<HostId>) {
-        let (reached, answered, address) = (Reached::Loader, None, None);
-        self.insert(Attempt { id, mac, host, reached, answered, address, last: now });
+    pub fn resume(&mut self, now: Mono, id: AttemptId, mac: Mac, host: Option<HostId>, reached: Reached) {
+        let (answered, address, uuid) = (None, None, None);
+        self.insert(Attempt { id, mac, host, reached, answered, address, uuid, last: now });
     }
 
     /// The attempt under way on this machine.
@@ -109,7 +133,7 @@ impl Attempts {
     }
 
     fn insert(&mut self, attempt: Attempt) {
-        if self.latest.len() >= MACHINES && !self.latest.contains_key(&attempt.mac) {
+        if self.latest.len() >= self.limit && !self.latest.contains_key(&attempt.mac) {
             let quietest = self.latest.values().min_by_key(|attempt| attempt.last).map(|attempt| attempt.mac);
             quietest.and_then(|mac| self.latest.remove(&mac));
         }

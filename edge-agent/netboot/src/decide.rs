@@ -72,14 +72,13 @@ pub fn decide<'plan>(facts: &Facts, at: &Circumstances<'plan, '_>) -> Decision<'
         let alarm = Some((AlarmKind::IdentityDisagrees, detail.clone()));
         return Decision { alarm, ..plain(Answer::LocalDisk, detail) };
     }
-    let order = standing_order(host, at);
-    let (boot, order, reason) = match (order, &host.boot) {
+    let (boot, order, reason) = match (standing_order(host, at), &host.boot) {
+        (Err(why), _) => return plain(Answer::LocalDisk, why),
         (Ok(Some(order)), _) => {
             (&order.boot, Some(order), format!("order {} installs {}", order.number, order.boot.profile))
         }
-        (_, Some(boot)) => (boot, None, format!("profile {} is what it runs", boot.profile)),
+        (Ok(None), Some(boot)) => (boot, None, format!("profile {} is what it runs", boot.profile)),
         (Ok(None), None) => return plain(Answer::LocalDisk, "no order stands"),
-        (Err(why), None) => return plain(Answer::LocalDisk, why),
     };
     if boot.blobs().any(|blob| at.out_of_reach.contains(&blob.digest)) {
         let image = &boot.image;
@@ -119,7 +118,11 @@ fn standing_order<'plan>(
     if host.locked {
         return Err("the host is locked: no order is obeyed".into());
     }
-    at.orders.stands(order, at.agent, at.attempt, at.now).map_err(|why| why.to_string())?;
+    match at.orders.stands(order, at.agent, at.attempt, at.now) {
+        Ok(()) => {}
+        Err(why) if why.is_over() => return Ok(None),
+        Err(why) => return Err(why.to_string()),
+    }
     if at.clock_in_doubt {
         return Err(
             "the agent's clock is behind what it has seen: orders wait until the controller is reached"

@@ -50,10 +50,13 @@ impl Journal {
         Some(Record::Acknowledged(number))
     }
 
-    /// Waiting events after `number`, in order.
+    /// Waiting events after `number`, in order; of a gap that reaches beyond it, what does.
     pub fn after(&self, number: u64) -> impl Iterator<Item = NumberedEvent> + '_ {
+        let reaching =
+            self.waiting.range(..=number).next_back().and_then(|(_, event)| gap_beyond(number, event));
         let events = self.waiting.range(number.saturating_add(1)..);
-        events.map(|(number, event)| NumberedEvent { number: *number, event: event.clone() })
+        let events = events.map(|(number, event)| NumberedEvent { number: *number, event: event.clone() });
+        reaching.into_iter().chain(events)
     }
 
     /// The highest number that the controller is known to hold.
@@ -91,6 +94,7 @@ impl Journal {
             | Record::Order(_)
             | Record::OrderRemoved(_)
             | Record::Wall(_)
+            | Record::WallSet(_)
             | Record::Quarantine(_) => {}
         }
     }
@@ -167,6 +171,11 @@ impl Journal {
     }
 }
 
+fn gap_beyond(number: u64, event: &Event) -> Option<NumberedEvent> {
+    let EventKind::Gap { last, .. } = event.kind else { return None };
+    (last > number).then(|| gap(number + 1, last, event.at))
+}
+
 fn gap(first: u64, last: u64, at: Wall) -> NumberedEvent {
     let event = Event { at, attempt: None, host: None, mac: None, kind: EventKind::Gap { first, last } };
     NumberedEvent { number: first, event }
@@ -223,6 +232,15 @@ mod tests {
         assert_eq!(kinds[1], (3, order().kind));
         assert_eq!(kinds[2], (4, EventKind::Gap { first: 4, last: 4 }));
         assert_eq!(numbers(&journal), [1, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn a_gap_that_grew_since_it_was_sent_is_sent_again() {
+        let mut journal = Journal::new(1);
+        (0..4).for_each(|_| drop(journal.push(diagnostic())));
+        let after: Vec<_> = journal.after(2).map(|numbered| (numbered.number, numbered.event.kind)).collect();
+        assert_eq!(after[0], (3, EventKind::Gap { first: 3, last: 3 }));
+        assert_eq!(after[1].0, 4);
     }
 
     proptest! {

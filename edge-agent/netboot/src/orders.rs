@@ -69,6 +69,17 @@ pub enum Standing {
     Exhausted(u32),
 }
 
+impl Standing {
+    /// Is the order simply over? Then the host boots what it boots without one; else the answer is the local disk.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        match self {
+            Self::Ended(_) | Self::Expired => true,
+            Self::OtherAgent(_) | Self::Superseded(_) | Self::Started | Self::Exhausted(_) => false,
+        }
+    }
+}
+
 impl Orders {
     /// May `attempt` (None: any new one) boot under this order now?
     ///
@@ -94,7 +105,7 @@ impl Orders {
         };
         let same = attempt.is_some() && state.attempt == attempt;
         match state.phase {
-            OrderPhase::Started if same => Ok(()),
+            // Not even to the attempt that started it: a machine that asks a boot server again has been reset.
             OrderPhase::Started => Err(Standing::Started),
             OrderPhase::Installed | OrderPhase::Failed | OrderPhase::Expired | OrderPhase::Revoked => {
                 Err(Standing::Ended(state.phase))
@@ -148,16 +159,16 @@ impl Orders {
         Some(self.enter(OrderState { phase, ..state }, reason))
     }
 
-    /// Takes in the orders of a plan: new ones are armed, those that have left it are revoked.
+    /// Takes in the orders of a plan: new ones are armed; those that have left it, or were given to another agent, are
+    /// revoked. One whose part of the plan is not understood stays as it is: a doubt is no revocation.
     pub fn follow(&mut self, plan: &SitePlan, agent: &str, now: Wall) -> Vec<Moved> {
-        let gone = self
-            .states
-            .values()
-            .filter(|state| !state.phase.is_end() && !plan.orders.contains_key(&state.order));
-        let gone: Vec<_> = gone.copied().collect();
-        let revoke = |state| {
-            (OrderState { phase: OrderPhase::Revoked, ..state }, "it is no longer in the plan".to_owned())
+        let left = |state: &OrderState| match plan.orders.get(&state.order) {
+            Some(order) => (order.agent != agent).then(|| format!("it was given to agent {}", order.agent)),
+            None => (!plan.doubts_order(state.order)).then(|| "it is no longer in the plan".to_owned()),
         };
+        let live = self.states.values().filter(|state| !state.phase.is_end());
+        let gone: Vec<_> = live.filter_map(|state| Some((*state, left(state)?))).collect();
+        let revoke = |(state, why)| (OrderState { phase: OrderPhase::Revoked, ..state }, why);
         let new = plan.orders.values().filter(|order| {
             order.agent == agent && !self.states.contains_key(&order.id) && now <= order.not_after
         });
@@ -218,6 +229,7 @@ impl Orders {
             | Record::Lease(_)
             | Record::LeaseRemoved(_)
             | Record::Wall(_)
+            | Record::WallSet(_)
             | Record::Quarantine(_)
             | Record::NextNumber(_) => {}
         }
@@ -305,7 +317,11 @@ mod tests {
         assert_eq!(orders.offer(&order(), A, TOKEN), None, "the same attempt asks again");
         assert!(orders.start(order().id, Wall(2)).expect("offered").is_some());
         assert_eq!(orders.start(order().id, Wall(3)), Ok(None));
-        assert_eq!(stands(&orders, A, 3), Ok(()), "the attempt that started it goes on");
+        assert_eq!(
+            stands(&orders, A, 3),
+            Err(Standing::Started),
+            "it asks a boot server again: it was reset"
+        );
         assert_eq!(stands(&orders, B, 3), Err(Standing::Started));
         assert!(orders.finish(order().id, OrderPhase::Installed, String::new()).is_some());
         assert_eq!(orders.finish(order().id, OrderPhase::Failed, String::new()), None);

@@ -108,7 +108,14 @@ impl<D: Desk> Service<D> {
         let since = Instant::now();
         let Some(from) = self.from() else { return not_found() };
         let (transport, arrival) = (Transport::Http, self.arrival.clone());
-        let asked = FileRequest { ask: 0, transport, arrival, from, name: name.clone() };
+        let asked = FileRequest {
+            ask: 0,
+            transport,
+            arrival,
+            from,
+            name: name.clone(),
+            probe: request.method() == Method::HEAD,
+        };
         let found = match self.shared.desk.file(asked).await {
             Ok(Some(found)) => found,
             Ok(None) => return not_found(),

@@ -68,6 +68,7 @@ impl Ledger {
             Record::LeaseRemoved(_)
             | Record::OrderRemoved(_)
             | Record::Wall(_)
+            | Record::WallSet(_)
             | Record::Quarantine(_)
             | Record::NextNumber(_) => {}
         }

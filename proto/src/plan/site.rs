@@ -37,6 +37,13 @@ pub struct Doubt {
 }
 
 impl SitePlan {
+    /// Is the order's part of the plan one that is not understood?
+    #[must_use]
+    pub fn doubts_order(&self, order: OrderId) -> bool {
+        let key = format!("order/{order}");
+        self.doubts.iter().any(|doubt| doubt.key == key)
+    }
+
     /// The host that has this link address.
     #[must_use]
     pub fn host_of(&self, mac: Mac) -> Option<&HostPlan> {

@@ -61,6 +61,9 @@ impl SitePlan {
             match key.split('/').next() {
                 Some("network") => network = Some(decode_network(entry)?),
                 Some("host") => match decode_host(entry) {
+                    Ok(host) if key != format!("host/{}", host.id) => {
+                        doubt(key, format!("holds host {}", host.id))
+                    }
                     Ok(host) => {
                         if entry.level > LEVEL {
                             doubt(key, too_new(entry));
@@ -71,6 +74,9 @@ impl SitePlan {
                 },
                 Some("order") if entry.level > LEVEL => doubt(key, too_new(entry)),
                 Some("order") => match decode::<v1::OrderPlan>(entry).and_then(OrderPlan::try_from) {
+                    Ok(order) if key != format!("order/{}", order.id) => {
+                        doubt(key, format!("holds order {}", order.id))
+                    }
                     Ok(order) => drop(orders.insert(order.id, order)),
                     Err(error) => doubt(key, error.to_string()),
                 },
@@ -88,8 +94,7 @@ impl SitePlan {
                     message.secrets.into_iter().map(|secret| (secret.name, secret.value)).collect();
             }
         }
-        let by_mac =
-            hosts.values().flat_map(|host: &HostPlan| host.macs.iter().map(|mac| (*mac, host.id))).collect();
+        let by_mac = index(&mut hosts, &mut doubts);
         Ok(Self {
             id: document.id(),
             fleet: document.fleet().into(),
@@ -101,6 +106,35 @@ impl SitePlan {
             by_mac,
         })
     }
+}
+
+/// Hosts by MAC. An identity that two hosts claim is a doubt, and locks both.
+fn index(hosts: &mut BTreeMap<HostId, HostPlan>, doubts: &mut Vec<Doubt>) -> BTreeMap<Mac, HostId> {
+    let mut by_mac = BTreeMap::new();
+    let mut by_address = BTreeMap::new();
+    let mut rivals = Vec::new();
+    for host in hosts.values() {
+        for mac in &host.macs {
+            rivals.extend(
+                by_mac.insert(*mac, host.id).filter(|other| *other != host.id).map(|other| (other, host.id)),
+            );
+        }
+        let claimed = host.address.and_then(|address| by_address.insert(address, host.id));
+        rivals.extend(claimed.map(|other| (other, host.id)));
+    }
+    for (one, other) in rivals {
+        doubts.push(Doubt {
+            key: format!("host/{one}"),
+            why: format!("shares a MAC or an address with host {other}"),
+        });
+        for id in [one, other] {
+            if let Some(host) = hosts.get_mut(&id) {
+                host.locked = true;
+                host.boot = None;
+            }
+        }
+    }
+    by_mac
 }
 
 fn too_new(entry: &Entry) -> String {
@@ -465,6 +499,23 @@ mod tests {
         let host = plan.host_of(Mac([2; 6])).expect("still known");
         assert_eq!((host.address, host.locked, &host.boot), (Some([10, 1, 0, 9].into()), true, &None));
         assert_eq!(plan.doubts.len(), 1);
+    }
+
+    #[test]
+    fn an_identity_that_two_hosts_claim_locks_both() {
+        let other = HostPlan { id: HostId([9; 16]), name: "web-2".into(), ..host() };
+        let plan = document(vec![network_entry(&network()), host_entry(&host()), host_entry(&other)]);
+        let plan = SitePlan::decode(&plan).expect("a legal network");
+        assert!(plan.hosts.values().all(|host| host.locked && host.boot.is_none()));
+        assert_eq!(plan.doubts.len(), 2);
+    }
+
+    #[test]
+    fn an_entry_under_another_key_is_a_doubt() {
+        let (_, entry) = host_entry(&host());
+        let plan = document(vec![network_entry(&network()), (format!("host/{}", HostId([9; 16])), entry)]);
+        let plan = SitePlan::decode(&plan).expect("a legal network");
+        assert_eq!((plan.hosts.len(), plan.doubts.len()), (0, 1));
     }
 
     #[test]

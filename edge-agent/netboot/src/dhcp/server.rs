@@ -48,6 +48,7 @@ impl Server {
             | Record::Order(_)
             | Record::OrderRemoved(_)
             | Record::Wall(_)
+            | Record::WallSet(_)
             | Record::NextNumber(_) => {}
         }
     }

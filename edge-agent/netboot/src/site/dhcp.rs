@@ -1,15 +1,16 @@
 //! DHCP at the site: finds the host, the attempt and the answer, and lets the DHCP server say it.
 
 use proto::{
+    OrderId,
     event::{Answer, Client, EventKind, clean},
     plan::{DhcpMode, HostPlan, SitePlan},
 };
 
 use super::{About, Action, Arrival, Disk, Site};
 use crate::{
-    attempts::{Joined, Reached},
+    attempts::{Attempt, Joined, Reached},
     decide::{Circumstances, Decision, Facts, decide},
-    dhcp::{BootAnswer, Context, Effect, Request},
+    dhcp::{BootAnswer, Context, Effect, MessageType, Request},
     time::Now,
 };
 
@@ -24,8 +25,8 @@ impl Site {
             DhcpMode::Proxy | DhcpMode::Off => return,
         }
         let host = plan.host_of(request.mac);
-        let about = self.join_attempt(now, request, host);
-        let Some(answer) = self.answer(now, arrival, request, &plan, about) else { return };
+        let about = self.join_attempt(now, arrival, request, host);
+        let Some((answer, order)) = self.answer(now, arrival, request, &plan, about) else { return };
         let context = Context {
             network: &plan.network,
             host,
@@ -36,19 +37,30 @@ impl Site {
             grants_allowed: self.disk == Disk::Fine,
         };
         let effects = self.dhcp.handle(now, request, &context);
+        if grants(request, &effects) {
+            self.offer_order(now, about, order);
+        }
         self.perform_dhcp(now, about, arrival, effects);
     }
 
-    /// The attempt that the message belongs to; a boot-class message may begin one.
-    fn join_attempt(&mut self, now: Now, request: &Request, host: Option<&HostPlan>) -> About {
+    /// The attempt that the message belongs to. Only what asks us for an address or a file may begin one.
+    fn join_attempt(
+        &mut self,
+        now: Now,
+        arrival: &Arrival,
+        request: &Request,
+        host: Option<&HostPlan>,
+    ) -> About {
         let mac = request.mac;
         let host_id = host.map(|host| host.id);
-        if !request.is_boot_class() {
-            let attempt = self.attempts.of(mac).filter(|attempt| attempt.reached < Reached::Ended);
+        let fresh = self.fresh_attempt();
+        let table = if host.is_some() { &mut self.attempts } else { &mut self.strangers };
+        if !may_begin(request, arrival) {
+            let attempt = table.of(mac).filter(|attempt| attempt.reached < Reached::Ended);
             return About { attempt: attempt.map(|attempt| attempt.id), host: host_id, mac: Some(mac) };
         }
-        let fresh = self.fresh_attempt();
-        let (attempt, joined) = self.attempts.boot_packet(now.mono, mac, host_id, request.client, fresh);
+        let (attempt, joined) = table.boot_packet(now.mono, mac, host_id, request.client, fresh);
+        attempt.uuid = request.uuid.or(attempt.uuid);
         let about = About { attempt: Some(attempt.id), host: host_id, mac: Some(mac) };
         if joined == Joined::Begins && (host.is_some() || self.unknown.take(now.mono)) {
             self.report(now, about, began(request));
@@ -56,7 +68,13 @@ impl Site {
         about
     }
 
-    /// What the machine is told; None: nothing at all.
+    /// The attempt under way on a machine that the plan knows, or on a stranger.
+    fn attempt_of(&mut self, now: Now, about: About) -> Option<&mut Attempt> {
+        let table = if about.host.is_some() { &mut self.attempts } else { &mut self.strangers };
+        table.heard(now.mono, about.mac?)
+    }
+
+    /// What the machine is told, and the order that it rests on; None: nothing at all.
     fn answer(
         &mut self,
         now: Now,
@@ -64,8 +82,10 @@ impl Site {
         request: &Request,
         plan: &SitePlan,
         about: About,
-    ) -> Option<BootAnswer> {
-        let facts = Facts { client: request.client, platform: request.platform, uuid: request.uuid };
+    ) -> Option<(BootAnswer, Option<OrderId>)> {
+        // A later program of the chain may show no UUID: what an earlier one showed still counts.
+        let uuid = request.uuid.or_else(|| self.attempt_of(now, about)?.uuid);
+        let facts = Facts { client: request.client, platform: request.platform, uuid };
         let circumstances = Circumstances {
             plan,
             host: plan.host_of(request.mac),
@@ -79,26 +99,16 @@ impl Site {
         };
         let decision = decide(&facts, &circumstances);
         self.note_decision(now, &facts, about, &decision);
-        self.offer_order(now, about, &decision);
-        match decision.answer {
-            Answer::Silence => None,
-            Answer::AddressOnly => Some(BootAnswer::AddressOnly),
-            Answer::LocalDisk => Some(BootAnswer::LocalDisk),
-            Answer::Loader => {
-                let loader = facts.platform.and_then(|platform| plan.network.loaders.get(&platform))?;
-                Some(BootAnswer::Loader { name: loader.name.clone() })
-            }
-            Answer::Script => {
-                let (attempt, boot) = (about.attempt?, decision.boot?);
-                Some(BootAnswer::Script { url: format!("{}/a/{attempt}/{}", arrival.base_url, boot.entry) })
-            }
-        }
+        let answer = translate(&facts, &decision, plan, arrival, about)?;
+        Some((answer, decision.order.map(|order| order.id)))
     }
 
     /// Tells of a decision once for each program that gets another answer than before.
     fn note_decision(&mut self, now: Now, facts: &Facts, about: About, decision: &Decision<'_>) {
-        let Some(mac) = about.mac.filter(|_| facts.client != Client::Os) else { return };
-        let Some(attempt) = self.attempts.heard(now.mono, mac) else { return };
+        if facts.client == Client::Os {
+            return;
+        }
+        let Some(attempt) = self.attempt_of(now, about) else { return };
         let answered = Some((facts.client, decision.answer, decision.order.map(|order| order.id)));
         if attempt.answered == answered {
             return;
@@ -118,11 +128,12 @@ impl Site {
         }
     }
 
-    /// An attempt that boots under an order holds it from here on, and that is on disk before it is told so.
-    fn offer_order(&mut self, now: Now, about: About, decision: &Decision<'_>) {
-        let (Some(order), Some(attempt)) = (decision.order, about.attempt) else { return };
+    /// An attempt that boots under an order holds it from its lease on, and that is on disk before it is told so.
+    fn offer_order(&mut self, now: Now, about: About, order: Option<OrderId>) {
+        let order = order.and_then(|id| self.order_plan(id));
+        let (Some(order), Some(attempt)) = (order, about.attempt) else { return };
         let token = self.fresh_token();
-        if let Some(moved) = self.orders.offer(order, attempt, token) {
+        if let Some(moved) = self.orders.offer(&order, attempt, token) {
             self.moved(now, Some(attempt), about.mac, &moved);
         }
     }
@@ -151,13 +162,53 @@ impl Site {
     }
 
     fn report_dhcp(&mut self, now: Now, about: About, kind: EventKind) {
-        self.report(now, about, kind.clone());
+        if about.host.is_some() || self.unknown.take(now.mono) {
+            self.report(now, about, kind.clone());
+        }
         let EventKind::Leased { address, client, .. } = kind else { return };
-        let Some(attempt) = about.mac.and_then(|mac| self.attempts.heard(now.mono, mac)) else { return };
+        let Some(attempt) = self.attempt_of(now, about) else { return };
         attempt.address = Some(address);
         if client == Client::Os && comes_up(attempt.answered, attempt.reached) {
             attempt.reached = Reached::Ended;
             self.report(now, about, EventKind::OsUp { address: Some(address) });
+        }
+    }
+}
+
+/// Asks this message us for an address or a file? A machine that gives an address back, or takes another server's
+/// offer, begins nothing.
+fn may_begin(request: &Request, arrival: &Arrival) -> bool {
+    let asks = matches!(request.kind, MessageType::Discover | MessageType::Request | MessageType::Bootp);
+    let ours = request.server_id.is_none_or(|server| server == arrival.server);
+    request.is_boot_class() && asks && ours
+}
+
+/// Does the machine get its address for good, and go on to what it is told to boot?
+fn grants(request: &Request, effects: &[Effect]) -> bool {
+    let leased = |effect: &Effect| matches!(effect, Effect::Report(EventKind::Leased { .. }));
+    let answered = |effect: &Effect| matches!(effect, Effect::Send { .. });
+    effects.iter().any(leased) || (request.kind == MessageType::Bootp && effects.iter().any(answered))
+}
+
+/// The decision as DHCP says it.
+fn translate(
+    facts: &Facts,
+    decision: &Decision<'_>,
+    plan: &SitePlan,
+    arrival: &Arrival,
+    about: About,
+) -> Option<BootAnswer> {
+    match decision.answer {
+        Answer::Silence => None,
+        Answer::AddressOnly => Some(BootAnswer::AddressOnly),
+        Answer::LocalDisk => Some(BootAnswer::LocalDisk),
+        Answer::Loader => {
+            let loader = facts.platform.and_then(|platform| plan.network.loaders.get(&platform))?;
+            Some(BootAnswer::Loader { name: loader.name.clone() })
+        }
+        Answer::Script => {
+            let (attempt, boot) = (about.attempt?, decision.boot?);
+            Some(BootAnswer::Script { url: format!("{}/a/{attempt}/{}", arrival.base_url, boot.entry) })
         }
     }
 }
@@ -173,7 +224,7 @@ fn began(request: &Request) -> EventKind {
 }
 
 /// Does an operating system's lease end the attempt? Not under an order: there it is the installer's.
-fn comes_up(answered: Option<(Client, Answer, Option<proto::OrderId>)>, reached: Reached) -> bool {
+fn comes_up(answered: Option<(Client, Answer, Option<OrderId>)>, reached: Reached) -> bool {
     match answered {
         Some((_, Answer::LocalDisk, _)) => reached < Reached::Ended,
         Some((_, Answer::Script, None)) => reached == Reached::Handover,

@@ -4,7 +4,7 @@
 //! `l/NAME` or, by TFTP, `NAME`: a loader. `a/ATTEMPT/NAME`: a file of the attempt's boot. `o/TOKEN/NAME`: a file
 //! of the order, for the leases of its host alone.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use prost::bytes::Bytes;
 use proto::{
@@ -33,6 +33,8 @@ pub struct FileRequest {
     pub from: Ipv4Addr,
     /// Without a leading slash.
     pub name: String,
+    /// Nothing but the size is asked for (HTTP HEAD): begins no installation.
+    pub probe: bool,
 }
 
 /// The answer to a [`FileRequest`].
@@ -117,10 +119,12 @@ impl Site {
         self.actions.push_back(Action::Answer { ask: request.ask, answer });
     }
 
-    /// Who holds the lease of this address.
+    /// Whose address this is: by its lease, else by the plan. An installer may keep the address that its loader got and
+    /// never renew it, and BOOTP knows no lease.
     pub(super) fn asker(&self, plan: &SitePlan, from: Ipv4Addr) -> About {
-        let Some(lease) = self.dhcp.lease_of(from) else { return About::default() };
-        let mac = lease.key.mac;
+        let leased = self.dhcp.lease_of(from).map(|lease| lease.key.mac);
+        let fixed = || plan.hosts.values().find(|host| host.address == Some(from))?.macs.first().copied();
+        let Some(mac) = leased.or_else(fixed) else { return About::default() };
         let attempt = self.attempts.of(mac).map(|attempt| attempt.id);
         About { attempt, host: plan.host_of(mac).map(|host| host.id), mac: Some(mac) }
     }
@@ -160,11 +164,14 @@ impl Site {
         let Ok(attempt) = attempt.parse::<AttemptId>() else { return refuse("no such attempt") };
         self.resume(now, attempt, mac, host)?;
         let order = self.orders.by_attempt(attempt).copied();
-        let ordered = order.and_then(|state| plan.orders.get(&state.order));
         if order.is_some_and(|state| state.phase.is_end()) {
             return refuse("the order is at its end");
         }
-        let Some(boot) = ordered.map(|order| &order.boot).or(host.boot.as_ref()) else {
+        let ordered = order.and_then(|state| self.order_plan(state.order));
+        if let Some(order) = &ordered {
+            self.may_go_on(plan, order).or_else(refuse)?;
+        }
+        let Some(boot) = ordered.as_ref().map(|order| &order.boot).or(host.boot.as_ref()) else {
             return refuse("nothing is to be booted");
         };
         let Some(file) = boot.files.get(name).filter(|file| file.guard == Guard::Attempt) else {
@@ -193,7 +200,9 @@ impl Site {
         if self.attempts.of(mac).is_some() {
             return refuse("the attempt is over: the machine has begun another");
         }
-        self.attempts.resume(now.mono, attempt, mac, Some(host.id));
+        let begun = ordered.is_some_and(|state| state.phase == OrderPhase::Started);
+        let reached = if begun { Reached::Handover } else { Reached::Loader };
+        self.attempts.resume(now.mono, attempt, mac, Some(host.id), reached);
         Ok(())
     }
 
@@ -206,65 +215,65 @@ impl Site {
         token: &str,
         name: &str,
     ) -> Result<(Source, Served), Refusal> {
-        let (order, attempt, mac) = self.open_order(plan, asker, token)?;
+        let (order, attempt, mac) = self.open_order(asker, token)?;
         let Some(file) = order.boot.files.get(name).filter(|file| file.guard == Guard::Order) else {
             return refuse("no such file in this order");
         };
-        self.start_order(now, order, file.stage, asker)?;
         let values = Values {
             token: token.parse().ok(),
             secrets: Some(&order.secrets),
             ..values(&request.arrival, request.from, mac, attempt)
         };
-        give(file, name, &values, About { attempt, host: Some(order.host), mac: Some(mac) })
+        // What cannot be given must not start the order.
+        let given = give(file, name, &values, About { attempt, host: Some(order.host), mac: Some(mac) })?;
+        if let Content::Blob(blob) = &file.content
+            && self.out_of_reach.contains(&blob.digest)
+        {
+            return refuse("the image is not complete here and the controller is out of reach");
+        }
+        self.go_on(now, plan, &order, file.stage, request.probe, mac)?;
+        Ok(given)
     }
 
     /// The order that a token opens, for a lease of its host and for nobody else (S2).
-    pub(super) fn open_order<'a>(
+    pub(super) fn open_order(
         &self,
-        plan: &'a SitePlan,
         asker: About,
         token: &str,
-    ) -> Result<(&'a OrderPlan, Option<AttemptId>, Mac), OpenError> {
+    ) -> Result<(Arc<OrderPlan>, Option<AttemptId>, Mac), OpenError> {
         let state = token.parse::<Token128>().ok().and_then(|token| self.orders.by_token(token));
         let Some(state) = state else { return Err(OpenError::NoSuchToken) };
         let (Some(mac), Some(host)) = (asker.mac, asker.host) else { return Err(OpenError::Elsewhere) };
         if host != state.host {
             return Err(OpenError::Elsewhere);
         }
-        match (state.phase, plan.orders.get(&state.order)) {
+        match (state.phase, self.order_plan(state.order)) {
             (OrderPhase::Offered | OrderPhase::Started, Some(order)) => Ok((order, state.attempt, mac)),
             (phase, _) => Err(OpenError::Closed(phase)),
         }
     }
 
     /// What overwrites a disk leaves only when `started` is on disk; anything else needs the order to be under way.
-    fn start_order(
+    fn go_on(
         &mut self,
         now: Now,
+        plan: &SitePlan,
         order: &OrderPlan,
         stage: Stage,
-        asker: About,
+        probe: bool,
+        mac: Mac,
     ) -> Result<(), Refusal> {
-        if stage.starts_order() {
-            if self.clock_in_doubt
-                && self.orders.get(order.id).is_some_and(|state| state.phase == OrderPhase::Offered)
-            {
-                return refuse("the agent's clock is in doubt: no installation starts");
-            }
-            match self.orders.start(order.id, now.wall) {
-                Ok(Some(moved)) => self.moved(now, None, asker.mac, &moved),
-                Ok(None) => {}
-                Err(why) => return refuse(why.to_string()),
-            }
+        if stage.starts_order() && !probe {
+            self.begin_installation(now, plan, order, mac).or_else(refuse)?;
+        } else {
+            self.may_go_on(plan, order).or_else(refuse)?;
         }
-        let state = self.orders.get(order.id);
-        match state.and_then(|state| state.started) {
+        match self.orders.get(order.id).and_then(|state| state.started) {
             Some(started) if now.wall.since(started) > order.install => {
                 refuse("the installation's time is over")
             }
-            Some(_) => Ok(()),
-            None => refuse("the installation has not started"),
+            None if !probe => refuse("the installation has not started"),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -349,11 +358,14 @@ fn values<'a>(arrival: &'a Arrival, client: Ipv4Addr, mac: Mac, attempt: Option<
     Values { base_url, server: *server, client, mac, token: None, attempt, secrets: None }
 }
 
-/// A name fit for events: a token in it is left out.
+/// A name fit for events: whatever might be a token in it is left out. Only `a/` has an attempt, which may be shown.
 fn shown(name: &str) -> String {
-    let name = match name.strip_prefix("o/").and_then(|rest| rest.split_once('/')) {
-        Some((_, rest)) => format!("o/…/{rest}").replace('…', "..."),
-        None => name.to_owned(),
+    let mut after_a = false;
+    let word = |word: &str| {
+        let secret = !after_a && word.parse::<Token128>().is_ok();
+        after_a = word == "a";
+        if secret { "...".to_owned() } else { word.to_owned() }
     };
-    clean(name.as_bytes(), SHOWN_NAME)
+    let words: Vec<_> = name.split('/').map(word).collect();
+    clean(words.join("/").as_bytes(), SHOWN_NAME)
 }

@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use proto::{
-    Incarnation,
+    Incarnation, Wall,
     event::{AlarmKind, EventKind},
+    ledger::Record,
     plan::SitePlan,
 };
 
-use super::{About, Disk, Site};
+use super::{About, CLOCKS_APART, Disk, Site};
 use crate::{orders::Moved, time::Now};
 
 /// How long an installation may take whose order has left the plan.
@@ -27,6 +28,7 @@ impl Site {
             self.alarm(now, AlarmKind::PlanNotUnderstood, detail);
         }
         let steps = self.orders.follow(&plan, &self.config.agent, now.wall);
+        self.pin_orders(&plan);
         self.plan = Some(plan);
         self.all_moved(now, &steps);
     }
@@ -40,6 +42,25 @@ impl Site {
         }
     }
 
+    /// Two clocks that agree are right. Ours may be put right then: what was recorded ahead of both was a clock that ran
+    /// away, and would end every order and keep every lease for ever.
+    pub(super) fn compare_clocks(&mut self, now: Now, system: Wall, controller: Wall) {
+        let apart = system.since(controller).max(controller.since(system));
+        let in_doubt = apart > CLOCKS_APART;
+        if in_doubt && !self.clock_in_doubt {
+            let detail = format!(
+                "the clock is {} s from the controller's; orders wait: set it right",
+                apart.as_secs()
+            );
+            self.alarm(now, AlarmKind::ClockBehind, detail);
+        }
+        self.clock_in_doubt = in_doubt;
+        if !in_doubt && now.wall > system.plus(CLOCKS_APART) {
+            self.floor = Now { mono: now.mono, wall: system };
+            self.persist(Record::WallSet(system));
+        }
+    }
+
     pub(super) fn handle_disk(&mut self, now: Now, disk: Disk) {
         if disk == Disk::Full && self.disk != Disk::Full {
             let detail = "no room: pool addresses and new orders wait; fixed addresses and local boots go on";
@@ -49,11 +70,8 @@ impl Site {
     }
 
     pub(super) fn look_at_orders(&mut self, now: Now) {
-        let plan = self.plan.clone();
-        let install = |id| {
-            let order = plan.as_ref().and_then(|plan| plan.orders.get(&id));
-            order.map_or(INSTALL_TIME, |order| order.install)
-        };
+        let pinned = &self.pinned;
+        let install = |id| pinned.get(&id).map_or(INSTALL_TIME, |order| order.install);
         let steps = if self.clock_in_doubt { vec![] } else { self.orders.expire(now.wall, install) };
         self.all_moved(now, &steps);
         for record in self.orders.forget(now.wall) {

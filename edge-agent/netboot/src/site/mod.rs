@@ -8,6 +8,7 @@
 mod dhcp;
 mod files;
 mod follow;
+mod installation;
 #[cfg(test)]
 pub(crate) mod paper;
 mod reports;
@@ -15,7 +16,7 @@ mod reports;
 mod tests;
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::Ipv4Addr,
     sync::Arc,
     time::Duration,
@@ -25,7 +26,7 @@ use proto::{
     AttemptId, Digest, HostId, Incarnation, Mac, OrderId, PlanId, Token128, Wall,
     event::{AlarmKind, Event, EventKind},
     ledger::Record,
-    plan::SitePlan,
+    plan::{OrderPlan, SitePlan},
 };
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 
@@ -56,13 +57,19 @@ pub struct Site {
     plan: Option<Arc<SitePlan>>,
     dhcp: Server,
     attempts: Attempts,
+    /// Of machines that the plan does not know: they never push out those that it does (S5).
+    strangers: Attempts,
     orders: Orders,
+    /// What the orders under way install.
+    pinned: BTreeMap<OrderId, Arc<OrderPlan>>,
     journal: Journal,
     incarnation: Incarnation,
     random: StdRng,
     actions: VecDeque<Action>,
     /// The highest wall time on disk.
     recorded: Wall,
+    /// Wall time is at least this plus what has passed since.
+    floor: Now,
     clock_in_doubt: bool,
     disk: Disk,
     out_of_reach: BTreeSet<Digest>,
@@ -110,6 +117,8 @@ pub enum Input {
     Acknowledged(Incarnation, u64),
     /// The controller was reached: the clock is no longer in doubt.
     Contact,
+    /// The controller's clock: ours is in doubt while they lie apart, and what was recorded ahead of both is set right.
+    ControllerTime(Wall),
     /// Blobs of the plan that are not here and cannot be fetched now; empty while the controller is reached.
     OutOfReach(BTreeSet<Digest>),
     /// The state disk has changed.
@@ -150,6 +159,10 @@ pub enum Action {
     },
 }
 
+/// The most unknown machines whose attempts are kept.
+const STRANGERS: usize = 1_000;
+/// How far the agent's clock and the controller's may lie apart.
+const CLOCKS_APART: Duration = Duration::from_secs(300);
 /// How often time alone is looked at: expiry of orders and installations.
 const LOOK: Duration = Duration::from_secs(5);
 /// How far wall time may run ahead of what is on disk.
@@ -167,12 +180,15 @@ impl Site {
             plan: None,
             dhcp: Server::new(),
             attempts: Attempts::default(),
+            strangers: Attempts::with_limit(STRANGERS),
             orders: Orders::default(),
+            pinned: BTreeMap::new(),
             journal,
             incarnation,
             random,
             actions: VecDeque::new(),
             recorded: Wall::default(),
+            floor: Now::default(),
             clock_in_doubt: false,
             disk: Disk::Fine,
             out_of_reach: BTreeSet::new(),
@@ -186,7 +202,7 @@ impl Site {
         self.journal.restore(record);
         self.orders.restore(record);
         self.dhcp.restore(record);
-        self.recorded = self.recorded.max(dated(record));
+        self.note_time(record);
     }
 
     /// The ledger has been replayed: judges the clock, and sees to what a crash may have left undone. `wall` is the
@@ -195,6 +211,7 @@ impl Site {
         self.next_look = now;
         self.actions.extend(self.orders.ended().map(Action::DestroySecrets));
         self.clock_in_doubt = wall < self.recorded;
+        self.floor = Now { mono: now, wall: self.recorded };
         if self.clock_in_doubt {
             let behind = self.recorded.since(wall).as_secs();
             let detail = format!(
@@ -213,6 +230,7 @@ impl Site {
 
     /// Something arrived. Poll for actions afterwards.
     pub fn handle(&mut self, now: Now, input: Input) {
+        let system = now.wall;
         let now = self.never_back(now);
         match input {
             Input::Dhcp(arrival, request) => self.handle_dhcp(now, &arrival, &request),
@@ -225,6 +243,7 @@ impl Site {
             }
             Input::Acknowledged(incarnation, number) => self.handle_acknowledged(incarnation, number),
             Input::Contact => self.clock_in_doubt = false,
+            Input::ControllerTime(controller) => self.compare_clocks(now, system, controller),
             Input::OutOfReach(blobs) => self.out_of_reach = blobs,
             Input::Disk(disk) => self.handle_disk(now, disk),
             Input::Alarm(kind, detail) => self.alarm(now, kind, detail),
@@ -293,13 +312,21 @@ impl Site {
         &self.orders
     }
 
-    /// Wall time never falls below what is on disk (DESIGN §5 "Time").
+    /// Wall time never falls below what is on disk, and goes on from there (DESIGN §5 "Time").
     fn never_back(&self, now: Now) -> Now {
-        Now { wall: now.wall.max(self.recorded), ..now }
+        let floor = self.floor.wall.plus(now.mono.since(self.floor.mono));
+        Now { wall: now.wall.max(floor).max(self.recorded), ..now }
+    }
+
+    fn note_time(&mut self, record: &Record) {
+        self.recorded = match record {
+            Record::WallSet(wall) => *wall,
+            dated_or_not => self.recorded.max(dated(dated_or_not)),
+        };
     }
 
     fn persist(&mut self, record: Record) {
-        self.recorded = self.recorded.max(dated(&record));
+        self.note_time(&record);
         self.actions.push_back(Action::Persist(record));
     }
 
@@ -341,7 +368,7 @@ impl Site {
 /// The wall time that a record shows to have been; the epoch for those without a date.
 fn dated(record: &Record) -> Wall {
     match record {
-        Record::Wall(wall) => *wall,
+        Record::Wall(wall) | Record::WallSet(wall) => *wall,
         Record::Event(numbered) => numbered.event.at,
         Record::Order(state) => state.started.unwrap_or_default(),
         Record::Acknowledged(_)

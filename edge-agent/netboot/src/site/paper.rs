@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
+pub(crate) use proto::plan::{
+    Entry, HostPlan, OrderPlan, host_entry, network_entry, order_entry, secrets_entry,
+};
 use proto::{
     Digest, Generation, HostId, Mac, OrderId, Platform, Wall,
     plan::{
-        BlobRef, Boot, Content, DhcpMode, Entry, Guard, HostPlan, Loader, Network, OrderPlan, Part,
-        PlanDocument, PlannedFile, SitePlan, Slot, Stage, Subnet, UnknownMachines, host_entry, network_entry,
-        order_entry, secrets_entry,
+        BlobRef, Boot, Content, DhcpMode, Guard, Loader, Network, Part, PlanDocument, PlannedFile, SitePlan,
+        Slot, Stage, Subnet, UnknownMachines,
     },
 };
 

@@ -71,8 +71,10 @@ impl Site {
 
     fn take_report(&mut self, now: Now, plan: &SitePlan, request: ReportRequest) -> ReportAnswer {
         let asker = self.asker(plan, request.from);
-        match self.open_order(plan, asker, &request.token) {
-            Ok((order, attempt, mac)) => self.record_report(now, order, attempt, mac, request.callback),
+        match self.open_order(asker, &request.token) {
+            Ok((order, attempt, mac)) => {
+                self.record_report(now, plan, &order, attempt, mac, request.callback)
+            }
             Err(OpenError::NoSuchToken) => ReportAnswer::NotFound,
             Err(OpenError::Elsewhere) => {
                 let detail = format!("{} reports for an order of another host", request.from);
@@ -86,6 +88,7 @@ impl Site {
     fn record_report(
         &mut self,
         now: Now,
+        plan: &SitePlan,
         order: &OrderPlan,
         attempt: Option<AttemptId>,
         mac: Mac,
@@ -96,10 +99,8 @@ impl Site {
         let (phase, reason) = match callback {
             Callback::Started => {
                 // The word of an installer is as good as its first fetch: no other attempt gets one from here on.
-                match self.orders.start(order.id, now.wall) {
-                    Ok(Some(moved)) => self.moved(now, attempt, Some(mac), &moved),
-                    Ok(None) => {}
-                    Err(_) => return ReportAnswer::TooLate,
+                if self.begin_installation(now, plan, order, mac).is_err() {
+                    return ReportAnswer::TooLate;
                 }
                 self.report(
                     now,

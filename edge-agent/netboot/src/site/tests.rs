@@ -118,8 +118,8 @@ impl Paper {
     }
 
     fn ask(&mut self, second: u64, from: Ipv4Addr, name: &str) -> FileAnswer {
-        let (transport, arrival, name) = (Transport::Http, arrival(), name.to_owned());
-        self.input(second, Input::File(FileRequest { ask: 1, transport, arrival, from, name }));
+        let (transport, arrival, name, probe) = (Transport::Http, arrival(), name.to_owned(), false);
+        self.input(second, Input::File(FileRequest { ask: 1, transport, arrival, from, name, probe }));
         self.answers.last().expect("every request is answered").1.clone()
     }
 
@@ -219,7 +219,184 @@ fn the_lease_and_the_offered_order_are_on_disk_before_the_packets_leave() {
     let offered = position(&|record| matches!(record, Record::Order(s) if s.phase == OrderPhase::Offered));
     let leased = position(&|record| matches!(record, Record::Lease(_)));
     let [(before_offer, _), (before_ack, _)] = &paper.sent[..] else { panic!("an OFFER and an ACK") };
-    assert!(offered < *before_offer && leased < *before_ack);
+    assert!(offered < *before_ack && leased < *before_ack);
+    assert!(offered >= *before_offer, "an offer that nobody takes spends no attempt");
+}
+
+#[test]
+fn a_machine_that_is_reset_after_a_restart_of_the_agent_gets_its_disk() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let (attempt, token) = (paper.attempt(), paper.token());
+    let mut paper = Paper::restarted(&paper.ledger.clone(), at(5));
+    paper.input(5, Input::Plan(Arc::new(plan_with_order())));
+    assert!(paper.text(6, &format!("a/{attempt}/boot.ipxe")).is_some());
+    assert!(paper.text(7, &format!("o/{token}/preseed.cfg")).is_some());
+    paper.dora(20, Voice::Ipxe);
+    assert_eq!(paper.decisions().last(), Some(&Answer::LocalDisk));
+    assert_eq!(paper.text(21, &format!("a/{attempt}/boot.ipxe")), None, "another attempt has begun");
+}
+
+/// The plan with an order, changed.
+fn plan_with(change: impl Fn(&mut HostPlan, &mut OrderPlan)) -> Arc<SitePlan> {
+    let (mut host, mut order) = (host(), order());
+    change(&mut host, &mut order);
+    let mut entries = vec![network_entry(&network()), host_entry(&host), order_entry(&order)];
+    entries.extend(secrets_entry(&order));
+    Arc::new(plan_of(3, entries))
+}
+
+#[test]
+fn a_host_that_is_locked_after_the_offer_is_not_installed() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let (attempt, token) = (paper.attempt(), paper.token());
+    paper.input(2, Input::Plan(plan_with(|host, _| host.locked = true)));
+    assert_eq!(paper.text(3, &format!("a/{attempt}/linux")), None);
+    assert_eq!(paper.text(3, &format!("o/{token}/preseed.cfg")), None);
+    assert_eq!(paper.callback(4, &token, Callback::Started), ReportAnswer::TooLate);
+    assert_eq!(paper.phases().last(), Some(&OrderPhase::Offered));
+}
+
+#[test]
+fn an_order_that_is_given_to_another_agent_is_revoked_here() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let token = paper.token();
+    paper.input(2, Input::Plan(plan_with(|_, order| order.agent = "lyon-2".into())));
+    assert_eq!(paper.phases().last(), Some(&OrderPhase::Revoked));
+    assert_eq!(paper.text(3, &format!("o/{token}/preseed.cfg")), None);
+}
+
+#[test]
+fn a_part_of_the_plan_that_is_not_understood_revokes_no_running_installation() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let token = paper.token();
+    paper.text(2, &format!("o/{token}/preseed.cfg")).expect("it starts");
+    let unclear = (format!("order/{ORDER}"), Entry { body: vec![].into(), level: u32::MAX });
+    let plan = plan_of(3, vec![network_entry(&network()), host_entry(&host()), unclear]);
+    paper.input(3, Input::Plan(Arc::new(plan)));
+    assert!(paper.text(4, &format!("o/{token}/preseed.cfg")).is_some(), "it goes on with what it began with");
+    assert_eq!(paper.callback(5, &token, Callback::Installed), ReportAnswer::Recorded);
+}
+
+#[test]
+fn an_installers_word_does_not_get_around_a_clock_in_doubt() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(5_000, Voice::Ipxe);
+    let token = paper.token();
+    let mut paper = Paper::restarted(&paper.ledger.clone(), at(10));
+    paper.input(10, Input::Plan(Arc::new(plan_with_order())));
+    assert_eq!(paper.callback(11, &token, Callback::Started), ReportAnswer::TooLate);
+    assert_eq!(paper.text(12, &format!("o/{token}/preseed.cfg")), None);
+}
+
+#[test]
+fn time_goes_on_from_what_was_recorded() {
+    let mut before = Paper::new(plan());
+    before.dora(7_000, Voice::Ipxe);
+    let mut paper = Paper::restarted(&before.ledger, at(10));
+    paper.input(10, Input::Contact);
+    paper.input(11, Input::Plan(Arc::new(plan_with_order())));
+    paper.wait(10 + 300);
+    assert_eq!(
+        paper.phases().last(),
+        Some(&OrderPhase::Expired),
+        "7,000 s and 300 s more are past its 7,200 s"
+    );
+}
+
+#[test]
+fn a_clock_that_ran_away_is_set_right_by_the_controller() {
+    let mut before = Paper::new(plan());
+    before.dora(4_000_000_000, Voice::Ipxe);
+    let mut paper = Paper::restarted(&before.ledger, at(1_000));
+    paper.input(1_000, Input::Plan(Arc::new(plan_with_order())));
+    paper.input(1_001, Input::ControllerTime(at(5_000).wall));
+    paper.dora(1_002, Voice::Ipxe);
+    assert_eq!(paper.decisions().last(), Some(&Answer::LocalDisk), "the clocks lie apart");
+    paper.input(1_003, Input::ControllerTime(at(1_003).wall));
+    paper.dora(2_000, Voice::Ipxe);
+    assert_eq!(paper.decisions().last(), Some(&Answer::Script), "2,000 s is within its 7,200 s");
+    let mut again = Paper::restarted(&paper.ledger, at(2_001));
+    again.input(2_001, Input::Plan(Arc::new(plan_with_order())));
+    assert!(!again.site.clock_in_doubt);
+}
+
+#[test]
+fn strangers_push_no_known_machine_out() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let attempt = paper.attempt();
+    for machine in 0..3_000u32 {
+        let [a, b, c, d] = machine.to_be_bytes();
+        paper.say(2, &message(MessageType::Discover, Voice::UefiRom, Mac([2, 0, a, b, c, d]), machine));
+    }
+    paper.dora(3, Voice::Ipxe);
+    assert_eq!(paper.attempt(), attempt);
+}
+
+#[test]
+fn what_cannot_be_given_does_not_start_the_order() {
+    let mut paper = Paper::new(plan());
+    paper.input(1, Input::Plan(plan_with(|_, order| order.secrets.clear())));
+    paper.dora(2, Voice::Ipxe);
+    let token = paper.token();
+    assert_eq!(paper.text(3, &format!("o/{token}/preseed.cfg")), None, "its secret is missing");
+    assert_eq!(paper.phases().last(), Some(&OrderPhase::Offered));
+}
+
+#[test]
+fn a_look_at_the_size_starts_nothing() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let name = format!("o/{}/preseed.cfg", paper.token());
+    let request = FileRequest {
+        ask: 1,
+        transport: Transport::Http,
+        arrival: arrival(),
+        from: ADDRESS,
+        name,
+        probe: true,
+    };
+    paper.input(2, Input::File(request));
+    assert!(matches!(paper.answers.last(), Some((_, FileAnswer::Send { .. }))));
+    assert_eq!(paper.phases().last(), Some(&OrderPhase::Offered));
+}
+
+#[test]
+fn an_installer_that_never_renews_its_lease_is_still_heard() {
+    let mut paper = Paper::new(plan());
+    paper.input(0, Input::Plan(plan_with(|_, order| order.install = Duration::from_secs(50_000))));
+    paper.dora(1, Voice::Ipxe);
+    let token = paper.token();
+    paper.text(2, &format!("o/{token}/preseed.cfg")).expect("it starts");
+    paper.wait(9_000);
+    assert!(paper.site.dhcp().lease_of(ADDRESS).is_none(), "its lease has ended");
+    assert_eq!(paper.callback(9_001, &token, Callback::Installed), ReportAnswer::Recorded);
+}
+
+#[test]
+fn a_message_that_asks_for_nothing_spends_no_attempt() {
+    let mut paper = Paper::new(plan_with_order());
+    for round in 0..5 {
+        paper.dora(1 + round, Voice::Ipxe);
+        paper.say(1 + round, &message(MessageType::Release, Voice::UefiRom, MAC, 7));
+    }
+    assert_eq!(paper.site.orders.get(ORDER).map(|state| state.attempts), Some(1));
+}
+
+#[test]
+fn a_uuid_that_disagreed_is_remembered_through_the_chain() {
+    let mut paper = Paper::new(plan());
+    paper.input(1, Input::Plan(plan_with(|host, _| host.uuid = Some([7; 16].map(|byte: u8| byte + 1)))));
+    let mut discover = message(MessageType::Discover, Voice::UefiRom, MAC, 7);
+    let shown = [vec![0], (1..=16).collect()].concat();
+    discover.opts_mut().insert(DhcpOption::Unknown(UnknownOption::new(OptionCode::from(97), shown)));
+    paper.say(2, &discover);
+    paper.dora(3, Voice::Ipxe);
+    assert_eq!(paper.decisions(), [Answer::LocalDisk, Answer::LocalDisk]);
 }
 
 #[test]
@@ -279,6 +456,9 @@ fn an_order_file_asked_for_from_elsewhere_is_not_there_and_raises_an_alarm() {
     let alarms =
         |kind: &&EventKind| matches!(kind, EventKind::Alarm { kind: AlarmKind::OrderFileFromElsewhere, .. });
     assert_eq!(paper.events().iter().filter(alarms).count(), 1);
+    for name in [format!("o/{token}"), token.clone(), format!("a/{}/o/{token}/x", paper.attempt())] {
+        assert_eq!(paper.ask(3, ADDRESS, &name), FileAnswer::NotFound);
+    }
     assert!(!format!("{:?}", paper.events()).contains(&token), "a token never reaches the journal");
 }
 
