@@ -14,6 +14,8 @@ use super::{Binaries, ENROL_PORT, FLEET_PORT, Fleet, FleetError, Ledger, START_T
 use crate::lab::netns::BRIDGE;
 use crate::lab::{Namespace, Process, Run};
 
+/// After an outage an agent waits for up to 30 s, and half as long again by chance, before it tries again.
+const RECONNECT_TIMEOUT: Duration = Duration::from_secs(75);
 /// What an agent logs once its servers are up.
 const SERVES: &str = "serving";
 
@@ -109,7 +111,7 @@ impl Fleet {
     /// # Errors
     /// When the agent has ended, or the time is up.
     pub fn wait_connected(&mut self, agent: usize) -> Result<(), FleetError> {
-        self.wait_agent(agent, "the agent's connection", START_TIMEOUT, |agent, _| {
+        self.wait_agent(agent, "the agent's connection", RECONNECT_TIMEOUT, |agent, _| {
             agent.pointer("/status/connected").and_then(Value::as_bool).unwrap_or(false)
         })
     }
