@@ -14,8 +14,8 @@ use super::{Binaries, ENROL_PORT, FLEET_PORT, Fleet, FleetError, Ledger, START_T
 use crate::lab::netns::BRIDGE;
 use crate::lab::{Namespace, Process, Run};
 
-/// After an outage an agent waits for up to 30 s, and half as long again by chance, before it tries again.
-const RECONNECT_TIMEOUT: Duration = Duration::from_secs(75);
+/// After an outage an agent pauses for up to 30 s before it tries again, and a try may take 10 s.
+const RECONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 /// What an agent logs once its servers are up.
 const SERVES: &str = "serving";
 
