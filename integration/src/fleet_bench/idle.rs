@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::kills::plan::{Stand, lay_down, plan};
+use crate::kills::plan::{Known, Stand, lay_down, plan};
 use crate::kills::segment::{Controllers, Segment};
 
-/// Hosts of the plan that it holds.
-const HOSTS: u32 = 500;
+/// Hosts of the plan that it holds, each with an order.
+const HOSTS: usize = 500;
 
 /// What an idle agent weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub struct Idle {
     pub resident: u64,
     /// The most that it was since its start (`VmHWM`).
     pub peak: u64,
-    /// Hosts of its plan.
-    pub hosts: u32,
+    /// Hosts of its plan, each with an order.
+    pub hosts: usize,
     /// How long it had been idle.
     pub after: Duration,
 }
@@ -29,7 +29,8 @@ pub struct Idle {
 /// # Errors
 /// Without root, or when it does not run.
 pub fn weigh(program: PathBuf, after: Duration) -> anyhow::Result<Idle> {
-    let machines: Vec<_> = (0..HOSTS).map(Stand::new).collect();
+    let hosts = (0..).map(Stand::new).filter(|machine| machine.known() != Known::Stranger);
+    let machines: Vec<_> = hosts.take(HOSTS).collect();
     let mut segment = Segment::create(program)?;
     segment.configure(&Controllers::default())?;
     lay_down(&segment.state(), plan(&machines))?;

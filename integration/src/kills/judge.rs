@@ -64,17 +64,9 @@ impl Found {
     /// The highest number that the controller was known to hold.
     #[must_use]
     pub fn acknowledged(&self) -> u64 {
-        let numbers = self.records.iter().filter_map(|record| match record {
-            Record::Acknowledged(number) => Some(*number),
-            Record::Event(_)
-            | Record::Lease(_)
-            | Record::LeaseRemoved(_)
-            | Record::Order(_)
-            | Record::OrderRemoved(_)
-            | Record::Wall(_)
-            | Record::Quarantine(_)
-            | Record::NextNumber(_) => None,
-        });
+        let number =
+            |record: &Record| if let Record::Acknowledged(number) = record { Some(*number) } else { None };
+        let numbers = self.records.iter().filter_map(number);
         numbers.max().unwrap_or(0)
     }
 
@@ -118,23 +110,15 @@ impl Found {
         let mut holders: BTreeMap<Ipv4Addr, LeaseKey> = BTreeMap::new();
         let mut ever = BTreeSet::new();
         for record in &self.records {
-            match record {
-                Record::Lease(lease) => {
-                    ever.insert((lease.key.mac, lease.address));
-                    let former = holders.insert(lease.address, lease.key);
-                    if let Some(former) = former.filter(|former| *former != lease.key) {
-                        let (address, key) = (lease.address, lease.key);
-                        faults.push(format!("{address} is leased to {former:?} and to {key:?}"));
-                    }
+            if let Record::Lease(lease) = record {
+                ever.insert((lease.key.mac, lease.address));
+                let former = holders.insert(lease.address, lease.key);
+                if let Some(former) = former.filter(|former| *former != lease.key) {
+                    let (address, key) = (lease.address, lease.key);
+                    faults.push(format!("{address} is leased to {former:?} and to {key:?}"));
                 }
-                Record::LeaseRemoved(key) => holders.retain(|_, holder| holder != key),
-                Record::Event(_)
-                | Record::Acknowledged(_)
-                | Record::Order(_)
-                | Record::OrderRemoved(_)
-                | Record::Wall(_)
-                | Record::Quarantine(_)
-                | Record::NextNumber(_) => {}
+            } else if let Record::LeaseRemoved(key) = record {
+                holders.retain(|_, holder| holder != key);
             }
         }
         for given in &seen.given {
@@ -182,13 +166,103 @@ impl Found {
 
     fn has_installed(&self, wanted: OrderId) -> bool {
         let state = |record: &Record| matches!(record, Record::Order(state) if state.order == wanted && state.phase == OrderPhase::Installed);
-        let event = |record: &Record| match record {
-            Record::Event(numbered) => matches!(
-                numbered.event.kind,
-                EventKind::OrderMoved { order, phase: OrderPhase::Installed, .. } if order == wanted
-            ),
-            _ => false,
-        };
+        let moved = |kind: &EventKind| matches!(kind, EventKind::OrderMoved { order, phase: OrderPhase::Installed, .. } if *order == wanted);
+        let event =
+            |record: &Record| matches!(record, Record::Event(numbered) if moved(&numbered.event.kind));
         self.records.iter().any(state) && self.records.iter().any(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::event::Event;
+    use proto::ledger::{Lease, OrderState};
+    use proto::{Mac, Wall};
+
+    use super::super::witness::Given;
+    use super::*;
+
+    fn event(number: u64, at: u64) -> Record {
+        let kind = EventKind::OsUp { address: None };
+        Record::Event(NumberedEvent {
+            number,
+            event: Event { at: Wall(at), attempt: None, host: None, mac: None, kind },
+        })
+    }
+
+    fn lease(machine: Stand) -> Record {
+        let network = "10.77.0.0/16".parse().expect("a network");
+        let key = LeaseKey { mac: machine.identity.mac, network };
+        Record::Lease(Lease { key, address: [10, 77, 128, 1].into(), until: Wall(9) })
+    }
+
+    fn started(machine: Stand, attempt: u8) -> Record {
+        Record::Order(OrderState {
+            order: machine.order(),
+            host: machine.host(),
+            number: 1,
+            phase: OrderPhase::Started,
+            attempts: 1,
+            attempt: Some(AttemptId([attempt; 16])),
+            token: None,
+            started: Some(Wall(1)),
+            not_after: Wall(9),
+        })
+    }
+
+    fn given(mac: Mac) -> Given {
+        Given { mac, address: [10, 77, 128, 1].into(), from: Wall(1), until: Wall(9) }
+    }
+
+    fn found(records: Vec<Record>) -> Found {
+        Found { incarnation: Incarnation([1; 16]), records }
+    }
+
+    fn count(found: &Found, before: Option<&Found>, seen: &Seen) -> usize {
+        found.faults(before, seen, &[Stand::new(0), Stand::new(1)]).len()
+    }
+
+    #[test]
+    fn what_is_right_has_no_faults() {
+        let (one, before) = (Stand::new(0), found(vec![event(1, 1)]));
+        let right = found(vec![event(1, 1), event(2, 2), lease(one), started(one, 1)]);
+        let mut seen = Seen { given: vec![given(one.identity.mac)], ..Seen::default() };
+        seen.obeyed.entry(one.identity.mac).or_default().insert("token".into());
+        assert_eq!(count(&right, Some(&before), &seen), 0);
+    }
+
+    #[test]
+    fn every_fault_is_found() {
+        let (one, two, seen) = (Stand::new(0), Stand::new(1), Seen::default());
+        let before = found(vec![event(1, 1), event(2, 2)]);
+        let alone = |records| count(&found(records), None, &seen);
+        assert_eq!(alone(vec![event(1, 1), event(3, 3)]), 1, "a hole");
+        assert_eq!(alone(vec![event(1, 1), event(1, 2)]), 1, "a number twice");
+        assert_eq!(count(&found(vec![event(1, 1)]), Some(&before), &seen), 1, "an event lost");
+        assert_eq!(count(&found(vec![event(1, 1), event(2, 9)]), Some(&before), &seen), 1, "another event");
+        assert_eq!(alone(vec![lease(one), lease(two)]), 1, "an address leased twice");
+        assert_eq!(alone(vec![started(one, 1), started(one, 2)]), 1, "an order started twice");
+    }
+
+    #[test]
+    fn what_machines_saw_counts() {
+        let (one, two) = (Stand::new(0).identity.mac, Stand::new(1).identity.mac);
+        let nothing = found(vec![]);
+        let seen = |change: &dyn Fn(&mut Seen)| {
+            let mut seen = Seen::default();
+            change(&mut seen);
+            count(&nothing, None, &seen)
+        };
+        assert_eq!(seen(&|seen| seen.given.push(given(one))), 1, "an ACK without a lease");
+        let twice = |seen: &mut Seen| seen.given.extend([given(one), given(two)]);
+        assert_eq!(seen(&twice), 4, "two ACKs without leases that clash with each other");
+        let obeyed = |seen: &mut Seen| {
+            seen.obeyed.entry(one).or_default().extend(["a".to_owned(), "b".to_owned()]);
+        };
+        assert_eq!(seen(&obeyed), 2, "an installer by two tokens, and no order that started");
+        let installed = |seen: &mut Seen| {
+            seen.installed.insert(one);
+        };
+        assert_eq!(seen(&installed), 1, "a last word that is not on disk");
     }
 }
