@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use crate::events::store::OpenError;
+use crate::store::discard_unfinished_snapshots;
 
 /// Readable by the controller alone.
 const PRIVATE: u32 = 0o700;
@@ -59,6 +60,7 @@ fn sync_tree(path: &Path) -> io::Result<()> {
 
 /// Opens a database. sled answers some damage with a panic, which ends here.
 fn open_sled(path: &Path) -> Result<sled::Db, String> {
+    discard_unfinished_snapshots(path).map_err(|error| error.to_string())?;
     let config =
         sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
     match catch_unwind(AssertUnwindSafe(|| config.open())) {

@@ -10,6 +10,7 @@
 
 mod folder;
 mod layout;
+mod remnants;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use std::time::Duration;
 pub use self::folder::OpenError;
 use self::folder::{Folder, sync_tree};
 use self::layout::Layout;
+pub(crate) use self::remnants::discard_unfinished_snapshots;
 use super::medium::{Medium, MediumError};
 use super::state::State;
 use super::{Batch, Epoch};
@@ -168,6 +170,7 @@ impl Database {
 /// A database that this process closed keeps sled's own lock for a moment, until its last thread
 /// has gone. The folder's lock says that nobody else has it, so waiting is right.
 fn open_sled(path: &Path) -> Result<sled::Db, MediumError> {
+    discard_unfinished_snapshots(path)?;
     let config =
         sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
     for _ in 0..LOCK_ATTEMPTS {

@@ -126,6 +126,22 @@ async fn a_damaged_database_is_named_and_stays() {
     }
 }
 
+/// A full disk, or the end of the process, while sled writes a snapshot.
+#[tokio::test]
+async fn an_unfinished_snapshot_of_sled_does_not_count() {
+    let folder = folder();
+    let store = open(folder.path());
+    store.txn(put("/a", "kept")).await.expect("writable");
+    store.close().await;
+    drop(store);
+    let unfinished = folder.path().join("db-00000001/snap.FFFFFFFFFFFFFFFF.generating");
+    fs::write(&unfinished, "").expect("the folder is ours");
+    let store = open(folder.path());
+    assert!(value(&store, "/a").await.is_some());
+    assert!(!unfinished.exists());
+    store.close().await;
+}
+
 #[tokio::test]
 async fn a_revision_missing_from_the_log_is_noticed() {
     let folder = folder();
