@@ -21,6 +21,7 @@ mod enrol;
 mod listen;
 mod render;
 mod run;
+mod upkeep;
 
 pub use agents::caller::Peer;
 pub use run::{ADMIN_CREDENTIAL, Running, StartError, run, run_with};

@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use certs::{
@@ -10,6 +11,7 @@ use certs::{
     OperatorName,
 };
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +25,7 @@ use crate::events::{self, EventStore};
 use crate::listen::{Serving, Tls, TlsSetupError, Upkeep, enrol_routes, fleet_routes, serve};
 use crate::planner::Planner;
 use crate::sessions::Sessions;
-use crate::store::{LocalStore, Store, Tuning};
+use crate::store::{LocalStore, Revision, Store, Tuning};
 use crate::trust::Trust;
 use crate::vault::Vault;
 
@@ -51,9 +53,25 @@ pub enum StartError {
     /// The listeners' certificate.
     #[error("failed to prepare TLS")]
     Tls(#[from] TlsSetupError),
+    /// The folder of state.
+    #[error("failed to use the folder of state {}{}", path.display(), state_remedy(source))]
+    State {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store knows a fleet whose keys are not there: new ones would be refused by everybody.
+    #[error(
+        "{} is missing, though the store is not new: put it back, or restore the last backup into an empty folder",
+        .0.display()
+    )]
+    KeysLost(PathBuf),
     /// A listener's socket.
-    #[error("failed to listen on {address}")]
+    #[error("failed to listen on {address}, as `listen.{key}` says{}", listen_remedy(source))]
     Listen {
+        /// The key of the configuration.
+        key: &'static str,
         /// Where.
         address: SocketAddr,
         /// What the system said.
@@ -62,6 +80,26 @@ pub enum StartError {
     /// The first operator.
     #[error("failed to make the first operator's credential: {0}")]
     FirstOperator(String),
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the system has more kinds, which speak for themselves")]
+fn state_remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => ": it must belong to the user that the controller runs as",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ": make room on its disk",
+        io::ErrorKind::ReadOnlyFilesystem => ": its file system is mounted read-only",
+        _ => "",
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the system has more kinds, which speak for themselves")]
+fn listen_remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => ": another program has that port, stop it or choose another port",
+        io::ErrorKind::AddrNotAvailable => ": this machine has no such address",
+        io::ErrorKind::PermissionDenied => ": ports below 1024 take CAP_NET_BIND_SERVICE",
+        _ => "",
+    }
 }
 
 /// A controller that runs.
@@ -96,23 +134,29 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<Running, Sta
 /// # Errors
 /// As [`run`].
 pub async fn run_with(config: Config, clock: Clock, stop: CancellationToken) -> Result<Running, StartError> {
-    let (app, planner) = open(&config, clock)?;
-    let fleet = listen(config.listen.fleet).await?;
-    let enrol = listen(config.listen.enrol).await?;
-    let addresses = (address(&fleet, config.listen.fleet)?, address(&enrol, config.listen.enrol)?);
+    // Nothing is touched by a controller that could not be reached.
+    let (fleet, fleet_address) = listen("fleet", config.listen.fleet).await?;
+    let (enrol, enrol_address) = listen("enrol", config.listen.enrol).await?;
+    let addresses = (fleet_address, enrol_address);
+    let (app, planner) = open(&config, clock).await?;
     first_operator(&app, &config, addresses.0.port()).await?;
     crate::agents::status::disconnect_all(&app).await;
     app.planner.ready().await;
     let tls = Tls::new(&app, &config.name, &config.listen.names)?;
+    let (sender, writable) = watch::channel(true);
     let mut serving = JoinSet::new();
     let (asks, shows) = (tls.server.fleet_config(), tls.server.enrol_config());
     let limits = config.limits;
     let one = |socket, tls, routes| Serving { socket, tls, routes, limits };
-    serving.spawn(serve(one(fleet, asks, fleet_routes(&app, config.state.join(SECRETS_KEY))), stop.clone()));
-    serving.spawn(serve(one(enrol, shows, enrol_routes(&app)), stop.clone()));
+    serving.spawn(serve(
+        one(fleet, asks, fleet_routes(&app, config.state.join(SECRETS_KEY), writable.clone())),
+        stop.clone(),
+    ));
+    serving.spawn(serve(one(enrol, shows, enrol_routes(&app, writable)), stop.clone()));
     let mut keeping = JoinSet::new();
     keeping.spawn(Upkeep::new(app.clone(), tls).run());
     keeping.spawn(crate::agents::revocation::watch(app.clone()));
+    keeping.spawn(crate::upkeep::keep_writable(app.clone(), sender));
     tracing::info!(fleet = %addresses.0, enrol = %addresses.1, "the controller serves");
     let sessions = app.sessions.clone();
     tokio::spawn(async move {
@@ -123,15 +167,51 @@ pub async fn run_with(config: Config, clock: Clock, stop: CancellationToken) -> 
     Ok(Running { fleet: addresses.0, enrol: addresses.1, app, ended })
 }
 
-/// Opens everything that is on disk.
-fn open(config: &Config, clock: Clock) -> Result<(App, JoinHandle<()>), StartError> {
-    let authority = Authority::open_or_create(&config.state.join("authority"), &config.fleet, clock.now())?;
+/// Opens everything that is on disk. The store comes first: its lock keeps a second controller from the rest.
+async fn open(config: &Config, clock: Clock) -> Result<(App, JoinHandle<()>), StartError> {
+    writable(&config.state).map_err(|source| StartError::State { path: config.state.clone(), source })?;
     let tuning = Tuning {
         history_revisions: config.keep.revisions,
         quota_bytes: config.keep.catalog.0,
         ..Tuning::default()
     };
     let store: Arc<dyn Store> = Arc::new(LocalStore::open(&config.state.join("store"), tuning)?);
+    let opened = open_beside(config, clock, Arc::clone(&store)).await;
+    if opened.is_err() {
+        store.close().await;
+    }
+    opened
+}
+
+/// That files can be made there; the folder is made if it is absent.
+fn writable(state: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state)?;
+    let probe = state.join(".writable");
+    std::fs::File::create(&probe)?;
+    std::fs::remove_file(&probe)
+}
+
+/// The keys are made before the first write to the store, so a store that was written to has them.
+async fn check_keys(config: &Config, store: &dyn Store) -> Result<(), StartError> {
+    // Reads of the local store do not fail.
+    if store.revision().await.is_ok_and(|revision| revision == Revision::ZERO) {
+        return Ok(());
+    }
+    for path in ["authority/authority.toml", SECRETS_KEY].map(|name| config.state.join(name)) {
+        if !path.try_exists().unwrap_or(true) {
+            return Err(StartError::KeysLost(path));
+        }
+    }
+    Ok(())
+}
+
+async fn open_beside(
+    config: &Config,
+    clock: Clock,
+    store: Arc<dyn Store>,
+) -> Result<(App, JoinHandle<()>), StartError> {
+    check_keys(config, store.as_ref()).await?;
+    let authority = Authority::open_or_create(&config.state.join("authority"), &config.fleet, clock.now())?;
     let vault = Vault::open_or_create(&config.state.join(SECRETS_KEY))?;
     let tuning = events::Tuning { attempts_per_machine: config.keep.boots, ..events::Tuning::default() };
     let events = EventStore::open(&config.state.join("events"), tuning)?;
@@ -152,12 +232,11 @@ fn open(config: &Config, clock: Clock) -> Result<(App, JoinHandle<()>), StartErr
     Ok((app, task))
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
-}
-
-fn address(socket: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, StartError> {
-    socket.local_addr().map_err(|source| StartError::Listen { address: asked, source })
+async fn listen(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { key, address, source };
+    let socket = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = socket.local_addr().map_err(failed)?;
+    Ok((socket, bound))
 }
 
 /// Makes the first operator and its credential, in a catalog without any. The credential is there before the operator

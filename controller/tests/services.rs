@@ -7,5 +7,6 @@ mod services {
     mod plans;
     mod reports;
     mod restore;
+    mod starts;
     mod trust;
 }

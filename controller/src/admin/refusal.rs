@@ -59,7 +59,12 @@ fn store(error: &TxnError) -> Status {
     match error {
         TxnError::QuotaExceeded { .. } => Status::resource_exhausted(error.to_string()),
         TxnError::Unknown { .. } => Status::unknown(error.to_string()),
-        TxnError::ReadOnly { .. } | TxnError::Closed => Status::unavailable(error.to_string()),
+        TxnError::ReadOnly { .. } => {
+            let remedy =
+                "make room on the disk of the controller's state, or replace it; it is tried again by itself";
+            Status::unavailable(format!("{error}: {remedy}"))
+        }
+        TxnError::Closed => Status::unavailable(error.to_string()),
         TxnError::TooManyOperations { .. } | TxnError::TooLarge { .. } => {
             Status::invalid_argument(error.to_string())
         }

@@ -1,14 +1,14 @@
 //! The event store on sled 0.34.7, in the one shape in which it survives a power cut (ADR 0003).
 //!
 //! One tree, one writer thread, a group of appends in one `Batch`, then `flush()` and `sync_data()` on a handle of our
-//! own, then the answers. Values stay well below the size that sled moves into files of their own. A failure is final:
-//! nothing is taken until the controller is started again, so agents keep what was not acknowledged.
+//! own, then the answers. Values stay well below the size that sled moves into files of their own. After a
+//! failure nothing is taken until the database was opened anew; agents keep what was not acknowledged, and send it again.
 
 mod folder;
 mod group;
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use proto::event::NumberedEvent;
@@ -33,6 +33,11 @@ pub(super) enum Command {
         events: Vec<NumberedEvent>,
         reply: oneshot::Sender<Result<u64, AppendError>>,
     },
+    /// Open the database anew if it has failed; answers whether events are taken.
+    Reopen { reply: oneshot::Sender<bool> },
+    /// Behave as if the disk had failed.
+    #[cfg(test)]
+    Fail { cause: String, reply: oneshot::Sender<()> },
     /// Finish and end.
     Close { reply: oneshot::Sender<()> },
 }
@@ -43,8 +48,8 @@ pub(super) struct Disk(RwLock<Option<sled::Db>>);
 impl Disk {
     /// Opens the folder, or makes it.
     pub(super) fn open(path: &Path) -> Result<(Self, Medium), OpenError> {
-        let (db, file) = folder::open(path)?;
-        Ok((Self(RwLock::new(Some(db.clone()))), Medium { db, file }))
+        let medium = Medium::open(path)?;
+        Ok((Self(RwLock::new(Some(medium.db.clone()))), medium))
     }
 
     pub(super) fn boot(&self, attempt: AttemptId) -> Result<Option<BootSummary>, ReadError> {
@@ -72,6 +77,11 @@ impl Disk {
     /// Waits for readers and lets go of the files, if the writer has done so.
     fn close(&self) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Reads from this database from now on.
+    fn replace(&self, db: sled::Db) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(db);
     }
 }
 
@@ -107,6 +117,16 @@ pub(super) struct Medium {
 }
 
 impl Medium {
+    fn open(path: &Path) -> Result<Self, OpenError> {
+        let (db, file) = folder::open(path)?;
+        Ok(Self { db, file })
+    }
+
+    /// How many attempts of machines that are no host it holds.
+    fn strangers(&self) -> usize {
+        self.db.scan_prefix(key::STRANGERS).count()
+    }
+
     fn commit(&self, batch: sled::Batch) -> Result<(), String> {
         self.db.apply_batch(batch).map_err(|error| error.to_string())?;
         self.db.flush().map_err(|error| error.to_string())?;
@@ -143,11 +163,14 @@ fn unreadable(error: impl std::fmt::Display) -> ReadError {
 /// The one thread that writes.
 pub(super) struct Writer {
     disk: Arc<Disk>,
-    medium: Medium,
+    path: PathBuf,
+    /// None since it failed: what it holds is then not known, and it is let go of.
+    medium: Option<Medium>,
     tuning: Tuning,
     news: broadcast::Sender<Arc<StoredEvent>>,
     strangers: usize,
-    failed: Option<String>,
+    /// What the disk said when it failed last.
+    cause: String,
 }
 
 type Reply = oneshot::Sender<Result<u64, AppendError>>;
@@ -156,13 +179,15 @@ impl Writer {
     /// Starts the thread; it ends when all senders are gone, or on [`Command::Close`].
     pub(super) fn spawn(
         disk: Arc<Disk>,
+        path: &Path,
         medium: Medium,
         tuning: Tuning,
         queue: mpsc::Receiver<Command>,
         news: broadcast::Sender<Arc<StoredEvent>>,
     ) {
-        let strangers = medium.db.scan_prefix(key::STRANGERS).count();
-        let writer = Self { disk, medium, tuning, news, strangers, failed: None };
+        let strangers = medium.strangers();
+        let (path, cause) = (path.to_owned(), String::new());
+        let writer = Self { disk, path, medium: Some(medium), tuning, news, strangers, cause };
         let thread = std::thread::Builder::new().name("event-store".into());
         thread
             .spawn(move || writer.run(queue))
@@ -190,33 +215,45 @@ impl Writer {
 
     /// Stores a group; returns whom to tell when the store is to close.
     fn perform(&mut self, commands: Vec<Command>) -> Option<oneshot::Sender<()>> {
-        let mut group = Group::new(self.medium.db.clone(), self.tuning);
+        let mut group = self.medium.as_ref().map(|medium| Group::new(medium.db.clone(), self.tuning));
         let mut answers: Vec<(Reply, Result<u64, AppendError>)> = Vec::new();
-        let mut close = None;
+        let (mut close, mut reopen) = (None, Vec::new());
         for command in commands {
             match command {
                 Command::Append { source, incarnation, events, reply } => {
-                    answers.push((reply, group.append(&source, incarnation, events)));
+                    let failed = || Err(AppendError::Failed { cause: self.cause.clone() });
+                    let append = |group: &mut Group| group.append(&source, incarnation, events);
+                    answers.push((reply, group.as_mut().map_or_else(failed, append)));
+                }
+                Command::Reopen { reply } => reopen.push(reply),
+                #[cfg(test)]
+                Command::Fail { cause, reply } => {
+                    drop(group.take());
+                    self.fail(cause);
+                    let _ = reply.send(());
                 }
                 Command::Close { reply } => close = Some(reply),
             }
         }
-        let stored = self.store(group);
+        let stored = group.map_or(Ok(()), |group| self.store(group));
         for (reply, answer) in answers {
             let answer = stored.clone().and(answer);
             // An agent that has gone away sends its batch again.
             let _ = reply.send(answer);
         }
+        for reply in reopen {
+            let _ = reply.send(self.reopen());
+        }
         close
     }
 
     fn store(&mut self, group: Group) -> Result<(), AppendError> {
-        if let Some(cause) = self.failed.clone() {
-            return Err(AppendError::Failed { cause });
-        }
+        let Some(medium) = &self.medium else { return Ok(()) };
         let done = group.finish();
-        if let Some(batch) = done.batch {
-            self.medium.commit(batch).map_err(|cause| self.fail(cause))?;
+        if let Some(batch) = done.batch
+            && let Err(cause) = medium.commit(batch)
+        {
+            return Err(self.fail(cause));
         }
         self.strangers = self.strangers.saturating_add_signed(done.strangers);
         done.news.into_iter().for_each(|event| drop(self.news.send(Arc::new(event))));
@@ -226,16 +263,35 @@ impl Writer {
     fn fail(&mut self, cause: String) -> AppendError {
         tracing::error!(
             cause,
-            "the event store has failed; agents keep their events until the controller is restarted"
+            "the event store has failed: make room on its disk, or replace it; agents keep their events meanwhile"
         );
-        self.failed = Some(cause.clone());
+        self.medium = None;
+        self.disk.close();
+        self.cause.clone_from(&cause);
         AppendError::Failed { cause }
+    }
+
+    /// Opens the database as at a start, if it has failed. What was not acknowledged comes again from the agents.
+    fn reopen(&mut self) -> bool {
+        if self.medium.is_some() {
+            return true;
+        }
+        match Medium::open(&self.path) {
+            Ok(medium) => {
+                self.strangers = medium.strangers();
+                self.disk.replace(medium.db.clone());
+                self.medium = Some(medium);
+                tracing::info!("the event store takes events again");
+            }
+            Err(error) => tracing::error!(%error, cause = self.cause, "the event store does not open"),
+        }
+        self.medium.is_some()
     }
 
     /// Forgets the oldest attempts of machines that have too many. Needs no sync: what comes back is forgotten again.
     fn prune(&mut self, machines: &[Vec<u8>]) -> Result<(), String> {
         for machine in machines {
-            let held = self.medium.db.scan_prefix(machine).count();
+            let held = self.medium.as_ref().map_or(0, |medium| medium.db.scan_prefix(machine).count());
             self.forget_oldest(machine, held.saturating_sub(self.tuning.attempts_per_machine))?;
         }
         let excess = self.strangers.saturating_sub(self.tuning.attempts_of_strangers);
@@ -243,26 +299,27 @@ impl Writer {
     }
 
     fn forget_oldest(&mut self, prefix: &[u8], count: usize) -> Result<(), String> {
-        for found in self.medium.db.scan_prefix(prefix).keys().take(count) {
+        let Some(db) = self.medium.as_ref().map(|medium| medium.db.clone()) else { return Ok(()) };
+        for found in db.scan_prefix(prefix).keys().take(count) {
             let found = found.map_err(|error| error.to_string())?;
             if let Some(attempt) = key::attempt(&found) {
-                self.forget(attempt)?;
+                self.forget(&db, attempt)?;
             }
         }
         Ok(())
     }
 
-    fn forget(&mut self, attempt: AttemptId) -> Result<(), String> {
-        let Some(summary) = boot(&self.medium.db, attempt).map_err(|error| error.to_string())? else {
+    fn forget(&mut self, db: &sled::Db, attempt: AttemptId) -> Result<(), String> {
+        let Some(summary) = boot(db, attempt).map_err(|error| error.to_string())? else {
             return Ok(());
         };
         let mut batch = sled::Batch::default();
         key::indices(&summary).into_iter().for_each(|key| batch.remove(key));
-        for event in self.medium.db.scan_prefix(key::events(attempt)).keys() {
+        for event in db.scan_prefix(key::events(attempt)).keys() {
             batch.remove(event.map_err(|error| error.to_string())?);
         }
         batch.remove(key::summary(attempt));
         self.strangers -= usize::from(summary.host.is_none() && self.strangers > 0);
-        self.medium.db.apply_batch(batch).map_err(|error| error.to_string())
+        db.apply_batch(batch).map_err(|error| error.to_string())
     }
 }

@@ -97,7 +97,7 @@ pub enum AppendError {
         /// The number that came.
         found: u64,
     },
-    /// The disk failed; nothing is stored until the controller is started again.
+    /// The disk failed; nothing is stored until [`EventStore::takes_events`] has opened the store anew.
     #[error("the event store takes no events: {cause}")]
     Failed {
         /// What the system said.
@@ -131,7 +131,7 @@ impl EventStore {
         let disk = Arc::new(disk);
         let (commands, queue) = mpsc::channel(QUEUE);
         let (news, _) = broadcast::channel(BROADCAST);
-        Writer::spawn(Arc::clone(&disk), medium, tuning, queue, news.clone());
+        Writer::spawn(Arc::clone(&disk), folder, medium, tuning, queue, news.clone());
         Ok(Self { disk, commands, news })
     }
 
@@ -183,6 +183,21 @@ impl EventStore {
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<StoredEvent>> {
         self.news.subscribe()
+    }
+
+    /// Are events stored? A store that has failed is opened anew; this is asked by a timer.
+    pub async fn takes_events(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Reopen { reply }).await.is_ok() && answer.await.unwrap_or(false)
+    }
+
+    /// As if the disk had failed.
+    #[cfg(test)]
+    pub(super) async fn fail(&self, cause: &str) {
+        let (reply, done) = oneshot::channel();
+        let command = Command::Fail { cause: cause.to_owned(), reply };
+        self.commands.send(command).await.expect("open");
+        done.await.expect("open");
     }
 
     /// Waits for appends in flight; those after it are refused.

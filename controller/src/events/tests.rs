@@ -103,6 +103,37 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
 }
 
 #[tokio::test]
+async fn after_a_failure_events_are_taken_again_once_the_store_opens() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let store = open(folder.path());
+    assert_eq!(store.append(&source(), JOURNAL, vec![event(1, 1, Some(1))]).await, Ok(1));
+    assert!(store.takes_events().await);
+    store.fail("the disk is full").await;
+    let failed = store.append(&source(), JOURNAL, vec![event(2, 1, Some(1))]).await;
+    assert_eq!(failed, Err(AppendError::Failed { cause: "the disk is full".into() }));
+    assert!(store.boot_events(AttemptId([1; 16])).await.is_err(), "what it holds is not known");
+    // sled lets go of its files in its own time.
+    while !store.takes_events().await {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(store.append(&source(), JOURNAL, vec![event(2, 1, Some(1))]).await, Ok(2));
+    assert_eq!(numbers(&store.boot_events(AttemptId([1; 16])).await.expect("readable")), [1, 2]);
+}
+
+/// A full disk, or the end of the process, while sled writes a snapshot.
+#[tokio::test]
+async fn an_unfinished_snapshot_of_sled_does_not_count() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let store = open(folder.path());
+    store.append(&source(), JOURNAL, vec![event(1, 1, Some(1))]).await.expect("stored");
+    store.close().await;
+    drop(store);
+    std::fs::write(folder.path().join("db-1/snap.FFFFFFFFFFFFFFFF.generating"), "").expect("ours");
+    let store = open(folder.path());
+    assert_eq!(numbers(&store.boot_events(AttemptId([1; 16])).await.expect("readable")), [1]);
+}
+
+#[tokio::test]
 async fn boots_are_listed_by_host_and_site_the_latest_first() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let store = open(folder.path());
