@@ -319,10 +319,8 @@ impl Site {
     }
 
     fn note_time(&mut self, record: &Record) {
-        self.recorded = match record {
-            Record::WallSet(wall) => *wall,
-            dated_or_not => self.recorded.max(dated(dated_or_not)),
-        };
+        self.recorded =
+            if let Record::WallSet(wall) = record { *wall } else { self.recorded.max(dated(record)) };
     }
 
     fn persist(&mut self, record: Record) {
