@@ -80,14 +80,15 @@ impl Watch {
         let mut news = self.app.events.subscribe();
         let mut sent = 0;
         loop {
-            match self.send_from(attempt, sent).await {
-                Ok(now) => sent = now,
-                Err(Gone) => return,
-            }
+            // Before the events are read, so that what ended it is among them.
             let ended = match self.app.events.boot(attempt).await {
                 Ok(boot) => boot.is_none_or(|boot| boot.has_ended()),
                 Err(error) => return self.fail(unread(error)).await,
             };
+            match self.send_from(attempt, sent).await {
+                Ok(now) => sent = now,
+                Err(Gone) => return,
+            }
             if request.stored_only || (request.until_end && ended) {
                 return;
             }
