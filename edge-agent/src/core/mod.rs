@@ -1,7 +1,8 @@
 //! The agent's core: the site engine and its ledger, in a thread of their own.
 //!
 //! Everybody else sends it inputs and awaits answers. It takes what has queued up, hands it to the engine, puts all
-//! records on disk with one commit, and only then lets the datagrams and answers go that rest on them.
+//! records on disk with one commit, and only then lets the datagrams and answers go that rest on them. While the disk
+//! has no room at all it takes nothing in: machines get no answer and ask again, and the agent stays up.
 
 mod thread;
 
@@ -65,7 +66,7 @@ pub enum StartError {
 pub struct View {
     /// The number of the last event on disk.
     pub last_event: u64,
-    /// Events that wait for the controller.
+    /// Events on disk that wait for the controller.
     pub waiting: u64,
     /// Leases.
     pub leases: u32,
@@ -150,7 +151,7 @@ impl Core {
         drop(self.commands.try_send(Command::Input(Input::Told(told))));
     }
 
-    /// Waiting events after `after`, at most `limit`; all are on disk.
+    /// Waiting events after `after`, at most `limit`; all are on disk. While the disk has no room at all it waits.
     ///
     /// # Errors
     /// When the core has stopped.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    mem,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -11,7 +12,7 @@ use netboot::{
     site::{Action, Disk, FileAnswer, Input, ReportAnswer, Site},
     time::{Mono, Now},
 };
-use proto::{Incarnation, OrderId, Wall, ledger::Record};
+use proto::{Incarnation, OrderId, Wall, event::NumberedEvent, ledger::Record};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -28,6 +29,8 @@ use crate::{
 const BATCH: usize = 512;
 /// How often the disk's room is looked at.
 const LOOK_AT_DISK: Duration = Duration::from_secs(5);
+/// How soon a full disk is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// The tag of all records: their own encoding says what they are.
 const RECORD: u8 = 1;
 
@@ -65,6 +68,22 @@ struct Worker {
     reports: HashMap<u64, oneshot::Sender<ReportAnswer>>,
     disk: Disk,
     next_disk: Instant,
+    /// The last event on disk: nobody outside hears of a later one.
+    durable: u64,
+    /// The disk has no room at all: when it is tried again. Until then nothing new is taken in.
+    full: Option<Instant>,
+    /// The record that found no room; it goes first, before what the engine has decided since.
+    unwritten: Option<Record>,
+    /// What came meanwhile and nobody will say again: the latest of each kind.
+    parked: Vec<Input>,
+    readers: Vec<Reader>,
+}
+
+/// Somebody who waits for events.
+struct Reader {
+    after: u64,
+    limit: usize,
+    reply: oneshot::Sender<Vec<NumberedEvent>>,
 }
 
 /// What leaves once the records before it are on disk.
@@ -94,6 +113,7 @@ impl Worker {
         tracing::info!(records = opened.records, torn_bytes = opened.torn_bytes, "ledger replayed");
 
         let started = Instant::now();
+        let durable = site.journal().last();
         site.begin(Mono::default(), SystemTime::now().into());
         Ok(Self {
             site,
@@ -108,6 +128,11 @@ impl Worker {
             reports: HashMap::new(),
             disk: Disk::Fine,
             next_disk: started,
+            durable,
+            full: None,
+            unwritten: None,
+            parked: Vec::new(),
+            readers: Vec::new(),
         })
     }
 
@@ -118,8 +143,7 @@ impl Worker {
     async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
-            let due = self.started + self.site.poll_timeout().0;
-            let due = due.min(self.next_disk);
+            let due = self.due();
             tokio::select! {
                 biased;
                 taken = queue.recv_many(&mut batch, BATCH) => {
@@ -140,6 +164,16 @@ impl Worker {
         }
     }
 
+    /// When to wake up although nobody has said anything.
+    fn due(&self) -> Instant {
+        let engine = match self.full {
+            Some(again) => again,
+            None if self.parked.is_empty() => self.started + self.site.poll_timeout().0,
+            None => self.started,
+        };
+        engine.min(self.next_disk)
+    }
+
     fn stop(self) {
         if let Err(error) = self.ledger.close() {
             tracing::error!(error = &error as &dyn std::error::Error, "failed to close the ledger");
@@ -149,7 +183,25 @@ impl Worker {
     /// One batch: inputs, one commit, and then what rests on it.
     async fn turn(&mut self, batch: &mut Vec<Command>) -> Result<(), CommitError> {
         let now = self.now();
-        let mut readers = Vec::new();
+        if self.full.is_none() {
+            self.take_in(now, batch);
+        } else {
+            self.refuse(batch);
+        }
+        self.look_at_disk(now);
+        if self.full.is_none_or(|again| again <= Instant::now()) {
+            let held = self.record()?;
+            self.release(held).await;
+        }
+        self.publish();
+        self.answer_readers();
+        Ok(())
+    }
+
+    fn take_in(&mut self, now: Now, batch: &mut Vec<Command>) {
+        for input in mem::take(&mut self.parked) {
+            self.site.handle(now, input);
+        }
         for command in batch.drain(..) {
             match command {
                 Command::Input(input) => self.site.handle(now, input),
@@ -161,27 +213,63 @@ impl Worker {
                     self.reports.insert(request.ask, reply);
                     self.site.handle(now, Input::Report(request));
                 }
-                Command::Events { after, limit, reply } => readers.push((after, limit, reply)),
+                Command::Events { after, limit, reply } => self.readers.push(Reader { after, limit, reply }),
             }
         }
         self.site.handle_timeout(now);
-        self.look_at_disk(now);
-        let held = self.record()?;
-        self.release(held).await;
-        self.publish();
-        for (after, limit, reply) in readers {
-            drop(reply.send(self.site.events_after(after).take(limit).collect()));
+    }
+
+    /// The disk is full: machines get no answer and ask again, and the rest waits. What the engine has decided is
+    /// bounded by this: it decides nothing more.
+    fn refuse(&mut self, batch: &mut Vec<Command>) {
+        for command in batch.drain(..) {
+            match command {
+                Command::Input(Input::Dhcp(..) | Input::File(_) | Input::Report(_) | Input::Told(_))
+                | Command::File(..)
+                | Command::Report(..) => {}
+                Command::Input(input) => {
+                    let kind = mem::discriminant(&input);
+                    self.parked.retain(|held| mem::discriminant(held) != kind);
+                    self.parked.push(input);
+                }
+                Command::Events { after, limit, reply } => self.readers.push(Reader { after, limit, reply }),
+            }
         }
-        Ok(())
     }
 
     /// Puts every record on disk and hands back what waited for that. When there is no room at all, what waits
     /// is given up: machines ask again.
     fn record(&mut self) -> Result<Vec<Held>, CommitError> {
         let mut held = Vec::new();
+        match self.write(&mut held) {
+            Ok(()) => {
+                if self.full.take().is_some() {
+                    tracing::info!("the state disk has room again");
+                }
+                self.durable = self.site.journal().last();
+                self.compact();
+                Ok(held)
+            }
+            Err(CommitError::Full { records, source }) => {
+                if self.full.replace(Instant::now() + TRY_AGAIN).is_none() {
+                    let error = &source as &dyn std::error::Error;
+                    tracing::error!(records, error, "the state disk is full: nothing is answered");
+                }
+                self.give_up(held);
+                Ok(Vec::new())
+            }
+            Err(error @ (CommitError::Lost { .. } | CommitError::Poisoned)) => Err(error),
+        }
+    }
+
+    /// All that the engine has decided, in order; what comes behind a record without room stays with the engine.
+    fn write(&mut self, held: &mut Vec<Held>) -> Result<(), CommitError> {
+        if let Some(record) = self.unwritten.take() {
+            self.append(record)?;
+        }
         while let Some(action) = self.site.poll_action() {
             match action {
-                Action::Persist(record) => self.append(&record)?,
+                Action::Persist(record) => self.append(record)?,
                 Action::Send { interface, datagram, to } => {
                     held.push(Held::Datagram { interface, datagram, to })
                 }
@@ -190,27 +278,20 @@ impl Worker {
                 Action::DestroySecrets(order) => held.push(Held::OrderEnded(order)),
             }
         }
-        match self.ledger.commit() {
-            Ok(()) => {}
-            Err(CommitError::Full { records, source }) => {
-                tracing::error!(records, error = &source as &dyn std::error::Error, "the state disk is full");
-                self.give_up(held);
-                return Ok(Vec::new());
-            }
-            Err(error @ (CommitError::Lost { .. } | CommitError::Poisoned)) => return Err(error),
-        }
-        self.compact();
-        Ok(held)
+        self.ledger.commit()
     }
 
-    fn append(&mut self, record: &Record) -> Result<(), CommitError> {
+    fn append(&mut self, record: Record) -> Result<(), CommitError> {
         use crate::disk::log::AppendError;
         let tag = Tag::new(RECORD).expect("1 is a legal tag");
         let bytes = record.encode();
         match self.ledger.append(tag, &bytes) {
             Ok(()) => Ok(()),
             Err(AppendError::BatchFull { .. }) => {
-                self.ledger.commit()?;
+                if let Err(error) = self.ledger.commit() {
+                    self.unwritten = Some(record);
+                    return Err(error);
+                }
                 self.ledger.append(tag, &bytes).map_err(|_| CommitError::Poisoned)
             }
             Err(AppendError::Poisoned) => Err(CommitError::Poisoned),
@@ -232,6 +313,19 @@ impl Worker {
         }
     }
 
+    /// From disk alone: an event that a crash takes back must not have been told, for its number is used again.
+    fn answer_readers(&mut self) {
+        self.readers.retain(|reader| !reader.reply.is_closed());
+        if self.full.is_some() {
+            return;
+        }
+        for Reader { after, limit, reply } in mem::take(&mut self.readers) {
+            let durable = self.durable;
+            let events = self.site.events_after(after).take_while(|event| event.number <= durable);
+            drop(reply.send(events.take(limit).collect()));
+        }
+    }
+
     async fn release(&mut self, held: Vec<Held>) {
         for each in held {
             match each {
@@ -243,14 +337,11 @@ impl Worker {
         }
     }
 
+    /// Also of those whose answers the engine still holds: a late one finds nobody.
     fn give_up(&mut self, held: Vec<Held>) {
-        for each in held {
-            match each {
-                Held::Datagram { .. } | Held::OrderEnded(_) => {}
-                Held::File(ask, _) => drop(self.files.remove(&ask)),
-                Held::Report(ask, _) => drop(self.reports.remove(&ask)),
-            }
-        }
+        drop(held);
+        self.files.clear();
+        self.reports.clear();
     }
 
     async fn send(&self, interface: u32, datagram: &[u8], to: &Destination) {
@@ -285,8 +376,8 @@ impl Worker {
     fn publish(&self) {
         let journal = self.site.journal();
         let view = View {
-            last_event: journal.last(),
-            waiting: journal.len() as u64,
+            last_event: self.durable,
+            waiting: (journal.len() - journal.after(self.durable).count()) as u64,
             leases: u32::try_from(self.site.dhcp().leases().count()).unwrap_or(u32::MAX),
             disk_low: self.disk == Disk::Full,
             fills_permitted: self.view.borrow().fills_permitted,
@@ -298,3 +389,7 @@ impl Worker {
         });
     }
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

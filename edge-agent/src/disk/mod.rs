@@ -12,6 +12,6 @@ mod error;
 pub mod log;
 pub mod space;
 #[cfg(test)]
-mod tiny_tmpfs;
+pub(crate) mod tiny_tmpfs;
 
 pub use error::DiskError;

@@ -1,0 +1,96 @@
+//! The core on a disk that is really full.
+
+use std::path::Path;
+
+use netboot::site;
+use proto::event::AlarmKind;
+
+use super::*;
+use crate::disk::tiny_tmpfs;
+
+fn worker(folder: &Path) -> (Worker, watch::Receiver<View>, mpsc::Receiver<OrderId>) {
+    let (ended_orders, to_destroy) = mpsc::channel(2);
+    let (view_out, view) = watch::channel(View::default());
+    let options = Options {
+        ledger: folder.join("ledger"),
+        site: site::Config { agent: "a-1".into(), journal_limit: 1_000 },
+        low_disk_bytes: 0,
+        sockets: Vec::new(),
+        ended_orders,
+    };
+    (Worker::open(options, view_out).expect("it opens"), view, to_destroy)
+}
+
+fn alarm(bytes: usize) -> Command {
+    Command::Input(Input::Alarm(AlarmKind::DiskLow, "x".repeat(bytes)))
+}
+
+fn read() -> (Command, oneshot::Receiver<Vec<NumberedEvent>>) {
+    let (reply, answer) = oneshot::channel();
+    (Command::Events { after: 0, limit: 1_000, reply }, answer)
+}
+
+async fn turn(worker: &mut Worker, commands: impl IntoIterator<Item = Command>) {
+    worker.turn(&mut commands.into_iter().collect()).await.expect("the ledger goes on");
+}
+
+/// As if the time to try again had come.
+async fn try_again(worker: &mut Worker) {
+    worker.full = worker.full.map(|_| Instant::now());
+    turn(worker, []).await;
+}
+
+#[test]
+fn a_full_disk_silences_the_core_and_does_not_end_it() {
+    tiny_tmpfs::run("core::thread::tests::child_on_a_tiny_tmpfs");
+}
+
+/// Not a test of its own: the test above runs it.
+#[tokio::test]
+async fn child_on_a_tiny_tmpfs() {
+    let Some(mount) = tiny_tmpfs::mounted() else { return };
+    let (mut worker, view, _ended) = worker(&mount);
+    turn(&mut worker, [alarm(10)]).await;
+    let hog = mount.join("hog");
+    std::fs::write(&hog, vec![1; 2 << 20]).expect_err("fills the disk");
+    let durable = view.borrow().last_event;
+    assert!(durable > 0);
+
+    let (events, mut answer) = read();
+    turn(&mut worker, [alarm(9_000), events]).await;
+    assert!(worker.full.is_some());
+    assert_eq!(view.borrow().last_event, durable, "what is not on disk is not told");
+    assert!(answer.try_recv().is_err(), "nor read");
+
+    let due = worker.due();
+    assert!(due > Instant::now(), "it does not spin");
+    turn(&mut worker, (0..3).map(|_| alarm(9_000))).await;
+    assert_eq!((worker.parked.len(), worker.site.journal().last()), (1, durable + 1), "nothing is taken in");
+    try_again(&mut worker).await;
+    assert!(worker.full.is_some());
+
+    std::fs::remove_file(&hog).expect("space returns");
+    try_again(&mut worker).await;
+    let events = answer.try_recv().expect("answered at last");
+    assert_eq!(events.last().map(|event| event.number), Some(view.borrow().last_event));
+    turn(&mut worker, []).await;
+    assert!(worker.parked.is_empty());
+    let told: Vec<_> = worker.site.events_after(0).collect();
+    assert_eq!(view.borrow().last_event, told.len() as u64);
+    worker.stop();
+    let (again, ..) = self::worker(&mount);
+    assert_eq!(again.site.events_after(0).collect::<Vec<_>>(), told, "all of it was on disk");
+    drop(again);
+    more_than_a_batch_and_no_room(&mount).await;
+    tiny_tmpfs::passed();
+}
+
+/// More than one commit may carry, in one turn: the record that finds no room is kept, and those behind it.
+async fn more_than_a_batch_and_no_room(mount: &Path) {
+    let (mut worker, ..) = worker(mount);
+    turn(&mut worker, (0..500).map(|_| alarm(30_000))).await;
+    assert!(worker.full.is_some());
+    assert!(worker.unwritten.is_some());
+    try_again(&mut worker).await;
+    assert!(worker.unwritten.is_some(), "it still goes first");
+}
