@@ -68,7 +68,7 @@ pub struct View {
     pub last_event: u64,
     /// Events on disk that wait for the controller.
     pub waiting: u64,
-    /// Leases.
+    /// Leases, as of the last second or so.
     pub leases: u32,
     /// No pool grants and no new orders.
     pub disk_low: bool,
@@ -81,6 +81,7 @@ enum Command {
     File(FileRequest, oneshot::Sender<FileAnswer>),
     Report(ReportRequest, oneshot::Sender<ReportAnswer>),
     Events { after: u64, limit: usize, reply: oneshot::Sender<Vec<NumberedEvent>> },
+    Stop,
 }
 
 /// A handle to the core; cheap to clone.
@@ -165,6 +166,12 @@ impl Core {
     #[must_use]
     pub fn view(&self) -> watch::Receiver<View> {
         self.view.clone()
+    }
+
+    /// Asks the core to put on disk what it was told so far, close the ledger and end.
+    pub async fn stop(&self) {
+        // One that has stopped needs no asking.
+        self.commands.send(Command::Stop).await.ok();
     }
 
     /// Waits until the core has stopped.

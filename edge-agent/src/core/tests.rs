@@ -94,3 +94,20 @@ async fn more_than_a_batch_and_no_room(mount: &Path) {
     try_again(&mut worker).await;
     assert!(worker.unwritten.is_some(), "it still goes first");
 }
+
+#[tokio::test]
+async fn an_ended_order_is_told_however_late_somebody_listens() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut worker, _view, mut to_destroy) = worker(folder.path());
+    worker.ended = (0..5).map(|name| OrderId([name; 16])).collect();
+    turn(&mut worker, []).await;
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        while let Ok(order) = to_destroy.try_recv() {
+            told.push(order.0[0]);
+        }
+        turn(&mut worker, []).await;
+    }
+    assert_eq!(told, [0, 1, 2, 3, 4]);
+    assert!(worker.ended.is_empty());
+}

@@ -1,7 +1,7 @@
 //! The core's thread: batches of inputs, one commit each.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     mem,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -29,6 +29,8 @@ use crate::{
 const BATCH: usize = 512;
 /// How often the disk's room is looked at.
 const LOOK_AT_DISK: Duration = Duration::from_secs(5);
+/// How often leases are counted, which takes a look at each.
+const COUNT: Duration = Duration::from_secs(1);
 /// How soon a full disk is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// The tag of all records: their own encoding says what they are.
@@ -77,6 +79,11 @@ struct Worker {
     /// What came meanwhile and nobody will say again: the latest of each kind.
     parked: Vec<Input>,
     readers: Vec<Reader>,
+    /// Orders at their end of which nobody has been told yet.
+    ended: BTreeSet<OrderId>,
+    leases: u32,
+    next_count: Instant,
+    stopping: bool,
 }
 
 /// Somebody who waits for events.
@@ -91,7 +98,6 @@ enum Held {
     Datagram { interface: u32, datagram: Vec<u8>, to: Destination },
     File(u64, FileAnswer),
     Report(u64, ReportAnswer),
-    OrderEnded(OrderId),
 }
 
 impl Worker {
@@ -133,6 +139,10 @@ impl Worker {
             unwritten: None,
             parked: Vec::new(),
             readers: Vec::new(),
+            ended: BTreeSet::new(),
+            leases: 0,
+            next_count: started,
+            stopping: false,
         })
     }
 
@@ -160,6 +170,9 @@ impl Worker {
                     "the ledger has stopped: the agent ends, and starts from what is on disk"
                 );
                 return;
+            }
+            if self.stopping {
+                return self.stop();
             }
         }
     }
@@ -193,6 +206,9 @@ impl Worker {
             let held = self.record()?;
             self.release(held).await;
         }
+        if self.full.is_none() {
+            self.tell_ended();
+        }
         self.publish();
         self.answer_readers();
         Ok(())
@@ -214,6 +230,7 @@ impl Worker {
                     self.site.handle(now, Input::Report(request));
                 }
                 Command::Events { after, limit, reply } => self.readers.push(Reader { after, limit, reply }),
+                Command::Stop => self.stopping = true,
             }
         }
         self.site.handle_timeout(now);
@@ -233,6 +250,7 @@ impl Worker {
                     self.parked.push(input);
                 }
                 Command::Events { after, limit, reply } => self.readers.push(Reader { after, limit, reply }),
+                Command::Stop => self.stopping = true,
             }
         }
     }
@@ -275,7 +293,7 @@ impl Worker {
                 }
                 Action::Answer { ask, answer } => held.push(Held::File(ask, answer)),
                 Action::Replied { ask, answer } => held.push(Held::Report(ask, answer)),
-                Action::DestroySecrets(order) => held.push(Held::OrderEnded(order)),
+                Action::DestroySecrets(order) => drop(self.ended.insert(order)),
             }
         }
         self.ledger.commit()
@@ -332,8 +350,17 @@ impl Worker {
                 Held::Datagram { interface, datagram, to } => self.send(interface, &datagram, &to).await,
                 Held::File(ask, answer) => drop(self.files.remove(&ask).map(|reply| reply.send(answer))),
                 Held::Report(ask, answer) => drop(self.reports.remove(&ask).map(|reply| reply.send(answer))),
-                Held::OrderEnded(order) => drop(self.ended_orders.try_send(order)),
             }
+        }
+    }
+
+    /// Those for whom there is no room now are told at a later turn: secrets must not outlive their order.
+    fn tell_ended(&mut self) {
+        while let Some(order) = self.ended.first() {
+            if self.ended_orders.try_send(*order).is_err() {
+                return;
+            }
+            self.ended.pop_first();
         }
     }
 
@@ -373,12 +400,16 @@ impl Worker {
         });
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
+        if self.next_count <= Instant::now() {
+            self.next_count = Instant::now() + COUNT;
+            self.leases = u32::try_from(self.site.dhcp().leases().count()).unwrap_or(u32::MAX);
+        }
         let journal = self.site.journal();
         let view = View {
             last_event: self.durable,
             waiting: (journal.len() - journal.after(self.durable).count()) as u64,
-            leases: u32::try_from(self.site.dhcp().leases().count()).unwrap_or(u32::MAX),
+            leases: self.leases,
             disk_low: self.disk == Disk::Full,
             fills_permitted: self.view.borrow().fills_permitted,
         };
