@@ -32,6 +32,10 @@ use crate::{
 
 /// Fetches under way at once.
 const AT_ONCE: usize = 3;
+/// Of these, those that nobody waits for: one place is kept for machines.
+const UNASKED: usize = AT_ONCE - 1;
+/// Blobs that machines wait for and that were not begun yet; beyond it they wait in front of the door.
+const WAITED_FOR: usize = 256;
 /// Bytes that are put on disk in one go.
 const CHUNK: usize = 1 << 20;
 /// A source that gives no byte for so long has stalled.
@@ -98,7 +102,7 @@ impl Fetcher {
             tokio::select! {
                 Ok(()) = self.plan.changed() => work.retry(),
                 Ok(()) = self.link.changed() => work.retry(),
-                Some(blob) = self.wanted.recv() => work.wanted.push_back(blob),
+                Some(blob) = self.wanted.recv(), if work.wanted.len() < WAITED_FOR => work.want(blob),
                 Some(done) = work.fetches.join_next() => work.finished(done.ok()),
                 () = tokio::time::sleep(PAUSE) => work.retry(),
                 () = self.core.stopped() => return,
@@ -139,16 +143,7 @@ impl Fetcher {
         if !link.up || !self.core.view().borrow().fills_permitted {
             return;
         }
-        let missing = self.missing();
-        let planned: HashSet<Digest> = missing.iter().map(|blob| blob.digest).collect();
-        let wanted: Vec<_> = work.wanted.drain(..).filter(|blob| planned.contains(&blob.digest)).collect();
-        for blob in wanted.into_iter().chain(missing) {
-            if work.fetches.len() >= AT_ONCE {
-                return;
-            }
-            if work.failed.contains(&blob.digest) || !work.running.insert(blob.digest) {
-                continue;
-            }
+        while let Some(blob) = work.next(&self.missing()) {
             self.make_room(blob.size);
             let (cache, controllers, link) = (self.cache.clone(), self.controllers.clone(), link.clone());
             work.fetches.spawn(async move {
@@ -179,6 +174,7 @@ impl Fetcher {
 /// What the fetcher is at.
 #[derive(Default)]
 struct Work {
+    /// What machines wait for and was not begun yet, in the order of their asking, each once.
     wanted: VecDeque<BlobRef>,
     running: HashSet<Digest>,
     /// Not tried again before something changes or a pause is over.
@@ -188,6 +184,32 @@ struct Work {
 }
 
 impl Work {
+    /// A machine waits: also what has just failed is worth a try.
+    fn want(&mut self, blob: BlobRef) {
+        self.failed.remove(&blob.digest);
+        if !self.running.contains(&blob.digest) && !self.wanted.contains(&blob) {
+            self.wanted.push_back(blob);
+        }
+    }
+
+    /// The fetch to begin now, if one may, of what is `missing` in order of need.
+    fn next(&mut self, missing: &[BlobRef]) -> Option<BlobRef> {
+        let planned: HashSet<Digest> = missing.iter().map(|blob| blob.digest).collect();
+        self.wanted.retain(|blob| planned.contains(&blob.digest) && !self.running.contains(&blob.digest));
+        let blob = match self.running.len() {
+            AT_ONCE.. => None,
+            running => self.wanted.pop_front().or_else(|| self.unasked(running, missing)),
+        }?;
+        self.running.insert(blob.digest);
+        Some(blob)
+    }
+
+    fn unasked(&self, running: usize, missing: &[BlobRef]) -> Option<BlobRef> {
+        let idle =
+            |blob: &&BlobRef| !self.running.contains(&blob.digest) && !self.failed.contains(&blob.digest);
+        missing.iter().find(idle).filter(|_| running < UNASKED).copied()
+    }
+
     fn retry(&mut self) {
         self.failed.clear();
     }
@@ -282,5 +304,50 @@ async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blob(name: u8) -> BlobRef {
+        BlobRef { digest: Digest::of(&[name]), size: 1 }
+    }
+
+    #[test]
+    fn what_machines_wait_for_is_never_forgotten_and_goes_first() {
+        let mut work = Work::default();
+        let missing: Vec<_> = (0..10).map(blob).collect();
+        for name in [9, 8, 7, 6, 9] {
+            work.want(blob(name));
+        }
+        let begun: Vec<_> = std::iter::from_fn(|| work.next(&missing)).collect();
+        assert_eq!(begun, [blob(9), blob(8), blob(7)]);
+        work.finished(Some((blob(9).digest, true)));
+        assert_eq!(work.next(&missing), Some(blob(6)), "it has waited, and was not asked for again");
+        assert_eq!(work.next(&missing), None);
+    }
+
+    #[test]
+    fn one_place_is_kept_for_machines() {
+        let mut work = Work::default();
+        let missing: Vec<_> = (0..10).map(blob).collect();
+        assert_eq!(std::iter::from_fn(|| work.next(&missing)).count(), UNASKED);
+        work.want(blob(5));
+        assert_eq!(work.next(&missing), Some(blob(5)));
+    }
+
+    #[test]
+    fn asking_tries_again_what_failed_and_nothing_that_the_plan_does_not_name() {
+        let mut work = Work::default();
+        let missing = [blob(1)];
+        assert_eq!(work.next(&missing), Some(blob(1)));
+        work.finished(Some((blob(1).digest, false)));
+        assert_eq!(work.next(&missing), None, "there is a pause after a failure");
+        work.want(blob(1));
+        work.want(blob(2));
+        assert_eq!(work.next(&missing), Some(blob(1)));
+        assert_eq!((work.next(&missing), work.wanted.len()), (None, 0));
     }
 }
