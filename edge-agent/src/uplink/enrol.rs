@@ -15,7 +15,7 @@ use certs::{
 use proto::v1::{self, enrolment_client::EnrolmentClient};
 use zeroize::Zeroizing;
 
-use super::{ConnectError, LinkError, Session, connect};
+use super::{ConnectError, LinkError, Session, connect, in_time};
 use crate::config::ControllerConfig;
 
 /// Why the agent is no member of the fleet.
@@ -93,7 +93,8 @@ pub(super) async fn identity(config: &ControllerConfig, folder: &Path) -> Result
         csr_der: csr.into(),
         version: proto::VERSION.into(),
     };
-    let answer = client.enrol(request).await.map_err(|status| EnrolError::Refused(Box::new(status)))?;
+    let answer =
+        in_time(client.enrol(request)).await.map_err(|status| EnrolError::Refused(Box::new(status)))?;
     let identity = join(key, answer.into_inner())?;
     identity.save(folder)?;
     Ok(identity)
@@ -122,13 +123,13 @@ pub(super) fn join(key: Arc<KeyPair>, given: v1::Credentials) -> Result<AgentIde
 impl Session {
     /// A certificate that has ended opens no fleet listener: the kept key recovers a new one, with no human.
     pub(super) async fn recover_if_expired(&self, config: &ControllerConfig) -> Result<(), LinkError> {
-        let mut identity = self.identity.lock().await;
+        let identity = self.identity.lock().await.clone();
         if identity.credential().leaf().not_after > SystemTime::now() {
             return Ok(());
         }
         tracing::info!("the certificate has ended: recovering with the kept key");
         let recovered = recover(&identity, config, self.tls.enrol_config()?).await?;
-        self.take(&mut identity, recovered)
+        self.take(&mut *self.identity.lock().await, recovered)
     }
 
     /// Makes an identity the one in force: on disk first, then for the next handshake.
@@ -150,11 +151,11 @@ async fn recover(
     let mut client = EnrolmentClient::new(connect::channel(&config.enrol, tls).await?);
     let (site, agent) = (identity.site().as_str().to_owned(), identity.agent().as_str().to_owned());
     let challenge = v1::ChallengeRequest { site: site.clone(), agent: agent.clone() };
-    let nonce = client.challenge(challenge).await.map_err(refused)?.into_inner().nonce;
+    let nonce = in_time(client.challenge(challenge)).await.map_err(refused)?.into_inner().nonce;
     let key = identity.credential().key().clone();
     let who = &identity.credential().leaf().identity;
     let csr = key.request(who)?;
     let signature = key.sign_recovery(&RecoveryNonce::try_from(&nonce[..])?, who, &csr)?;
     let request = v1::RecoverRequest { site, agent, nonce, signature: signature.into(), csr_der: csr.into() };
-    join(key, client.recover(request).await.map_err(refused)?.into_inner())
+    join(key, in_time(client.recover(request)).await.map_err(refused)?.into_inner())
 }

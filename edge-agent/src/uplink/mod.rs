@@ -30,6 +30,8 @@ pub use enrol::EnrolError;
 
 /// The shortest and the longest pause between two tries.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// How long a call with one answer may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// A connection that lasted so long was a good one: the next pause is short again.
 const GOOD: Duration = Duration::from_secs(60);
 
@@ -107,6 +109,19 @@ fn call_failed(call: &'static str) -> impl FnOnce(tonic::Status) -> LinkError {
     move |status| LinkError::Call { call, status: Box::new(status) }
 }
 
+/// The answer to a call, unless it takes too long: a controller that hangs is left for another.
+async fn in_time<T>(call: impl Future<Output = Result<T, tonic::Status>>) -> Result<T, tonic::Status> {
+    within(PATIENCE, call).await
+}
+
+async fn within<T>(
+    patience: Duration,
+    call: impl Future<Output = Result<T, tonic::Status>>,
+) -> Result<T, tonic::Status> {
+    let late = || tonic::Status::deadline_exceeded(format!("no answer came within {patience:?}"));
+    tokio::time::timeout(patience, call).await.unwrap_or_else(|_| Err(late()))
+}
+
 /// What one connection's tasks share.
 struct Session {
     core: Core,
@@ -122,22 +137,8 @@ struct Session {
 impl Uplink {
     /// Runs until the core stops.
     pub async fn run(self) {
-        let mut pause = Pause::default();
-        let identity = loop {
-            match enrol::identity(&self.config, &self.identity_folder).await {
-                Ok(identity) => break identity,
-                Err(error) => warn("not enrolled yet", &error),
-            }
-            pause.wait().await;
-        };
+        let (identity, tls) = self.member().await;
         tracing::info!(fleet = %identity.fleet(), site = %identity.site(), agent = %identity.agent(), "enrolled");
-        let time = Arc::new(DefaultTimeProvider);
-        let tls =
-            ReloadableClient::new(identity.fleet().clone(), identity.credential(), identity.bundle(), time);
-        let tls = match tls {
-            Ok(tls) => Arc::new(tls),
-            Err(error) => return warn("the identity cannot be used: enrol anew", &error),
-        };
         self.link.send_modify(|link| link.tls = Some(tls.clone()));
         let session = Session {
             core: self.core,
@@ -150,6 +151,27 @@ impl Uplink {
             health: self.health,
         };
         session.keep_connected(&self.config).await;
+    }
+
+    /// Tries until the agent is a member of the fleet whose identity can be used: an operator may mend what is wrong
+    /// while machines are served.
+    async fn member(&self) -> (AgentIdentity, Arc<ReloadableClient>) {
+        let mut pause = Pause::default();
+        loop {
+            match self.try_member().await {
+                Ok(member) => return member,
+                Err(error) => warn("not a member of the fleet yet; machines are served all the same", &error),
+            }
+            pause.wait().await;
+        }
+    }
+
+    async fn try_member(&self) -> Result<(AgentIdentity, Arc<ReloadableClient>), LinkError> {
+        let identity = enrol::identity(&self.config, &self.identity_folder).await?;
+        let time = Arc::new(DefaultTimeProvider);
+        let fleet = identity.fleet().clone();
+        let tls = ReloadableClient::new(fleet, identity.credential(), identity.bundle(), time)?;
+        Ok((identity, Arc::new(tls)))
     }
 }
 
@@ -212,5 +234,18 @@ impl Pause {
         let jitter = rand::rng().random_range(0.5..1.0);
         tokio::time::sleep(self.0.mul_f64(jitter)).await;
         self.0 = (self.0 * 2).min(PAUSES.1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_hangs_ends() {
+        let hangs = std::future::pending::<Result<(), tonic::Status>>();
+        let late = within(Duration::from_millis(10), hangs).await.expect_err("nobody answers");
+        assert_eq!(late.code(), tonic::Code::DeadlineExceeded);
+        assert_eq!(in_time(async { Ok::<_, tonic::Status>(7) }).await.ok(), Some(7));
     }
 }

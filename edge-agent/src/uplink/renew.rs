@@ -9,7 +9,7 @@ use certs::renew_at;
 use proto::v1;
 use tonic::transport::Channel;
 
-use super::{LinkError, Session, agents, call_failed, enrol};
+use super::{LinkError, Session, agents, call_failed, enrol, in_time};
 
 /// How long a clock may jump unnoticed.
 const LOOK: Duration = Duration::from_secs(60);
@@ -31,13 +31,14 @@ impl Session {
     }
 
     async fn renew_now(&self, channel: Channel) -> Result<(), LinkError> {
-        let mut identity = self.identity.lock().await;
-        let key = identity.credential().key().clone();
-        let csr = key.request(&identity.credential().leaf().identity).map_err(enrol::EnrolError::from)?;
-        let given = agents(channel).renew(v1::RenewRequest { csr_der: csr.into() }).await;
+        let credential = self.identity.lock().await.credential().clone();
+        let key = credential.key().clone();
+        let csr = key.request(&credential.leaf().identity).map_err(enrol::EnrolError::from)?;
+        let mut client = agents(channel);
+        let given = in_time(client.renew(v1::RenewRequest { csr_der: csr.into() })).await;
         let given = given.map_err(call_failed("the renewal"))?.into_inner();
         let new = enrol::join(key, given)?;
         tracing::info!(not_after = ?new.credential().leaf().not_after, "renewed the certificate");
-        self.take(&mut identity, new)
+        self.take(&mut *self.identity.lock().await, new)
     }
 }
