@@ -16,8 +16,7 @@ use crate::plans::AdoptError;
 
 impl Session {
     pub(super) async fn follow(&self, channel: Channel) -> Result<Infallible, LinkError> {
-        let applied = self.plans.lock().await.current().map(PlanDocument::id);
-        let mut applied = applied.map(v1::PlanId::from);
+        let mut applied = self.catch_up().await?.map(v1::PlanId::from);
         loop {
             let request =
                 v1::FollowRequest { applied: applied.take(), level: LEVEL, version: proto::VERSION.into() };
@@ -33,6 +32,19 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// The plan on disk goes into force if it is not: a connection may have ended between the two, and the controller
+    /// will not send again what we say we have. Then which it is.
+    async fn catch_up(&self) -> Result<Option<PlanId>, LinkError> {
+        let Some(document) = self.plans.lock().await.current().cloned() else { return Ok(None) };
+        let id = document.id();
+        if self.plan.borrow().as_ref().map(|plan| plan.id) == Some(id) {
+            return Ok(Some(id));
+        }
+        let plan = SitePlan::decode(&document).map_err(|error| LinkError::Wire(error.to_string()))?;
+        self.obey(plan).await?;
+        Ok(Some(id))
     }
 
     async fn take_update(&self, update: v1::Update) -> Result<Next, LinkError> {
@@ -69,8 +81,7 @@ impl Session {
             Ok(plan) => plan,
             Err(why) => return self.refuse(id, why).await,
         };
-        let mut plans = self.plans.lock().await;
-        match plans.adopt(document) {
+        match self.store(document).await? {
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(
@@ -78,12 +89,21 @@ impl Session {
                 | AdoptError::Rejected(_)
                 | AdoptError::Disk(_)
                 | AdoptError::Seal),
-            ) => {
-                drop(plans);
-                return self.refuse(id, chain(&error)).await;
-            }
+            ) => return self.refuse(id, chain(&error)).await,
         }
         tracing::info!(plan = %id, hosts = plan.hosts.len(), orders = plan.orders.len(), "adopted a plan");
+        self.obey(plan).await
+    }
+
+    /// On disk, in a thread that may wait for it. If this future is dropped the plan is stored all the same, and the next
+    /// connection finds it: see `catch_up`.
+    async fn store(&self, document: PlanDocument) -> Result<Result<bool, AdoptError>, LinkError> {
+        let mut plans = self.plans.clone().lock_owned().await;
+        let stored = tokio::task::spawn_blocking(move || plans.adopt(document)).await;
+        stored.map_err(|_| LinkError::Ended("the storing of a plan"))
+    }
+
+    async fn obey(&self, plan: SitePlan) -> Result<(), LinkError> {
         let plan = Arc::new(plan);
         self.core.input(Input::Plan(plan.clone())).await?;
         self.plan.send_replace(Some(plan));
