@@ -6,7 +6,7 @@ use netboot::{
     dhcp::Request,
     site::{self, Arrival, Input},
 };
-use proto::{OrderId, plan::SitePlan};
+use proto::{OrderId, PlanId, plan::SitePlan};
 use tokio::{
     sync::{Mutex, mpsc, watch},
     task::JoinSet,
@@ -153,7 +153,7 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
     let (link_out, link) = watch::channel(Link::default());
     let (health_out, health) = watch::channel(Health { addresses, ..Health::default() });
     let plans = Arc::new(Mutex::new(plans));
-    tasks.spawn(settle(plans.clone()));
+    tasks.spawn(settle(plans.clone(), plan.clone(), SETTLED));
     tasks.spawn(destroy_secrets(plans.clone(), to_destroy));
     let fetcher = Fetcher {
         cache,
@@ -203,7 +203,7 @@ async fn begin_with(
     plan_out: &watch::Sender<Option<Arc<SitePlan>>>,
 ) -> Result<(), Stopped> {
     for damage in &found.damaged {
-        tracing::error!(error = damage as &dyn std::error::Error, "a stored plan cannot be used");
+        tracing::error!(error = damage as &dyn std::error::Error, "the stored plans are not in order");
     }
     if let Some(id) = found.rejected {
         let why = "the agent ended soon after it began to obey it, three times";
@@ -256,13 +256,35 @@ async fn keep_http(mut serving: http::Serving) {
     }
 }
 
-async fn settle(plans: Arc<Mutex<PlanStore>>) {
-    tokio::time::sleep(SETTLED).await;
-    if let Err(error) = plans.lock().await.settle() {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "failed to note that the plan is a good one"
-        );
+/// Each plan that was in force for long enough is a good one.
+async fn settle(
+    plans: Arc<Mutex<PlanStore>>,
+    mut plan: watch::Receiver<Option<Arc<SitePlan>>>,
+    settled: Duration,
+) {
+    loop {
+        let id = plan.borrow_and_update().as_ref().map(|plan| plan.id);
+        tokio::select! {
+            changed = plan.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                continue;
+            }
+            () = tokio::time::sleep(settled) => {}
+        }
+        settle_now(&plans, id).await;
+        if plan.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn settle_now(plans: &Mutex<PlanStore>, plan: Option<PlanId>) {
+    let Some(plan) = plan else { return };
+    if let Err(error) = plans.lock().await.settle(plan) {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(%plan, error, "failed to note that the plan is a good one");
     }
 }
 
@@ -287,3 +309,6 @@ async fn told_to_end() {
         _ = tokio::signal::ctrl_c() => {}
     }
 }
+
+#[cfg(test)]
+mod tests;
