@@ -1,6 +1,6 @@
 //! The agent as a whole: sockets first, then an unprivileged user, then disk, servers and the link, in that order.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use netboot::{
     dhcp::Request,
@@ -9,7 +9,7 @@ use netboot::{
 use proto::{OrderId, PlanId, plan::SitePlan};
 use tokio::{
     sync::{Mutex, mpsc, watch},
-    task::JoinSet,
+    task::{self, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +38,7 @@ const SETTLED: Duration = Duration::from_secs(20);
 const WANTED: usize = 256;
 /// TFTP events that may wait.
 const TFTP_EVENTS: usize = 4_096;
-/// Orders at their end whose secrets wait to be destroyed; what is beyond it is destroyed at the next start.
+/// Orders at their end whose secrets wait to be destroyed; what is beyond it waits in the core.
 const ENDED_ORDERS: usize = 1_024;
 /// How long servers may take to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -81,6 +81,9 @@ pub enum RunError {
     /// It ended by itself; the log says why.
     #[error(transparent)]
     CoreEnded(#[from] Stopped),
+    /// A part of the agent ended by itself: whoever watches the agent is to start it anew.
+    #[error("{0} has ended by itself")]
+    Ended(String),
 }
 
 /// Runs the agent until it is told to end (SIGTERM, SIGINT).
@@ -139,54 +142,105 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
     let images = Images::new(cache.clone(), wanted);
     let desk = Arc::new(core.clone());
     let server = http::Server::new(desk.clone(), images.clone(), http::Limits::default());
-    let mut tasks = JoinSet::new();
+    let (mut servers, mut workers) = (Tasks::default(), Tasks::default());
     for (arrival, subnet, dhcp, sockets, listener) in served {
-        tasks.spawn(serve_dhcp(core.clone(), dhcp, arrival.clone(), shutdown.clone()));
+        servers.spawn("the DHCP server", serve_dhcp(core.clone(), dhcp, arrival.clone(), shutdown.clone()));
         let (events, told) = mpsc::channel(TFTP_EVENTS);
         let shelf = Arc::new(Shelf::new(desk.clone(), images.clone(), arrival.clone(), subnet));
         let teller = shelf.clone();
-        tasks.spawn(async move { teller.tell(told).await });
-        tasks.spawn(keep(tftp::serve(sockets, tftp::Config::default(), shelf, events, shutdown.clone())?));
-        tasks.spawn(keep_http(server.serve(listener, arrival, shutdown.clone())?));
+        servers.spawn("the teller of TFTP's events", async move { teller.tell(told).await });
+        let mut tftp = tftp::serve(sockets, tftp::Config::default(), shelf, events, shutdown.clone())?;
+        servers.spawn("the TFTP server", async move { log_panic(tftp.stopped().await) });
+        let mut http = server.serve(listener, arrival, shutdown.clone())?;
+        servers.spawn("the HTTP server", async move { log_panic(http.stopped().await) });
     }
 
     let (link_out, link) = watch::channel(Link::default());
     let (health_out, health) = watch::channel(Health { addresses, ..Health::default() });
     let plans = Arc::new(Mutex::new(plans));
-    tasks.spawn(settle(plans.clone(), plan.clone(), SETTLED));
-    tasks.spawn(destroy_secrets(plans.clone(), to_destroy));
+    workers.spawn("the watch over new plans", settle(plans.clone(), plan.clone(), SETTLED));
+    workers.spawn("the destroyer of secrets", destroy_secrets(plans.clone(), to_destroy));
     let fetcher = Fetcher {
         cache,
         controllers: config.controller.fleet.clone(),
         core: core.clone(),
-        plan,
+        plan: plan.clone(),
         link,
         wanted: to_fetch,
         budget: config.cache_bytes,
         health: health_out,
     };
-    tasks.spawn(fetcher.run());
+    workers.spawn("the fetcher", fetcher.run());
     let identity_folder = config.state.join("identity");
     let uplink = Uplink {
         config: config.controller,
         identity_folder,
-        core,
-        plans,
+        core: core.clone(),
+        plans: plans.clone(),
         plan: plan_out,
         link: link_out,
         health,
     };
-    tasks.spawn(uplink.run());
+    workers.spawn("the uplink", uplink.run());
 
     tracing::info!("serving");
-    let ended_by_itself = tokio::select! {
-        () = told_to_end() => false,
-        _ = core_ended => true,
+    let mut core_ended = core_ended;
+    let outcome = tokio::select! {
+        biased;
+        () = told_to_end() => Ok(()),
+        _ = &mut core_ended => return Err(Stopped.into()),
+        ended = servers.one_ended() => Err(RunError::Ended(ended)),
+        ended = workers.one_ended() => Err(RunError::Ended(ended)),
     };
     shutdown.cancel();
-    tasks.abort_all();
-    while tasks.join_next().await.is_some() {}
-    if ended_by_itself { Err(Stopped.into()) } else { Ok(()) }
+    servers.drain(GRACE).await;
+    workers.abort().await;
+    if outcome.is_ok() {
+        let in_force = plan.borrow().as_ref().map(|plan| plan.id);
+        settle_now(&plans, in_force).await;
+    }
+    let closed = async { (core.stop().await, core_ended.await.ok()) };
+    if tokio::time::timeout(GRACE, closed).await.is_err() {
+        tracing::warn!("the ledger was not closed in time; the next start reads what is on disk");
+    }
+    outcome
+}
+
+/// Tasks with names: one that ends before its time is noticed, and said.
+#[derive(Default)]
+struct Tasks {
+    set: JoinSet<()>,
+    names: HashMap<task::Id, &'static str>,
+}
+
+impl Tasks {
+    fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let id = self.set.spawn(task).id();
+        self.names.insert(id, name);
+    }
+
+    /// Waits until any of them ends; its name, and how if it did not end in peace.
+    async fn one_ended(&mut self) -> String {
+        let Some(ended) = self.set.join_next_with_id().await else { return std::future::pending().await };
+        let name = |id| self.names.get(&id).copied().unwrap_or("a task");
+        match ended {
+            Ok((id, ())) => name(id).into(),
+            Err(error) => format!("{} ({error})", name(error.id())),
+        }
+    }
+
+    /// Waits for all of them, for at most `grace`; then those that are left are cut off.
+    async fn drain(&mut self, grace: Duration) {
+        let all = async { while self.set.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, all).await.is_err() {
+            tracing::warn!(left = self.set.len(), "servers did not end in time");
+        }
+        self.abort().await;
+    }
+
+    async fn abort(&mut self) {
+        self.set.shutdown().await;
+    }
 }
 
 fn open_cache(config: &Config) -> Result<Arc<Cache>, DiskError> {
@@ -243,16 +297,9 @@ async fn serve_dhcp(core: Core, sockets: Arc<dhcp::Sockets>, arrival: Arrival, s
     }
 }
 
-/// A server that panicked is the end of the task, and is said; the others go on (S6).
-async fn keep(mut serving: tftp::Serving) {
-    if let Err(error) = serving.stopped().await {
-        tracing::error!(error = &error as &dyn std::error::Error, "the TFTP server has ended");
-    }
-}
-
-async fn keep_http(mut serving: http::Serving) {
-    if let Err(error) = serving.stopped().await {
-        tracing::error!(error = &error as &dyn std::error::Error, "the HTTP server has ended");
+fn log_panic(stopped: Result<(), task::JoinError>) {
+    if let Err(error) = stopped {
+        tracing::error!(error = &error as &dyn std::error::Error, "a server has ended");
     }
 }
 
@@ -288,12 +335,15 @@ async fn settle_now(plans: &Mutex<PlanStore>, plan: Option<PlanId>) {
     }
 }
 
+/// What the disk refuses is done by the next start, for which the core announces all ended orders anew.
 async fn destroy_secrets(plans: Arc<Mutex<PlanStore>>, mut orders: mpsc::Receiver<OrderId>) {
     while let Some(order) = orders.recv().await {
         if let Err(error) = plans.lock().await.destroy_secrets(order) {
             tracing::error!(%order, error = &error as &dyn std::error::Error, "failed to destroy an order's secrets");
         }
     }
+    // Only the core ends this; whoever waits for the core says so.
+    std::future::pending().await
 }
 
 async fn told_to_end() {

@@ -1,4 +1,4 @@
-//! Plans that settle.
+//! Tasks that end, and plans that settle.
 
 use proto::{
     Generation,
@@ -6,6 +6,34 @@ use proto::{
 };
 
 use super::*;
+
+#[tokio::test]
+async fn a_task_that_ends_is_named_and_how_it_ended() {
+    let mut tasks = Tasks::default();
+    tasks.spawn("the patient one", std::future::pending());
+    tasks.spawn("the brief one", async {});
+    assert_eq!(tasks.one_ended().await, "the brief one");
+    tasks.spawn("the clumsy one", async { panic!("fell") });
+    let ended = tasks.one_ended().await;
+    assert!(ended.starts_with("the clumsy one (") && ended.contains("panicked"), "{ended}");
+}
+
+#[tokio::test]
+async fn servers_have_their_time_to_end() {
+    let shutdown = CancellationToken::new();
+    let (mut tasks, (done, was_done)) = (Tasks::default(), tokio::sync::oneshot::channel());
+    let told = shutdown.clone();
+    tasks.spawn("a server", async move {
+        told.cancelled().await;
+        tokio::task::yield_now().await;
+        done.send(()).ok();
+    });
+    tasks.spawn("one that hangs", std::future::pending());
+    shutdown.cancel();
+    tasks.drain(Duration::from_millis(100)).await;
+    was_done.await.expect("it was let to its end");
+    assert!(tasks.set.is_empty());
+}
 
 fn document(revision: u64) -> (PlanDocument, Arc<SitePlan>) {
     let network = Network {
