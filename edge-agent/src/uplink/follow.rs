@@ -9,10 +9,14 @@ use proto::{
     plan::{DeltaError, LEVEL, PlanDocument, SitePlan},
     v1::{self, update::Change},
 };
+use tokio::sync::{Mutex, watch};
 use tonic::transport::Channel;
 
 use super::{LinkError, Session, agents, call_failed};
-use crate::plans::AdoptError;
+use crate::{
+    core::Core,
+    plans::{AdoptError, PlanStore},
+};
 
 impl Session {
     pub(super) async fn follow(&self, channel: Channel) -> Result<Infallible, LinkError> {
@@ -34,17 +38,8 @@ impl Session {
         }
     }
 
-    /// The plan on disk goes into force if it is not: a connection may have ended between the two, and the controller
-    /// will not send again what we say we have. Then which it is.
     async fn catch_up(&self) -> Result<Option<PlanId>, LinkError> {
-        let Some(document) = self.plans.lock().await.current().cloned() else { return Ok(None) };
-        let id = document.id();
-        if self.plan.borrow().as_ref().map(|plan| plan.id) == Some(id) {
-            return Ok(Some(id));
-        }
-        let plan = SitePlan::decode(&document).map_err(|error| LinkError::Wire(error.to_string()))?;
-        self.obey(plan).await?;
-        Ok(Some(id))
+        catch_up(&self.plans, &self.core, &self.plan).await
     }
 
     async fn take_update(&self, update: v1::Update) -> Result<Next, LinkError> {
@@ -92,7 +87,7 @@ impl Session {
             ) => return self.refuse(id, chain(&error)).await,
         }
         tracing::info!(plan = %id, hosts = plan.hosts.len(), orders = plan.orders.len(), "adopted a plan");
-        self.obey(plan).await
+        obey(plan, &self.core, &self.plan).await
     }
 
     /// On disk, in a thread that may wait for it. If this future is dropped the plan is stored all the same, and the next
@@ -101,13 +96,6 @@ impl Session {
         let mut plans = self.plans.clone().lock_owned().await;
         let stored = tokio::task::spawn_blocking(move || plans.adopt(document)).await;
         stored.map_err(|_| LinkError::Ended("the storing of a plan"))
-    }
-
-    async fn obey(&self, plan: SitePlan) -> Result<(), LinkError> {
-        let plan = Arc::new(plan);
-        self.core.input(Input::Plan(plan.clone())).await?;
-        self.plan.send_replace(Some(plan));
-        Ok(())
     }
 
     async fn understand(&self, document: &PlanDocument) -> Result<SitePlan, String> {
@@ -139,6 +127,29 @@ impl Session {
     }
 }
 
+/// What the data path reads.
+type PlanOut = watch::Sender<Option<Arc<SitePlan>>>;
+
+/// The plan on disk goes into force if it is not: a connection may have ended between the two, and the controller
+/// will not send again what we say we have. Then which it is.
+async fn catch_up(plans: &Mutex<PlanStore>, core: &Core, out: &PlanOut) -> Result<Option<PlanId>, LinkError> {
+    let Some(document) = plans.lock().await.current().cloned() else { return Ok(None) };
+    let id = document.id();
+    if out.borrow().as_ref().map(|plan| plan.id) == Some(id) {
+        return Ok(Some(id));
+    }
+    let plan = SitePlan::decode(&document).map_err(|error| LinkError::Wire(error.to_string()))?;
+    obey(plan, core, out).await?;
+    Ok(Some(id))
+}
+
+async fn obey(plan: SitePlan, core: &Core, out: &PlanOut) -> Result<(), LinkError> {
+    let plan = Arc::new(plan);
+    core.input(Input::Plan(plan.clone())).await?;
+    out.send_replace(Some(plan));
+    Ok(())
+}
+
 #[derive(PartialEq, Eq)]
 enum Next {
     Update,
@@ -148,4 +159,66 @@ enum Next {
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, path::Path};
+
+    use netboot::site;
+    use prost::Message;
+    use proto::{
+        Generation,
+        event::EventKind,
+        plan::{DhcpMode, Entry, Network, UnknownMachines},
+    };
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::core::Options;
+
+    fn document() -> PlanDocument {
+        let network = Network {
+            dhcp: DhcpMode::Off,
+            subnets: Vec::new(),
+            unknown: UnknownMachines::Ignore,
+            loaders: BTreeMap::new(),
+            cache_bytes: None,
+        };
+        let entry = Entry { body: v1::Network::from(&network).encode_to_vec().into(), level: 1 };
+        let generation = Generation { epoch: 1, revision: 1 };
+        PlanDocument::assemble("acme", "lyon", generation, 1, [("network".to_owned(), entry)])
+    }
+
+    fn core(folder: &Path) -> Core {
+        let options = Options {
+            ledger: folder.join("ledger"),
+            site: site::Config { agent: "a-1".into(), journal_limit: 1_000 },
+            low_disk_bytes: 0,
+            sockets: Vec::new(),
+            ended_orders: mpsc::channel(1).0,
+        };
+        Core::start(options).expect("it starts").0
+    }
+
+    #[tokio::test]
+    async fn a_plan_that_was_stored_and_never_handed_over_goes_into_force_at_the_next_connection() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut store, _) = PlanStore::open(&folder.path().join("plans")).expect("opens");
+        let (core, (out, plan)) = (core(folder.path()), watch::channel(None));
+        // The connection ended here: stored, and its task was dropped.
+        store.adopt(document()).expect("new");
+        let store = Mutex::new(store);
+        for _ in 0..2 {
+            let applied = catch_up(&store, &core, &out).await.expect("handed over");
+            assert_eq!(applied, Some(document().id()));
+        }
+        assert_eq!(plan.borrow().as_ref().map(|plan| plan.id), Some(document().id()));
+        let mut view = core.view();
+        view.wait_for(|view| view.last_event > 0).await.expect("the core runs");
+        let events = core.events(0, 100).await.expect("the core runs");
+        let adopted = events.iter().filter(|event| matches!(event.event.kind, EventKind::PlanAdopted(_)));
+        assert_eq!(adopted.count(), 1);
+        core.stop().await;
+    }
 }
