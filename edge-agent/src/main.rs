@@ -28,6 +28,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Nobody else reads what the agent writes, whatever shell or unit started it (S16).
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
     let arguments = Arguments::parse();
     certs::tls::install_provider();
     let config = match Config::load(&arguments.config) {

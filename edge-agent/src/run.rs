@@ -52,6 +52,11 @@ pub enum RunError {
     /// Privileges.
     #[error(transparent)]
     User(#[from] UserError),
+    /// Root is no user to stay (S16).
+    #[error(
+        "the agent runs as root and `user` is not set: name an unprivileged user, or say `user = \"root\"`"
+    )]
+    Root,
     /// The runtime.
     #[error("failed to start the runtime")]
     Runtime(#[source] io::Error),
@@ -92,19 +97,30 @@ pub enum RunError {
 /// What kept it from starting, or ended it.
 pub fn run(config: Config) -> Result<(), RunError> {
     let interfaces = interfaces::open(&config)?;
-    if let Some(name) = &config.user {
-        user::become_user(name)?;
-    }
+    let stays_root = change_user(config.user.as_deref(), user::is_root())?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
     let guard = {
         let _inside = runtime.enter();
         telemetry::start("bootlane-agent", proto::VERSION, &config.telemetry)?
     };
+    if stays_root {
+        tracing::warn!("runs as root, as its configuration says");
+    }
     let outcome = runtime.block_on(serve(config, interfaces));
     drop(guard);
     runtime.shutdown_timeout(GRACE);
     outcome
+}
+
+/// True: the process stays root, which the configuration says in so many words (S16).
+fn change_user(wanted: Option<&str>, root: bool) -> Result<bool, RunError> {
+    match wanted {
+        None if root => Err(RunError::Root),
+        None => Ok(false),
+        Some("root") if root => Ok(true),
+        Some(name) => Ok(user::become_user(name).map(|()| false)?),
+    }
 }
 
 async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunError> {

@@ -7,6 +7,14 @@ use proto::{
 
 use super::*;
 
+#[test]
+fn root_is_refused_unless_the_configuration_says_so() {
+    assert!(matches!(change_user(None, true), Err(RunError::Root)));
+    assert!(matches!(change_user(Some("root"), true), Ok(true)));
+    assert!(matches!(change_user(None, false), Ok(false)));
+    assert!(matches!(change_user(Some("no such user"), true), Err(RunError::User(_))));
+}
+
 #[tokio::test]
 async fn a_task_that_ends_is_named_and_how_it_ended() {
     let mut tasks = Tasks::default();

@@ -26,13 +26,24 @@ pub(crate) fn become_user(name: &str) -> Result<(), UserError> {
     let (uid, gid) = look_up(name)?;
     let refused = |source| UserError::Refused { user: name.into(), source };
     let c_name = CString::new(name).map_err(|_| UserError::Unknown(name.into()))?;
-    // SAFETY: the calls take numbers and a NUL-terminated string that outlives them. They are made before the
-    // process has a second thread, and glibc would apply them to all threads.
-    let results = unsafe { [libc::initgroups(c_name.as_ptr(), gid), libc::setgid(gid), libc::setuid(uid)] };
-    if results.contains(&-1) {
-        return Err(refused(io::Error::last_os_error()));
-    }
-    Ok(())
+    // They are made before the process has a second thread, and glibc would apply them to all threads. Groups first:
+    // who is no longer root may not change them.
+    // SAFETY: `c_name` is NUL-terminated and outlives the call.
+    done(unsafe { libc::initgroups(c_name.as_ptr(), gid) }).map_err(refused)?;
+    // SAFETY: the call takes a number.
+    done(unsafe { libc::setgid(gid) }).map_err(refused)?;
+    // SAFETY: the call takes a number.
+    done(unsafe { libc::setuid(uid) }).map_err(refused)
+}
+
+/// Is the process root?
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// To be asked at once after the call: the next one overwrites its error.
+fn done(status: libc::c_int) -> io::Result<()> {
+    if status == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 fn look_up(name: &str) -> Result<(libc::uid_t, libc::gid_t), UserError> {
@@ -61,6 +72,14 @@ fn look_up(name: &str) -> Result<(libc::uid_t, libc::gid_t), UserError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_call_says_its_own_reason() {
+        // SAFETY: the path is NUL-terminated.
+        let status = unsafe { libc::access(c"/nonexistent".as_ptr(), 0) };
+        assert_eq!(done(status).expect_err("no such file").kind(), io::ErrorKind::NotFound);
+        assert!(done(0).is_ok());
+    }
 
     #[test]
     fn users_are_found_by_name() {

@@ -230,7 +230,7 @@ fn configuration(folder: &Path, name: &str, controller: Ipv4Addr) -> String {
     let (state, token) = (state(folder), folder.join("join-token"));
     // The cache's limits are those of a small disk: a test folder may stand on one.
     format!(
-        "state = {state:?}\nlow_disk = \"64MiB\"\n\n[[interface]]\nname = \"{BRIDGE}\"\n\n\
+        "state = {state:?}\nuser = \"root\"\nlow_disk = \"64MiB\"\n\n[[interface]]\nname = \"{BRIDGE}\"\n\n\
          [controller]\nenrol = [\"{controller}:{ENROL_PORT}\"]\nfleet = [\"{controller}:{FLEET_PORT}\"]\n\
          name = \"{name}\"\ntoken_file = {token:?}\n"
     )
