@@ -62,7 +62,7 @@ impl Simulated {
     ///
     /// # Errors
     /// When the stream breaks off, or says what cannot be used.
-    pub async fn follow(self, fleet: &str, applied: mpsc::UnboundedSender<Applied>) -> anyhow::Result<()> {
+    pub async fn follow(self, fleet: &str, applied: mpsc::Sender<Applied>) -> anyhow::Result<()> {
         let channel = dial::channel(fleet, self.tls.fleet_config(&[Alpn::Http2])?).await?;
         let mut client = AgentsClient::new(channel).max_decoding_message_size(proto::MESSAGE_LIMIT);
         let request = v1::FollowRequest { applied: None, level: LEVEL, version: proto::VERSION.into() };
@@ -72,7 +72,7 @@ impl Simulated {
             let Some(plan) = next(held.as_ref(), update.change)? else { continue };
             let PlanId { generation, .. } = SitePlan::decode(&plan)?.id;
             let now = Applied { agent: self.number, generation, at: Instant::now() };
-            if applied.send(now).is_err() {
+            if applied.send(now).await.is_err() {
                 return Ok(());
             }
             held = Some(plan);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use proto::v1::{self, admin_client::AdminClient};
-use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::mpsc::{self, Receiver};
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
@@ -19,6 +19,8 @@ use crate::lab::Namespace;
 const HOSTS: usize = 50;
 /// How long the last agent may take before the measurement is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Plans applied that nobody has looked at; agents wait beyond it.
+const APPLIED: usize = 65_536;
 /// Between two changes: what the planner holds back after one is not to be measured with the next.
 const REST: Duration = Duration::from_millis(200);
 
@@ -57,7 +59,7 @@ pub struct Fleet {
     credential: PathBuf,
     folder: PathBuf,
     client: AdminClient<Channel>,
-    applied: UnboundedReceiver<Applied>,
+    applied: Receiver<Applied>,
     following: JoinSet<anyhow::Result<()>>,
     changes: usize,
 }
@@ -73,7 +75,7 @@ pub fn measure(options: Options) -> anyhow::Result<Vec<Round>> {
     let namespace = stand.namespace().name().to_owned();
     let work = async move || {
         let client = dial::operator(FLEET_ADDRESS, &credential).await?;
-        let (sender, applied) = mpsc::unbounded_channel();
+        let (sender, applied) = mpsc::channel(APPLIED);
         let following = JoinSet::new();
         let mut fleet =
             Fleet { options, namespace, credential, folder, client, applied, following, changes: 0 };
@@ -104,7 +106,7 @@ impl Fleet {
         Ok(())
     }
 
-    async fn enrol_all(&mut self, applied: mpsc::UnboundedSender<Applied>) -> anyhow::Result<()> {
+    async fn enrol_all(&mut self, applied: mpsc::Sender<Applied>) -> anyhow::Result<()> {
         for number in 0..self.options.agents {
             let site = format!("site-{}", number % self.options.sites);
             let request = v1::CreateTokenRequest { site, ..Default::default() };
@@ -212,7 +214,7 @@ fn site_document(site: usize) -> String {
 
 /// The change is in what a plan shows: the host's address.
 fn host_document(site: usize, host: usize, change: usize) -> String {
-    let address = 10 + host + ((change + HOSTS - 1) / HOSTS % 2) * 100;
+    let address = 10 + host + (change.div_ceil(HOSTS) % 2) * 100;
     format!(
         r#"{{"kind":"Host","name":"host-{site}-{host}","spec":{{"site":"site-{site}","address":"10.{site}.0.{address}","macs":["52:54:00:00:{site:02x}:{host:02x}"]}}}}"#
     )
