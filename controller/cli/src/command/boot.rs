@@ -21,9 +21,6 @@ const FEWEST: usize = 4;
 /// As many recent attempts are searched for one by its first digits.
 const RECENT: u32 = 1_000;
 
-/// The outcome of a boot that is under way.
-const RUNNING: &str = "running";
-
 /// What to do with boot attempts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -66,7 +63,8 @@ pub(crate) struct Watch {
     /// Only those at this site
     #[arg(long)]
     site: Option<String>,
-    /// Follow the boot that is under way, or the next, to its end; exit code 1 if the installation failed
+    /// Follow the host, through an installation and the boot after it, until its system is up; exit code 1 if the
+    /// installation failed
     #[arg(long, requires = "host")]
     until_end: bool,
 }
@@ -171,58 +169,32 @@ async fn watch(context: &mut Context, watch: Watch) -> Result<(), Failure> {
     let request = WatchBootsRequest {
         host: watch.host.clone().unwrap_or_default(),
         site: watch.site.unwrap_or_default(),
+        until_end: watch.until_end,
         ..WatchBootsRequest::default()
     };
     let mut view = View::new(watch.host.is_none());
-    if watch.until_end {
-        let attempt = present(context, &mut client, request).await?;
-        return until_end(context, &mut client, &mut view, attempt).await;
-    }
-    let mut events = client.watch_boots(request).await?;
-    while let Some(event) = next("watch boots", &mut events).await? {
-        view.show(context, &event)?;
-        context.output.flush()?;
-    }
-    // Only a controller that stops ends such a stream.
-    Err(Failure::new(Exit::Unreachable, "the controller has ended the stream").remedy("watch again"))
-}
-
-/// The host's boot that is under way, else the next one.
-async fn present(
-    context: &mut Context,
-    client: &mut Client,
-    request: WatchBootsRequest,
-) -> Result<bytes::Bytes, Failure> {
-    // Watched first, so that a boot that begins meanwhile is not missed.
-    let mut events = client.watch_boots(request.clone()).await?;
-    let last = ListBootsRequest { host: request.host.clone(), site: request.site, limit: 1 };
-    if let Some(boot) = client.list_boots(last).await?.into_iter().find(|boot| boot.outcome == RUNNING) {
-        return Ok(boot.attempt);
-    }
-    context.output.remark(&format!("waiting for {} to boot", plain(&request.host)));
-    while let Some(event) = next("watch boots", &mut events).await? {
-        if !attempt(&event).is_empty() {
-            return Ok(attempt(&event).to_vec().into());
-        }
-    }
-    Err(Failure::new(Exit::Unreachable, "the controller has ended the stream").remedy("watch again"))
-}
-
-async fn until_end(
-    context: &mut Context,
-    client: &mut Client,
-    view: &mut View,
-    attempt: bytes::Bytes,
-) -> Result<(), Failure> {
-    let request = WatchBootsRequest { attempt, until_end: true, ..WatchBootsRequest::default() };
     let mut events = client.watch_boots(request).await?;
     let mut failed = false;
-    while let Some(event) = next("watch the boot", &mut events).await? {
+    while let Some(event) = next("watch boots", &mut events).await? {
         view.show(context, &event)?;
         context.output.flush()?;
-        failed = timeline::phase(&event).map_or(failed, |phase| phase == OrderPhase::Failed);
+        failed = timeline::phase(&event).map_or(failed, is_failure);
     }
-    if failed { Err(Failure::failed("the installation failed")) } else { Ok(()) }
+    match (watch.until_end, failed) {
+        (true, false) => Ok(()),
+        (true, true) => Err(Failure::failed("the installation failed")),
+        // Only a controller that stops ends such a stream.
+        (false, _) => {
+            Err(Failure::new(Exit::Unreachable, "the controller has ended the stream").remedy("watch again"))
+        }
+    }
+}
+
+fn is_failure(phase: OrderPhase) -> bool {
+    match phase {
+        OrderPhase::Failed | OrderPhase::Expired | OrderPhase::Revoked => true,
+        OrderPhase::Armed | OrderPhase::Offered | OrderPhase::Started | OrderPhase::Installed => false,
+    }
 }
 
 /// Events as they come, of one attempt or of several at once.
