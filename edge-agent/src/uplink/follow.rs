@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc};
 use certs::TrustBundle;
 use netboot::site::Input;
 use proto::{
-    PlanId,
+    PlanId, Wall,
     plan::{DeltaError, LEVEL, PlanDocument, SitePlan},
     v1::{self, update::Change},
 };
@@ -43,6 +43,10 @@ impl Session {
     }
 
     async fn take_update(&self, update: v1::Update) -> Result<Next, LinkError> {
+        // A controller of an older version does not say what time it has.
+        let contact =
+            if update.at_ms == 0 { Input::Contact } else { Input::ControllerTime(Wall(update.at_ms)) };
+        self.core.input(contact).await?;
         match update.change {
             Some(Change::Snapshot(plan)) => {
                 let plan =

@@ -13,7 +13,6 @@ use certs::{
     AgentIdentity,
     tls::{Alpn, DefaultTimeProvider, ReloadableClient, TlsError},
 };
-use netboot::site::Input;
 use proto::plan::SitePlan;
 use rand::Rng;
 use tokio::sync::{Mutex, watch};
@@ -198,7 +197,6 @@ impl Session {
         self.recover_if_expired(config).await?;
         let tls = self.tls.fleet_config(&[Alpn::Http2])?;
         let channel = connect::channel(&config.fleet, tls).await?;
-        self.core.input(Input::Contact).await?;
         tokio::select! {
             ended = self.follow(channel.clone()) => ended,
             ended = self.report(channel.clone()) => ended,

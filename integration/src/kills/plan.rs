@@ -113,9 +113,10 @@ pub fn plan(machines: &[Stand]) -> PlanDocument {
 /// When the disk fails.
 pub fn lay_down(state: &std::path::Path, plan: PlanDocument) -> anyhow::Result<()> {
     let (mut plans, _) = PlanStore::open(&state.join("plans"))?;
+    let id = plan.id();
     plans.adopt(plan)?;
     // Kills are no fault of the plan: the agent is not to give it up.
-    plans.settle()?;
+    plans.settle(id)?;
     let (cache, _) = Cache::open(&state.join("cache"), SystemTime::now(), Duration::from_secs(60))?;
     let cache = Arc::new(cache);
     for name in ["linux", "initrd.gz", "disk.img", "undionly.kpxe", "snponly.efi"] {
