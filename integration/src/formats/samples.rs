@@ -219,6 +219,7 @@ pub fn records() -> Vec<Record> {
         Record::LeaseRemoved(key),
         Record::OrderRemoved(OrderId([8; 16])),
         Record::NextNumber(18),
+        Record::WallSet(Wall(1_795_261_000_000)),
     ];
     events().into_iter().map(Record::Event).chain(rest).collect()
 }
