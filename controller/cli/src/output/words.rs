@@ -23,9 +23,14 @@ pub(crate) fn moment(at: Wall) -> String {
 pub(crate) fn relative(at: Wall, now: Wall) -> String {
     match at.0 {
         0 => "-".into(),
-        ms if ms > now.0 => format!("in {}", rough(at.since(now))),
+        ms if ms > now.0 => format!("in {}", rough(to_come(at.since(now)))),
         _ => format!("{} ago", rough(now.since(at))),
     }
+}
+
+/// Half a minute more, so that two hours that were just asked for do not read as one hour and 59 minutes.
+fn to_come(rest: Duration) -> Duration {
+    if rest < Duration::from_secs(60) { rest } else { rest + Duration::from_secs(30) }
 }
 
 /// A length of time in its largest unit, and the next where that matters: `45s`, `5m`, `2h10m`, `3d`.

@@ -11,7 +11,7 @@ mod phase;
 use std::time::Duration;
 
 use proto::{
-    Wall,
+    Span, Wall,
     catalog::{
         AgentSpec, AnyResource, HostSpec, Kind, Mode, OrderSpec, OrderStatus, Problem, ProfileSpec, Resource,
         check_name,
@@ -263,7 +263,7 @@ async fn replace(draft: &mut Draft, live: &str, agent: &str, now: Wall) -> Resul
             (OrderPhase::Expired, "never started, as far as its agent reported")
         }
         _ if now > over => (OrderPhase::Expired, "its agent did not report its end"),
-        _ => return Err(ChangeError::Precondition(still_stands(live, spec, phase, over))),
+        _ => return Err(ChangeError::Precondition(still_stands(live, spec, phase, over.since(now)))),
     };
     let status = OrderStatus { phase: end, since_ms: now, reason: reason.into(), attempt: None };
     let mut after = before.clone();
@@ -272,14 +272,15 @@ async fn replace(draft: &mut Draft, live: &str, agent: &str, now: Wall) -> Resul
     Ok(())
 }
 
-fn still_stands(live: &str, order: &OrderSpec, phase: OrderPhase, over: Wall) -> String {
+fn still_stands(live: &str, order: &OrderSpec, phase: OrderPhase, rest: Duration) -> String {
     let hint = match order.revoked {
         true => format!("it is revoked, but agent {} has not confirmed that yet", order.agent),
         false => "revoke it first".to_owned(),
     };
-    let until = over.0 / 1_000;
+    let minutes = rest.as_secs().div_ceil(60);
+    let rest = Span::seconds(u32::try_from(minutes * 60).unwrap_or(u32::MAX));
     format!(
-        "host {} has the live order {live} ({}): {hint}; it ends by itself at {until} s (Unix time)",
+        "host {} has the live order {live} ({}): {hint}; it ends by itself within {rest}",
         order.host,
         phase.word()
     )
