@@ -23,7 +23,8 @@ struct Arguments {
 enum Command {
     /// Serve (the default).
     Run,
-    /// Read the configuration, report every mistake, and end.
+    /// Read the configuration, report every mistake in it, and end. Whether its interfaces, user and ports are there is
+    /// seen when the agent runs.
     Check,
 }
 

@@ -26,6 +26,7 @@ impl Session {
                 v1::FollowRequest { applied: applied.take(), level: LEVEL, version: proto::VERSION.into() };
             let updates = agents(channel.clone()).follow(request).await;
             let mut updates = updates.map_err(call_failed("the stream of plans"))?.into_inner();
+            tracing::info!("the controller is reached");
             self.link.send_modify(|link| link.up = true);
             // A gap ends the inner loop: the next request names no plan, and a snapshot comes.
             loop {
