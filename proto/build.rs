@@ -3,7 +3,8 @@
 use std::{env, error::Error, fs, path::PathBuf};
 
 /// Messages that hold secrets: their generated `Debug` would print them.
-const SECRETIVE: [&str; 6] = [
+const SECRETIVE: [&str; 7] = [
+    "bootlane.v1.Entry",
     "bootlane.v1.Secret",
     "bootlane.v1.EnrolRequest",
     "bootlane.v1.CreateTokenResponse",

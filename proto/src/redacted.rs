@@ -14,4 +14,4 @@ macro_rules! redacted {
     )+};
 }
 
-redacted!(Secret, EnrolRequest, CreateTokenResponse, BackupRequest, OrderState, Document);
+redacted!(Entry, Secret, EnrolRequest, CreateTokenResponse, BackupRequest, OrderState, Document);

@@ -1,6 +1,6 @@
 //! The plan as it travels and is stored: entries under one digest, and the changes between two of them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use prost::bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -16,12 +16,19 @@ const ENTRIES: usize = 100_000;
 const KEY: usize = 200;
 
 /// One part: the encoded message that the first word of its key names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// See `plan.proto`, message Entry.
     pub body: Bytes,
     /// The lowest plan level that may obey it.
     pub level: u32,
+}
+
+impl fmt::Debug for Entry {
+    /// Without the body, which may hold secrets.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Entry({} bytes, level {})", self.body.len(), self.level)
+    }
 }
 
 /// A plan whose digest holds.
@@ -72,7 +79,7 @@ impl PlanDocument {
         Self { id, fleet: fleet.into(), site: site.into(), entries }
     }
 
-    /// The same content at another generation: what a planner publishes when nothing has changed but the revision.
+    /// Names it.
     #[must_use]
     pub fn id(&self) -> PlanId {
         self.id

@@ -320,7 +320,7 @@ pub struct OrderPlan {
     pub install: Duration,
     /// How many attempts may enter `offered`, at least 1.
     pub attempts: u32,
-    /// By name; empty once the order is at its end.
+    /// By name; empty when they were destroyed or the order needs none.
     pub secrets: BTreeMap<String, Bytes>,
 }
 
