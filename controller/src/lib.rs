@@ -17,6 +17,7 @@ pub mod trust;
 pub mod vault;
 
 mod agents;
+mod database;
 mod enrol;
 mod listen;
 mod render;

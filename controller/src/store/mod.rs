@@ -29,7 +29,6 @@ mod writer;
 use futures::future::BoxFuture;
 
 pub use self::disk::OpenError;
-pub(crate) use self::disk::discard_unfinished_snapshots;
 pub use self::engine::{LocalStore, Tuning};
 pub use self::health::{Health, ReopenError};
 pub use self::key::{Key, KeyError, MAX_KEY_BYTES};

@@ -52,8 +52,15 @@ pub enum OpenError {
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    /// The lock lasts as long as this handle, and no longer than the process.
-    _lock: File,
+    /// The lock lasts as long as this folder, and no longer than the process.
+    lock: File,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Closing would not do: a process that was just forked shares the lock until it executes.
+        let _ = self.lock.unlock();
+    }
 }
 
 /// Where a new database goes, before and after it is complete.
@@ -74,7 +81,7 @@ impl Folder {
         let name = path.join("lock");
         let lock = File::options().create(true).truncate(false).write(true).open(&name).map_err(at(&name))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(at(&name)(source)),
         }
@@ -131,19 +138,6 @@ impl Folder {
         let entries = fs::read_dir(&self.path).map_err(at)?;
         entries.map(|entry| Ok(entry.map_err(at)?.path())).collect()
     }
-}
-
-/// Syncs every file and folder below a path, and the folder itself.
-pub(super) fn sync_tree(path: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            sync_tree(&entry.path())?;
-        } else {
-            File::open(entry.path())?.sync_all()?;
-        }
-    }
-    File::open(path)?.sync_all()
 }
 
 /// The number of a complete database.

@@ -10,37 +10,26 @@
 
 mod folder;
 mod layout;
-mod remnants;
 #[cfg(test)]
 mod tests;
 
 use std::fs::File;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
+use self::folder::Folder;
 pub use self::folder::OpenError;
-use self::folder::{Folder, sync_tree};
 use self::layout::Layout;
-pub(crate) use self::remnants::discard_unfinished_snapshots;
 use super::medium::{Medium, MediumError};
 use super::state::State;
 use super::{Batch, Epoch};
+use crate::database::{self, DatabaseError, sync_tree};
 
-/// Memory that sled keeps pages in. It is read at start alone, so a small one is enough.
-const CACHE_BYTES: u64 = 64 << 20;
-/// How often sled writes out what it buffers. Acknowledgement does not rest on it.
-const FLUSH_EVERY_MS: u64 = 500;
 /// A database is written anew at start when it is larger than this many times its content …
 const SHRINK_FACTOR: u64 = 4;
 /// … and than this many bytes.
 const SHRINK_FLOOR_BYTES: u64 = 64 << 20;
-/// How long to wait for sled to let go of a database that was just closed: ten seconds at most.
-const LOCK_ATTEMPTS: u32 = 1000;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
-
 /// How the medium waits for the disk: replaced by tests that make disks fail.
 type Sync = Box<dyn FnMut(&File) -> io::Result<()> + Send>;
 
@@ -123,7 +112,7 @@ fn create(folder: &Folder, state: &State) -> Result<Database, MediumError> {
         return Err(error);
     }
     folder.publish(&place)?;
-    let db = open_sled(&place.path)?;
+    let db = database::open(&place.path)?;
     let file = File::open(place.path.join("db"))?;
     Ok(Database { path: place.path, db, file, layout: Layout::of(state) })
 }
@@ -140,7 +129,7 @@ struct Database {
 impl Database {
     /// Fills a new database, and closes it.
     fn write(path: &Path, state: &State) -> Result<(), MediumError> {
-        let db = open_sled(path)?;
+        let db = database::open(path)?;
         let layout = Layout::of(state);
         for batch in layout::base(state) {
             db.apply_batch(batch)?;
@@ -158,35 +147,21 @@ impl Database {
         let damaged = |cause: String| OpenError::Damaged { path: path.clone(), cause };
         // sled would make an empty database of a folder without its file.
         let file = File::open(path.join("db")).map_err(|error| damaged(format!("its file `db`: {error}")))?;
-        let db = open_sled(&path).map_err(|error| damaged(error.to_string()))?;
+        let db = database::open(&path).map_err(|error| damaged(error.to_string()))?;
         let state = layout::read(&db).map_err(|error| damaged(error.to_string()))?;
         let layout = Layout::of(&state);
         Ok((Self { path, db, file, layout }, state))
     }
 }
 
-/// Opens a database. sled answers some damage with a panic, which ends here.
-///
-/// A database that this process closed keeps sled's own lock for a moment, until its last thread
-/// has gone. The folder's lock says that nobody else has it, so waiting is right.
-fn open_sled(path: &Path) -> Result<sled::Db, MediumError> {
-    discard_unfinished_snapshots(path)?;
-    let config =
-        sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
-    for _ in 0..LOCK_ATTEMPTS {
-        match catch_unwind(AssertUnwindSafe(|| config.open())) {
-            Ok(Err(sled::Error::Io(error))) if error.to_string().contains("could not acquire lock") => {
-                std::thread::sleep(LOCK_PAUSE);
-            }
-            Ok(opened) => return Ok(opened?),
-            Err(_) => return Err(MediumError("sled panicked while it opened the database".to_owned())),
-        }
-    }
-    Err(MediumError("sled still has the database locked from before".to_owned()))
-}
-
 impl From<sled::Error> for MediumError {
     fn from(error: sled::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<DatabaseError> for MediumError {
+    fn from(error: DatabaseError) -> Self {
         Self(error.to_string())
     }
 }

@@ -150,7 +150,7 @@ async fn a_revision_missing_from_the_log_is_noticed() {
         store.txn(put("/a", "1")).await.expect("the write passes");
     }
     store.close().await;
-    let db = open_sled(&folder.path().join("db-00000001")).expect("it opens");
+    let db = crate::database::open(&folder.path().join("db-00000001")).expect("it opens");
     db.remove([b"l".as_slice(), &2u64.to_be_bytes(), &[0, 0]].concat())
         .expect("it is there")
         .expect("it was there");
