@@ -2,7 +2,8 @@
 //!
 //! Everybody else sends it inputs and awaits answers. It takes what has queued up, hands it to the engine, puts all
 //! records on disk with one commit, and only then lets the datagrams and answers go that rest on them. While the disk
-//! has no room at all it takes nothing in: machines get no answer and ask again, and the agent stays up.
+//! has no room at all it takes nothing in: known hosts are told what rests on the plan alone, which is their fixed address
+//! and the local disk, other machines get no answer and ask again, and the agent stays up.
 
 mod thread;
 

@@ -1,9 +1,19 @@
 //! The core on a disk that is really full.
 
-use std::path::Path;
+use std::{collections::BTreeMap, net::Ipv4Addr, path::Path};
 
-use netboot::site;
-use proto::event::AlarmKind;
+use netboot::{
+    dhcp::{Message, Operation, Options as DhcpOptions, Request},
+    site::{self, Arrival},
+};
+use proto::{
+    Generation, HostId, Mac,
+    event::AlarmKind,
+    plan::{
+        DhcpMode, HostPlan, Network, PlanDocument, SitePlan, Subnet, UnknownMachines, host_entry,
+        network_entry,
+    },
+};
 
 use super::*;
 use crate::disk::tiny_tmpfs;
@@ -40,6 +50,62 @@ async fn try_again(worker: &mut Worker) {
     turn(worker, []).await;
 }
 
+const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+const FIXED: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 9);
+
+/// One host with a fixed address.
+fn plan() -> SitePlan {
+    let subnet = Subnet {
+        network: "10.1.0.0/24".parse().expect("a network"),
+        pools: vec!["10.1.0.100-10.1.0.119".parse().expect("a range")],
+        router: None,
+        dns: vec![],
+        ntp: vec![],
+        domain: None,
+        lease: Duration::from_secs(3_600),
+    };
+    let network = Network {
+        dhcp: DhcpMode::Authoritative,
+        subnets: vec![subnet],
+        unknown: UnknownMachines::Lease,
+        loaders: BTreeMap::new(),
+        cache_bytes: None,
+    };
+    let host = HostPlan {
+        id: HostId([1; 16]),
+        name: "web-1".into(),
+        macs: vec![MAC],
+        uuid: None,
+        serial: None,
+        address: Some(FIXED),
+        locked: false,
+        boot: None,
+    };
+    let entries = [network_entry(&network), host_entry(&host)];
+    let document = PlanDocument::assemble("acme", "lyon", Generation { epoch: 1, revision: 1 }, 1, entries);
+    SitePlan::decode(&document).expect("a legal plan")
+}
+
+fn discover(mac: Mac) -> Command {
+    let mut options = DhcpOptions::default();
+    options.set(53, [1]);
+    let mut message = Message::new(Operation::Request, mac, 7);
+    message.options = Some(options);
+    let request = Request::parse(&message.emit()).expect("legal");
+    let arrival = Arrival { interface: 0, server: [10, 1, 0, 2].into(), base_url: "http://10.1.0.2".into() };
+    Command::Input(Input::Dhcp(arrival, Box::new(request)))
+}
+
+/// The addresses that a core without room offers to these machines.
+fn offered(worker: &mut Worker, machines: &[Mac]) -> Vec<Ipv4Addr> {
+    let mut batch = machines.iter().map(|mac| discover(*mac)).collect();
+    let address = |held| match held {
+        Held::Datagram { datagram, .. } => Message::parse(&datagram).expect("legal").yiaddr,
+        Held::File(..) | Held::Report(..) => panic!("nothing else is answered"),
+    };
+    worker.refuse(&mut batch).into_iter().map(address).collect()
+}
+
 #[test]
 fn a_full_disk_silences_the_core_and_does_not_end_it() {
     tiny_tmpfs::run("core::thread::tests::child_on_a_tiny_tmpfs");
@@ -50,7 +116,7 @@ fn a_full_disk_silences_the_core_and_does_not_end_it() {
 async fn child_on_a_tiny_tmpfs() {
     let Some(mount) = tiny_tmpfs::mounted() else { return };
     let (mut worker, view, _ended) = worker(&mount);
-    turn(&mut worker, [alarm(10)]).await;
+    turn(&mut worker, [alarm(10), Command::Input(Input::Plan(Arc::new(plan())))]).await;
     let hog = mount.join("hog");
     std::fs::write(&hog, vec![1; 2 << 20]).expect_err("fills the disk");
     let durable = view.borrow().last_event;
@@ -68,6 +134,9 @@ async fn child_on_a_tiny_tmpfs() {
     assert_eq!((worker.parked.len(), worker.site.journal().last()), (1, durable + 1), "nothing is taken in");
     try_again(&mut worker).await;
     assert!(worker.full.is_some());
+    let stranger = Mac([2, 0, 0, 0, 0, 0xff]);
+    assert_eq!(offered(&mut worker, &[stranger, MAC]), [FIXED], "never a fixed address may stop");
+    assert_eq!(worker.site.journal().last(), durable + 1, "and nothing is to be recorded of it");
 
     std::fs::remove_file(&hog).expect("space returns");
     try_again(&mut worker).await;

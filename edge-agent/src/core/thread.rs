@@ -28,7 +28,7 @@ use crate::{
 /// Inputs that share one commit, at most.
 const BATCH: usize = 512;
 /// How often the disk's room is looked at.
-const LOOK_AT_DISK: Duration = Duration::from_secs(5);
+const LOOK_AT_DISK: Duration = Duration::from_secs(1);
 /// How often leases are counted, which takes a look at each.
 const COUNT: Duration = Duration::from_secs(1);
 /// How soon a full disk is tried again.
@@ -69,6 +69,7 @@ struct Worker {
     files: HashMap<u64, oneshot::Sender<FileAnswer>>,
     reports: HashMap<u64, oneshot::Sender<ReportAnswer>>,
     disk: Disk,
+    pressure: Pressure,
     next_disk: Instant,
     /// The last event on disk: nobody outside hears of a later one.
     durable: u64,
@@ -133,6 +134,7 @@ impl Worker {
             files: HashMap::new(),
             reports: HashMap::new(),
             disk: Disk::Fine,
+            pressure: Pressure::Normal,
             next_disk: started,
             durable,
             full: None,
@@ -196,12 +198,13 @@ impl Worker {
     /// One batch: inputs, one commit, and then what rests on it.
     async fn turn(&mut self, batch: &mut Vec<Command>) -> Result<(), CommitError> {
         let now = self.now();
+        self.look_at_disk(now);
         if self.full.is_none() {
             self.take_in(now, batch);
         } else {
-            self.refuse(batch);
+            let replies = self.refuse(batch);
+            self.release(replies).await;
         }
-        self.look_at_disk(now);
         if self.full.is_none_or(|again| again <= Instant::now()) {
             let held = self.record()?;
             self.release(held).await;
@@ -236,12 +239,18 @@ impl Worker {
         self.site.handle_timeout(now);
     }
 
-    /// The disk is full: machines get no answer and ask again, and the rest waits. What the engine has decided is
-    /// bounded by this: it decides nothing more.
-    fn refuse(&mut self, batch: &mut Vec<Command>) {
+    /// The disk is full: what rests on the plan alone is answered, other machines get no answer and ask again, and the
+    /// rest waits. What the engine has decided is bounded by this: it decides nothing more.
+    fn refuse(&mut self, batch: &mut Vec<Command>) -> Vec<Held> {
+        let mut replies = Vec::new();
         for command in batch.drain(..) {
             match command {
-                Command::Input(Input::Dhcp(..) | Input::File(_) | Input::Report(_) | Input::Told(_))
+                Command::Input(Input::Dhcp(arrival, request)) => {
+                    let reply = self.site.reply_from_plan(&arrival, &request);
+                    let interface = arrival.interface;
+                    replies.extend(reply.map(|(datagram, to)| Held::Datagram { interface, datagram, to }));
+                }
+                Command::Input(Input::File(_) | Input::Report(_) | Input::Told(_))
                 | Command::File(..)
                 | Command::Report(..) => {}
                 Command::Input(input) => {
@@ -253,6 +262,7 @@ impl Worker {
                 Command::Stop => self.stopping = true,
             }
         }
+        replies
     }
 
     /// Puts every record on disk and hands back what waited for that. When there is no room at all, what waits
@@ -271,7 +281,11 @@ impl Worker {
             Err(CommitError::Full { records, source }) => {
                 if self.full.replace(Instant::now() + TRY_AGAIN).is_none() {
                     let error = &source as &dyn std::error::Error;
-                    tracing::error!(records, error, "the state disk is full: nothing is answered");
+                    tracing::error!(
+                        records,
+                        error,
+                        "the state disk is full: fixed addresses and local boots go on, all else waits"
+                    );
                 }
                 self.give_up(held);
                 Ok(Vec::new())
@@ -387,7 +401,9 @@ impl Worker {
             tracing::warn!(error = &error as &dyn std::error::Error, "failed to set room aside");
         }
         let Ok(space) = Space::of(&self.ledger_folder) else { return };
-        let pressure = Pressure::judge(space, self.low_disk_bytes, self.ledger.reserve_state());
+        let reserve = self.ledger.reserve_state();
+        let pressure = Pressure::judge(self.pressure, space, self.low_disk_bytes, reserve);
+        self.pressure = pressure;
         let disk = if pressure.permits_new_grants() { Disk::Fine } else { Disk::Full };
         if disk != self.disk {
             self.disk = disk;

@@ -31,6 +31,10 @@ impl Space {
     }
 }
 
+/// Below so many free bytes the disk is full, and above twice as many it is so no more: the ledger's next segment, and
+/// what others write meanwhile.
+pub const FULL_BYTES: u64 = 4 << 20;
+
 /// How much of the room that the ledger set aside is still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReserveState {
@@ -49,19 +53,22 @@ pub enum Pressure {
     Normal,
     /// Less is free than the threshold: the cache should shrink.
     Low,
-    /// The ledger lives on its reserve: grants from pools and new orders stop.
-    ReserveInUse,
+    /// Nothing to speak of is free, or the ledger lives on its reserve: grants from pools and new orders stop.
+    Tight,
     /// Not even the ledger can write.
     Full,
 }
 
 impl Pressure {
-    /// Judges the free space against `low_bytes`, and the reserve before it.
+    /// Judges the free space against [`FULL_BYTES`] and `low_bytes`, and the reserve before them. `before` is what was
+    /// judged last: who was short of room is so until there is clearly more.
     #[must_use]
-    pub fn judge(space: Space, low_bytes: u64, reserve: ReserveState) -> Self {
+    pub fn judge(before: Self, space: Space, low_bytes: u64, reserve: ReserveState) -> Self {
+        let full_bytes = if before.permits_new_grants() { FULL_BYTES } else { 2 * FULL_BYTES };
         match reserve {
             ReserveState::Exhausted => Self::Full,
-            ReserveState::InUse => Self::ReserveInUse,
+            ReserveState::InUse => Self::Tight,
+            ReserveState::Whole if space.free_bytes < full_bytes => Self::Tight,
             ReserveState::Whole if space.free_bytes < low_bytes => Self::Low,
             ReserveState::Whole => Self::Normal,
         }
@@ -91,14 +98,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reserve_outranks_the_threshold() {
-        let plenty = Space { free_bytes: 100, total_bytes: 100 };
-        let scarce = Space { free_bytes: 9, total_bytes: 100 };
-        let judge = |space, reserve| Pressure::judge(space, 10, reserve);
-        assert_eq!(judge(plenty, ReserveState::Whole), Pressure::Normal);
-        assert_eq!(judge(scarce, ReserveState::Whole), Pressure::Low);
-        assert_eq!(judge(plenty, ReserveState::InUse), Pressure::ReserveInUse);
-        assert_eq!(judge(scarce, ReserveState::Exhausted), Pressure::Full);
+    fn the_reserve_outranks_the_thresholds() {
+        let judge = |free_bytes, reserve| {
+            Pressure::judge(Pressure::Normal, Space { free_bytes, total_bytes: 1 << 40 }, 1 << 30, reserve)
+        };
+        assert_eq!(judge(1 << 31, ReserveState::Whole), Pressure::Normal);
+        assert_eq!(judge(1 << 29, ReserveState::Whole), Pressure::Low);
+        assert_eq!(judge(FULL_BYTES, ReserveState::Whole), Pressure::Low);
+        assert_eq!(judge(FULL_BYTES - 1, ReserveState::Whole), Pressure::Tight);
+        assert_eq!(judge(0, ReserveState::Whole), Pressure::Tight);
+        assert_eq!(judge(1 << 31, ReserveState::InUse), Pressure::Tight);
+        assert_eq!(judge(1 << 29, ReserveState::Exhausted), Pressure::Full);
+    }
+
+    #[test]
+    fn a_disk_at_its_brink_is_not_full_and_fine_by_turns() {
+        let judge = |before, free_bytes| {
+            Pressure::judge(before, Space { free_bytes, total_bytes: 1 << 40 }, 0, ReserveState::Whole)
+        };
+        assert_eq!(judge(Pressure::Tight, FULL_BYTES + 1), Pressure::Tight);
+        assert_eq!(judge(Pressure::Full, FULL_BYTES + 1), Pressure::Tight);
+        assert_eq!(judge(Pressure::Tight, 2 * FULL_BYTES), Pressure::Normal);
+        assert_eq!(judge(Pressure::Normal, FULL_BYTES + 1), Pressure::Normal);
     }
 
     #[test]
@@ -108,7 +129,7 @@ mod tests {
         };
         assert_eq!(permitted(Pressure::Normal), (true, true, true));
         assert_eq!(permitted(Pressure::Low), (false, true, true));
-        assert_eq!(permitted(Pressure::ReserveInUse), (false, false, true));
+        assert_eq!(permitted(Pressure::Tight), (false, false, true));
         assert_eq!(permitted(Pressure::Full), (false, false, false));
     }
 

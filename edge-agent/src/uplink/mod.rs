@@ -1,6 +1,7 @@
 //! The link to the controllers: enrolment, the plan downward, events upward, renewal. Nothing that serves machines
 //! waits for it.
 
+mod adopt;
 mod connect;
 mod enrol;
 mod follow;

@@ -13,6 +13,7 @@ mod book;
 mod boot;
 mod client;
 mod context;
+mod from_plan;
 mod lease;
 mod message;
 mod offer;

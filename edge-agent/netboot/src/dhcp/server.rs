@@ -22,7 +22,7 @@ use crate::time::{Mono, Now};
 /// An authoritative DHCP server for the subnets of one site.
 #[derive(Debug, Default)]
 pub struct Server {
-    book: Book,
+    pub(super) book: Book,
     alarms: Alarms,
     /// The moment of the last call.
     last: Now,
@@ -258,7 +258,7 @@ pub(super) fn key_of(exchange: Exchange<'_>) -> LeaseKey {
 
 /// The link that the machine stands on: what its relay agent says (RFC 3527), else the relay agent's own
 /// (QUIRKS 1), else where a routed renewal comes from, else our own.
-fn subnet_of<'a>(request: &Request, context: &Context<'a>) -> Option<&'a Subnet> {
+pub(super) fn subnet_of<'a>(request: &Request, context: &Context<'a>) -> Option<&'a Subnet> {
     let network = context.network;
     if let Some(relayed) = request.link_selection().or(request.giaddr) {
         return network.subnet_of(relayed);
@@ -268,7 +268,7 @@ fn subnet_of<'a>(request: &Request, context: &Context<'a>) -> Option<&'a Subnet>
 }
 
 /// RFC 2131 table 5: DECLINE and RELEASE name their server.
-fn is_for_us(exchange: Exchange<'_>) -> bool {
+pub(super) fn is_for_us(exchange: Exchange<'_>) -> bool {
     exchange.request.server_id.is_none_or(|id| id == exchange.server_id())
 }
 

@@ -10,7 +10,7 @@ use super::{About, Action, Arrival, Disk, Site};
 use crate::{
     attempts::{Attempt, Joined, Reached},
     decide::{Circumstances, Decision, Facts, decide},
-    dhcp::{BootAnswer, Context, Effect, MessageType, Request},
+    dhcp::{BootAnswer, Context, Destination, Effect, MessageType, Request},
     time::Now,
 };
 
@@ -41,6 +41,23 @@ impl Site {
             self.offer_order(now, about, order);
         }
         self.perform_dhcp(now, about, arrival, effects);
+    }
+
+    /// What a known host can be told while nothing can be put on disk: its fixed address, and in doubt the local disk
+    /// (DESIGN §6 "A full disk"). The engine stays as it is, so nothing has to be on disk before this leaves.
+    #[must_use]
+    pub fn reply_from_plan(&self, arrival: &Arrival, request: &Request) -> Option<(Vec<u8>, Destination)> {
+        let plan = self.plan.as_ref()?;
+        let context = Context {
+            network: &plan.network,
+            host: Some(plan.host_of(request.mac)?),
+            plan,
+            server: arrival.server,
+            base_url: &arrival.base_url,
+            answer: &BootAnswer::LocalDisk,
+            grants_allowed: false,
+        };
+        self.dhcp.reply_from_plan(request, &context)
     }
 
     /// The attempt that the message belongs to. Only what asks us for an address or a file may begin one.

@@ -2,7 +2,7 @@
 //!
 //! DESIGN §6: room for order and lease records is set aside. A piece that is given up is claimed by the
 //! ledger in the next moment; that nobody else takes it is up to the owner, who stops cache fills and
-//! grants under [`Pressure::ReserveInUse`](crate::disk::space::Pressure).
+//! grants under [`Pressure::Tight`](crate::disk::space::Pressure).
 
 use std::fs::{File, OpenOptions};
 use std::io;

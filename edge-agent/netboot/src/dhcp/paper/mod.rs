@@ -3,6 +3,7 @@
 mod golden;
 mod rules;
 mod sequences;
+mod unrecorded;
 
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
