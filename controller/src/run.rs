@@ -157,6 +157,7 @@ pub async fn run_with(config: Config, clock: Clock, stop: CancellationToken) -> 
     keeping.spawn(Upkeep::new(app.clone(), tls).run());
     keeping.spawn(crate::agents::revocation::watch(app.clone()));
     keeping.spawn(crate::upkeep::keep_writable(app.clone(), sender));
+    keeping.spawn(crate::upkeep::end_overdue_orders(app.clone()));
     tracing::info!(fleet = %addresses.0, enrol = %addresses.1, "the controller serves");
     let sessions = app.sessions.clone();
     tokio::spawn(async move {

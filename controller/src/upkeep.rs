@@ -1,4 +1,5 @@
-//! Makes stores take writes again after their disk has failed or was full, and says whether they do.
+//! What a controller does by itself as time goes by: makes stores take writes again after their disk has failed or was
+//! full, and says whether they do; ends orders whose time is over.
 
 use std::time::Duration;
 
@@ -13,6 +14,21 @@ const LOOK: Duration = Duration::from_secs(1);
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest wait between two attempts: each writes a copy of the catalog.
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// How often orders are looked through for those whose time is over.
+const OVERDUE: Duration = Duration::from_secs(30);
+
+/// Ends orders that nobody will report the end of. Never ends by itself.
+pub(crate) async fn end_overdue_orders(app: App) {
+    loop {
+        tokio::time::sleep(OVERDUE).await;
+        match app.catalog.end_overdue_orders(app.clock.wall()).await {
+            Ok(0) => {}
+            Ok(ended) => tracing::info!(ended, "ended orders whose time is over"),
+            Err(error) => tracing::warn!(%error, "cannot end orders whose time is over"),
+        }
+    }
+}
 
 /// Looks after the stores until they are closed. `writable` is told whether both take writes.
 pub(crate) async fn keep_writable(app: App, writable: watch::Sender<bool>) {

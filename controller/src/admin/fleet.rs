@@ -79,9 +79,17 @@ pub(super) async fn create_order(
     Ok(message(AnyResource::Order(order)))
 }
 
-pub(super) async fn revoke_order(app: &App, actor: &Actor, name: &str) -> Result<v1::Document, Status> {
-    let order = app.catalog.revoke_order(actor, name, app.clock.wall()).await.map_err(refusal::change)?;
-    Ok(message(AnyResource::Order(order)))
+pub(super) async fn revoke_order(
+    app: &App,
+    actor: &Actor,
+    request: v1::RevokeOrderRequest,
+) -> Result<v1::Document, Status> {
+    let (name, now) = (&request.name, app.clock.wall());
+    let order = match request.abandon {
+        true => app.catalog.abandon_order(actor, name, now).await,
+        false => app.catalog.revoke_order(actor, name, now).await,
+    };
+    Ok(message(AnyResource::Order(order.map_err(refusal::change)?)))
 }
 
 /// Makes an operator, or gives one that is there a new role and certificate.

@@ -125,7 +125,7 @@ impl v1::admin_server::Admin for AdminService {
         request: Request<v1::RevokeOrderRequest>,
     ) -> Result<Response<v1::Document>, Status> {
         let actor = self.require(&request, Role::Operator, "revoking an order").await?;
-        fleet::revoke_order(&self.app, &actor, &request.into_inner().name).await.map(Response::new)
+        fleet::revoke_order(&self.app, &actor, request.into_inner()).await.map(Response::new)
     }
 
     async fn create_operator(

@@ -270,7 +270,7 @@ async fn orders_are_made_and_revoked() {
     let long = v1::CreateOrderRequest { seconds: 31 * 86_400, agent: "x".into(), ..request() };
     let status = lab.client().create_order(by("admin", long)).await.expect_err("wrong");
     assert_eq!(fields(&status), ["agent", "seconds"]);
-    let revoke = v1::RevokeOrderRequest { name: order.name };
+    let revoke = v1::RevokeOrderRequest { name: order.name, abandon: false };
     let revoked = lab.client().revoke_order(by("admin", revoke)).await.expect("it stands").into_inner();
     let json: Value = serde_json::from_slice(&revoked.json).expect("JSON");
     assert_eq!(json["spec"]["revoked"], true);

@@ -240,7 +240,7 @@ async fn check_removal(draft: &Draft, (kind, name): &Id, edit: &Edit) -> Result<
             Ok(vec![Problem::new("", "is not revoked: revoke it first, or it goes on with its certificate")])
         }
         Some(AnyResource::Order(order)) if !orders::at_end(order) => {
-            Ok(vec![Problem::new("", "is not at its end: revoke it and let its agent confirm")])
+            Ok(vec![Problem::new("", orders::why_it_stays(draft, order).await?)])
         }
         Some(AnyResource::Operator(_)) => Ok(Vec::from_iter(check_admin_remains(draft).await?)),
         Some(

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use proto::catalog::{AnyResource, Kind};
+use serde_json::Value;
 
 use super::{Catalog, ReadError, keys};
 use crate::store::{Entry, Key, Revision, Scan};
@@ -98,7 +99,18 @@ impl Catalog {
         let Some(mut any) = self.get_any(kind, name).await? else { return Ok(None) };
         // An order at its end carries its own: see `keys`.
         if any.to_value().get("status").is_none() {
-            any.set_status(self.status(kind, name).await?);
+            let seen = self.status(kind, name).await?;
+            any.set_status(match &any {
+                AnyResource::Order(order) => Some(joined(seen, self.outlook(order).await?)),
+                AnyResource::Site(_)
+                | AnyResource::Agent(_)
+                | AnyResource::Host(_)
+                | AnyResource::Image(_)
+                | AnyResource::Profile(_)
+                | AnyResource::Secret(_)
+                | AnyResource::Token(_)
+                | AnyResource::Operator(_) => seen,
+            });
         }
         Ok(Some(any))
     }
@@ -110,4 +122,11 @@ impl Catalog {
     pub async fn host_name(&self, host: proto::HostId) -> Result<Option<String>, ReadError> {
         self.index(&keys::host_id_index(host)).await
     }
+}
+
+/// The fields of both.
+fn joined(seen: Option<Value>, more: Value) -> Value {
+    let mut all = seen.and_then(|seen| seen.as_object().cloned()).unwrap_or_default();
+    all.extend(more.as_object().cloned().unwrap_or_default());
+    Value::Object(all)
 }

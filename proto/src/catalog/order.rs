@@ -26,6 +26,9 @@ pub struct OrderSpec {
     /// An operator has taken it back.
     #[serde(default)]
     pub revoked: bool,
+    /// Who that was, as the audit log names them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_by: Option<String>,
 }
 
 /// How far it has come, as the agent reported.

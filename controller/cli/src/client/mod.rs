@@ -183,12 +183,12 @@ impl Client {
         stored(answer(&action, self.admin.create_order(call(request)).await)?)
     }
 
-    /// Takes an order back.
+    /// Takes an order back; abandoned, it ends without its agent's word.
     ///
     /// # Errors
     /// The controller's refusal.
-    pub(crate) async fn revoke_order(&mut self, name: &str) -> Result<Stored, Failure> {
-        let request = v1::RevokeOrderRequest { name: name.into() };
+    pub(crate) async fn revoke_order(&mut self, name: &str, abandon: bool) -> Result<Stored, Failure> {
+        let request = v1::RevokeOrderRequest { name: name.into(), abandon };
         stored(answer(&format!("revoke Order {name}"), self.admin.revoke_order(call(request)).await)?)
     }
 

@@ -1,11 +1,12 @@
 //! `bootlane agent`.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use proto::catalog::Kind;
 use serde_json::Value;
 
-use super::Context;
 use super::catalog::{self, Column, List, One, cell, when};
+use super::{Context, order};
+use crate::client::Selection;
 use crate::failure::Failure;
 use crate::output::words;
 
@@ -18,9 +19,28 @@ pub(crate) enum Verb {
     /// Show one
     Get(One),
     /// Answer no call of an agent any more and close its streams
-    Revoke(One),
+    ///
+    /// It takes effect within seconds and cannot be undone: the agent's key is refused for ever, and a machine that is to
+    /// serve again enrols with a new join token. Revoking does not reach an agent that is cut off: it goes on serving
+    /// its last plan to the machines of its segment until it is switched off.
+    ///
+    /// Orders that name the agent are not ended, since it can no longer confirm that it will not obey them. They are
+    /// listed first; each holds its host until its time is over, or until `bootlane order revoke ORDER --abandon`. Take
+    /// them back beforehand, where the agent still answers. Other hosts of the site get orders as soon as another agent
+    /// has enrolled.
+    Revoke(Revoke),
     /// Forget a revoked agent
     Rm(One),
+}
+
+/// `agent revoke`.
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// Its name
+    name: String,
+    /// Say which orders would remain, revoke nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 const COLUMNS: &[Column] = &[
@@ -54,13 +74,41 @@ pub(crate) async fn run(context: &mut Context, verb: Verb) -> Result<(), Failure
     match verb {
         Verb::List(list) => catalog::list(context, Kind::Agent, COLUMNS, list).await,
         Verb::Get(one) => catalog::get(context, Kind::Agent, COLUMNS, &one).await,
-        Verb::Revoke(one) => revoke(context, &one.name).await,
+        Verb::Revoke(arguments) => revoke(context, &arguments).await,
         Verb::Rm(one) => catalog::remove(context, Kind::Agent, &one).await,
     }
 }
 
-async fn revoke(context: &mut Context, name: &str) -> Result<(), Failure> {
-    let closed = context.connect().await?.revoke_agent(name).await?;
+async fn revoke(context: &mut Context, arguments: &Revoke) -> Result<(), Failure> {
+    let name = &arguments.name;
+    let mut client = context.connect().await?;
+    let site = cell(&client.get(Kind::Agent, name).await?.json, "/spec/site");
+    let orders = client.list(Kind::Order, &Selection { site: Some(site), ..Selection::default() }).await?;
+    let live: Vec<_> = orders.iter().filter(|found| holds(&found.json, name)).collect();
+    for found in &live {
+        let order = &found.json;
+        context.output.remark(&format!(
+            "order {} of host {} names {name}, which can confirm its end only while it is not revoked",
+            found.name,
+            cell(order, "/spec/host")
+        ));
+    }
+    if arguments.dry_run {
+        return context.output.line(&format!("Agent {name} would be revoked"));
+    }
+    let closed = client.revoke_agent(name).await?;
     let streams = if closed == 1 { "stream" } else { "streams" };
-    context.output.line(&format!("Agent {name} revoked, {closed} open {streams} closed"))
+    context.output.line(&format!("Agent {name} revoked, {closed} open {streams} closed"))?;
+    for found in live {
+        let now = client.find(Kind::Order, &found.name).await?;
+        if let Some(remains) = now.as_ref().and_then(order::unconfirmed) {
+            context.output.remark(&remains);
+        }
+    }
+    Ok(())
+}
+
+/// Is this order one of the agent's, and not at its end?
+fn holds(order: &Value, agent: &str) -> bool {
+    cell(order, "/spec/agent") == agent && order.pointer("/status/over_ms").is_some()
 }

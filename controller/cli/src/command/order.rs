@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use proto::catalog::Kind;
-use proto::{Span, v1};
+use proto::{Span, Wall, v1};
 use serde_json::Value;
 
 use super::Context;
@@ -23,9 +23,24 @@ pub(crate) enum Verb {
     #[command(visible_alias = "add")]
     Create(Create),
     /// Take an order back; one that has started goes on
-    Revoke(One),
+    ///
+    /// The order ends when its agent confirms that. While the agent cannot be reached, it may obey the order until the
+    /// order expires; then, and after the profile's install time, it is over in any case, and `order get` says when
+    /// that is. An agent that was revoked can confirm nothing any more: see --abandon.
+    Revoke(Revoke),
     /// Remove an order that is at its end
     Rm(One),
+}
+
+/// `order revoke`.
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// Its name
+    name: String,
+    /// End it at once, though its agent cannot confirm that: only where that agent is revoked, and only if it is gone
+    /// for good. One that still runs may obey the order until its time is over, and overwrite the machine's disk
+    #[arg(long)]
+    abandon: bool,
 }
 
 /// `order create`.
@@ -51,19 +66,42 @@ const COLUMNS: &[Column] = &[
     Column::new("agent", |order, _| cell(order, "/spec/agent")),
     Column::new("phase", |order, _| phase(order)),
     Column::new("expires", |order, now| when(order, "/spec/not_after_ms", now)),
-    Column::new("reason", |order, _| cell(order, "/status/reason")),
+    Column::new("reason", reason),
 ];
+
+fn is(order: &Value, pointer: &str) -> bool {
+    order.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
+}
 
 /// What the agent has reported; until then it stands as it was made.
 fn phase(order: &Value) -> String {
     let reported = cell(order, "/status/phase");
-    let revoked = order.pointer("/spec/revoked").and_then(Value::as_bool).unwrap_or(false);
-    match (reported.as_str(), revoked) {
+    let phase = match (reported.as_str(), is(order, "/spec/revoked")) {
         ("", false) => "sent".into(),
-        ("", true) => "revoked".into(),
+        ("", true) => "being revoked".into(),
         ("armed" | "offered", true) => format!("{reported}, being revoked"),
         _ => reported,
+    };
+    // The lock matters until the installer has begun.
+    let held = is(order, "/status/host_locked") && !phase.starts_with("started");
+    if held { format!("{phase}, host locked") } else { phase }
+}
+
+/// Why it stands as it does: of one at its end what was reported, before that who or what holds it up.
+fn reason(order: &Value, now: Wall) -> String {
+    let agent = cell(order, "/spec/agent");
+    if is(order, "/status/agent_revoked") {
+        return format!("agent {agent} is revoked; over {}", when(order, "/status/over_ms", now));
     }
+    match (cell(order, "/status/reason"), cell(order, "/spec/revoked_by")) {
+        (reason, by) if !is(order, "/spec/revoked") || by.is_empty() || at_end(order) => reason,
+        (_, by) => format!("taken back by {by}; agent {agent} has not confirmed it yet"),
+    }
+}
+
+/// The controller says of an order when it will be over until it is.
+fn at_end(order: &Value) -> bool {
+    order.pointer("/status/over_ms").is_none() && order.pointer("/status/phase").is_some()
 }
 
 /// Does it.
@@ -72,10 +110,7 @@ pub(crate) async fn run(context: &mut Context, verb: Verb) -> Result<(), Failure
         Verb::List(list) => catalog::list(context, Kind::Order, COLUMNS, list).await,
         Verb::Get(one) => catalog::get(context, Kind::Order, COLUMNS, &one).await,
         Verb::Create(create) => self::create(context, create).await,
-        Verb::Revoke(one) => {
-            let order = context.connect().await?.revoke_order(&one.name).await?;
-            told(context, &order, |order| format!("Order {} is being revoked", order.name))
-        }
+        Verb::Revoke(revoke) => self::revoke(context, revoke).await,
         Verb::Rm(one) => catalog::remove(context, Kind::Order, &one).await,
     }
 }
@@ -100,10 +135,70 @@ async fn create(context: &mut Context, create: Create) -> Result<(), Failure> {
     Ok(())
 }
 
+async fn revoke(context: &mut Context, revoke: Revoke) -> Result<(), Failure> {
+    let mut client = context.connect().await?;
+    let order = client.revoke_order(&revoke.name, revoke.abandon).await?;
+    if revoke.abandon {
+        return told(context, &order, |order| format!("Order {} is abandoned", order.name));
+    }
+    told(context, &order, |order| format!("Order {} is being revoked", order.name))?;
+    // As it is shown, with what the controller knows of its agent.
+    if let Some(remains) =
+        client.find(Kind::Order, &order.name).await?.as_ref().and_then(|order| unconfirmed(order))
+    {
+        context.output.remark(&remains);
+    }
+    Ok(())
+}
+
+/// What remains of an order whose agent is revoked: until when it holds its host.
+pub(super) fn unconfirmed(order: &Stored) -> Option<String> {
+    let over = order.json.pointer("/status/over_ms").and_then(Value::as_u64)?;
+    let (agent, host) = (cell(&order.json, "/spec/agent"), cell(&order.json, "/spec/host"));
+    is(&order.json, "/status/agent_revoked").then(|| {
+        format!(
+            "{agent}, revoked, cannot confirm the end of order {name}: until {} that agent may obey it, and host {host} \
+             gets no other order; then it ends by itself\n\
+             if {agent} is gone for good: bootlane order revoke {name} --abandon",
+            words::moment(Wall(over)),
+            name = order.name,
+        )
+    })
+}
+
 fn told(context: &mut Context, order: &Stored, words: impl Fn(&Stored) -> String) -> Result<(), Failure> {
     match context.output.format_or(Format::Table) {
         Format::Table => context.output.line(&words(order)),
         Format::Yaml => context.output.text(&document::yaml(&order.json)),
         Format::Json => context.output.line(&document::json(&order.json)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: Wall = Wall(1_000_000);
+
+    fn shown(spec: Value, status: Value) -> (String, String) {
+        let order = json!({"spec": spec, "status": status});
+        (phase(&order), reason(&order, NOW))
+    }
+
+    #[test]
+    fn an_order_says_what_holds_it_up() {
+        let status = |phase: &str, revoked: bool, locked: bool| json!({"phase": phase, "over_ms": NOW.0 + 7_200_000, "agent_revoked": revoked, "host_locked": locked});
+        let spec = json!({"agent": "edge-1"});
+        assert_eq!(shown(spec.clone(), status("armed", false, true)).0, "armed, host locked");
+        assert_eq!(shown(spec.clone(), status("started", false, true)).0, "started");
+        assert_eq!(shown(spec, status("armed", true, false)).1, "agent edge-1 is revoked; over in 2h");
+        let spec = json!({"agent": "edge-1", "revoked": true, "revoked_by": "operator/carl"});
+        let (phase, reason) = shown(spec.clone(), status("offered", false, false));
+        assert_eq!(phase, "offered, being revoked");
+        assert_eq!(reason, "taken back by operator/carl; agent edge-1 has not confirmed it yet");
+        let ended = json!({"phase": "revoked", "reason": "taken back by operator/carl"});
+        assert_eq!(shown(spec, ended), ("revoked".into(), "taken back by operator/carl".into()));
     }
 }

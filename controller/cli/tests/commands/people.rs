@@ -7,6 +7,7 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use proto::event::{Event, EventKind, NumberedEvent, OrderPhase};
 use proto::{AttemptId, OrderId, Wall, v1};
+use serde_json::json;
 
 use crate::fleet::Fleet;
 
@@ -144,13 +145,23 @@ fn the_audit_log_completions_and_man_pages() {
 }
 
 #[test]
-fn a_revoked_agent_loses_its_streams() {
+fn a_revoked_agent_loses_its_streams_and_what_remains_is_said() {
     let fleet = Fleet::start();
-    fleet
-        .bootlane(["agent", "revoke", "edge-1"])
-        .assert()
-        .success()
-        .stdout("Agent edge-1 revoked, 1 open stream closed\n");
+    fleet.catalog.put(json!({"kind": "Agent", "name": "edge-1", "spec": {"site": "lyon"}}));
+    let order = |name: &str, status: serde_json::Value| {
+        let spec = json!({"site": "lyon", "host": "web-1", "agent": "edge-1"});
+        fleet.catalog.put(json!({"kind": "Order", "name": name, "spec": spec, "status": status}));
+    };
+    order("web-1-1", json!({"phase": "failed"}));
+    order("web-1-2", json!({"phase": "armed", "over_ms": 1_772_366_400_000_u64, "agent_revoked": true}));
+    let names = contains("order web-1-2 of host web-1 names edge-1").and(contains("web-1-1").not());
+    let dry = fleet.bootlane(["agent", "revoke", "edge-1", "--dry-run"]).assert().success();
+    dry.stdout("Agent edge-1 would be revoked\n").stderr(names.clone());
+    let remains =
+        contains("until 2026-03-01T12:00:00Z").and(contains("bootlane order revoke web-1-2 --abandon"));
+    let revoked = fleet.bootlane(["agent", "revoke", "edge-1"]).assert().success();
+    revoked.stdout("Agent edge-1 revoked, 1 open stream closed\n").stderr(names.and(remains));
+    fleet.bootlane(["agent", "revoke", "edge-9"]).assert().code(3);
 }
 
 #[test]

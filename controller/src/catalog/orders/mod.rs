@@ -4,14 +4,15 @@
 //! store's epoch, which is beyond every number that the lost time can have given out. A host has one live order. A new
 //! one takes its place only where two cannot be obeyed: at the same agent once the old one is revoked or has run out,
 //! since that agent keeps the two apart; at another agent only when the old one's agent has confirmed its end, or could
-//! not be obeying it any more by any clock.
+//! not be obeying it any more by any clock ([`over`]).
 
+mod over;
 mod phase;
 
 use std::time::Duration;
 
 use proto::{
-    Span, Wall,
+    Wall,
     catalog::{
         AgentSpec, AnyResource, HostSpec, Kind, Mode, OrderSpec, OrderStatus, Problem, ProfileSpec, Resource,
         check_name,
@@ -29,6 +30,7 @@ use super::{
 };
 use crate::store::Epoch;
 
+pub(super) use over::why_it_stays;
 pub use phase::{PhaseReport, RecordError};
 
 /// How long an order lasts if nothing is said.
@@ -62,6 +64,12 @@ pub(super) fn at_end(order: &Resource<OrderSpec>) -> bool {
 fn end_of(order: &Resource<OrderSpec>) -> Option<OrderPhase> {
     let status: OrderStatus = serde_json::from_value(order.status.clone()?).ok()?;
     status.phase.is_end().then_some(status.phase)
+}
+
+fn not_at_end(order: &Resource<OrderSpec>) -> Result<(), ChangeError> {
+    let Some(phase) = end_of(order) else { return Ok(()) };
+    let text = format!("order {} is at its end: {}", order.name, phase.word());
+    Err(ChangeError::Precondition(text))
 }
 
 impl Catalog {
@@ -108,15 +116,11 @@ impl Catalog {
             let Some(AnyResource::Order(before)) = draft.get(Kind::Order, name).await? else {
                 return Err(not_found());
             };
-            if let Some(phase) = end_of(&before) {
-                return Err(ChangeError::Precondition(format!(
-                    "order {name} is at its end: {}",
-                    phase.word()
-                )));
-            }
+            not_at_end(&before)?;
             if !before.spec.revoked {
                 let mut after = before.clone();
                 after.spec.revoked = true;
+                after.spec.revoked_by = Some(actor.label());
                 edit_order(&mut draft, Some(before), after, "revoke", String::new());
             }
             if attempts.commit(draft, &actor.label(), now).await?.is_some() {
@@ -144,6 +148,7 @@ fn blank() -> Resource<OrderSpec> {
         number: 0,
         not_after_ms: Wall(0),
         revoked: false,
+        revoked_by: None,
     };
     Resource::new("", spec)
 }
@@ -188,6 +193,7 @@ async fn fill(
         number,
         not_after_ms: now.plus(life),
         revoked: false,
+        revoked_by: None,
     };
     forget_oldest(draft, &host).await?;
     let next = HostOrders { number, live: Some(order.name.clone()) };
@@ -229,12 +235,17 @@ async fn agent(
     problems: &mut Vec<Problem>,
 ) -> Result<Option<String>, ReadError> {
     let all = draft.catalog().list::<AgentSpec>(Some(site)).await?.items;
-    let names: Vec<_> = all.into_iter().filter(|agent| !agent.spec.revoked).map(|agent| agent.name).collect();
+    let (revoked, serving): (Vec<_>, Vec<_>) = all.into_iter().partition(|agent| agent.spec.revoked);
+    let names =
+        |agents: Vec<Resource<AgentSpec>>| agents.into_iter().map(|agent| agent.name).collect::<Vec<_>>();
+    let (revoked, names) = (names(revoked), names(serving));
     let message = match (&new.agent, names.as_slice()) {
         (Some(wanted), _) if names.contains(wanted) => return Ok(Some(wanted.clone())),
+        (Some(wanted), _) if revoked.contains(wanted) => format!("agent {wanted} is revoked"),
         (Some(wanted), _) => format!("site {site} has no agent {wanted}"),
         (None, [only]) => return Ok(Some(only.clone())),
-        (None, []) => format!("site {site} has no agent yet: enrol one"),
+        (None, []) if revoked.is_empty() => format!("site {site} has no agent yet: enrol one"),
+        (None, []) => format!("site {site} has only revoked agents ({}): enrol another", revoked.join(", ")),
         (None, several) => format!("site {site} has several, name one of {}", several.join(", ")),
     };
     problems.push(Problem::new("agent", message));
@@ -250,40 +261,21 @@ async fn replace(draft: &mut Draft, live: &str, agent: &str, now: Wall) -> Resul
     let seen = draft.catalog().status(Kind::Order, live).await?;
     let seen: Option<OrderStatus> = seen.and_then(|seen| serde_json::from_value(seen).ok());
     let phase = seen.map_or(OrderPhase::Armed, |seen| seen.phase);
-    let install_time = match draft.get(Kind::Profile, &before.spec.profile).await? {
-        Some(AnyResource::Profile(profile)) => profile.spec.install_time.into(),
-        Some(_) | None => Duration::from_secs(7 * 86_400),
-    };
-    let (same, spec) = (before.spec.agent == agent, &before.spec);
-    let entered = spec.not_after_ms.plus(CLOCK_ERROR);
-    let over = entered.plus(install_time);
-    let (end, reason) = match (spec.revoked, phase) {
+    let over = over::over_at(&before.spec, draft.get(Kind::Profile, &before.spec.profile).await?.as_ref());
+    let (same, entered) = (before.spec.agent == agent, over::entered_by(&before.spec));
+    let (end, reason) = match (before.spec.revoked, phase) {
         (true, _) if same => (OrderPhase::Revoked, "a new order took its place"),
         (false, OrderPhase::Armed | OrderPhase::Offered) if same && now > entered => {
             (OrderPhase::Expired, "never started, as far as its agent reported")
         }
         _ if now > over => (OrderPhase::Expired, "its agent did not report its end"),
-        _ => return Err(ChangeError::Precondition(still_stands(live, spec, phase, over.since(now)))),
+        _ => {
+            let agent = draft.agent_of(&before.spec).await?;
+            let text = over::still_stands(live, &before.spec, phase, agent, over.since(now));
+            return Err(ChangeError::Precondition(text));
+        }
     };
-    let status = OrderStatus { phase: end, since_ms: now, reason: reason.into(), attempt: None };
-    let mut after = before.clone();
-    after.status = Some(serde_json::to_value(status).expect("plain text and numbers"));
-    edit_order(draft, Some(before), after, "end", format!("{}: {reason}", end.word()));
-    Ok(())
-}
-
-fn still_stands(live: &str, order: &OrderSpec, phase: OrderPhase, rest: Duration) -> String {
-    let hint = match order.revoked {
-        true => format!("it is revoked, but agent {} has not confirmed that yet", order.agent),
-        false => "revoke it first".to_owned(),
-    };
-    let minutes = rest.as_secs().div_ceil(60);
-    let rest = Span::seconds(u32::try_from(minutes * 60).unwrap_or(u32::MAX));
-    format!(
-        "host {} has the live order {live} ({}): {hint}; it ends by itself within {rest}",
-        order.host,
-        phase.word()
-    )
+    Ok(over::end(draft, before, end, reason, now)?)
 }
 
 /// Keeps the history of a host short.

@@ -111,8 +111,12 @@ impl Catalog {
         order: &Resource<OrderSpec>,
         report: &PhaseReport,
     ) -> Result<Option<Txn>, ReadError> {
+        let mut last = status(report);
+        if let (OrderPhase::Revoked, Some(who)) = (report.phase, &order.spec.revoked_by) {
+            last.reason = format!("taken back by {who}");
+        }
         let ended = Resource {
-            status: Some(serde_json::to_value(status(report)).expect("plain text and numbers")),
+            status: Some(serde_json::to_value(last).expect("plain text and numbers")),
             ..order.clone()
         };
         if end_of(order) == Some(report.phase) {

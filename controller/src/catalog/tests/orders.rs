@@ -177,6 +177,89 @@ async fn a_started_order_is_not_pushed_aside_by_its_own_agent() {
     assert!(create_at(&fleet, &new("web-1"), later).await.is_err(), "it is installing");
 }
 
+/// An order of edge-1 for web-1, and edge-1 revoked.
+async fn stranded() -> (Fleet, Resource<OrderSpec>) {
+    let fleet = fleet().await;
+    fleet.apply(&[host("web-2", 2)]).await.expect("new");
+    let order = create_at(&fleet, &new("web-1"), NOW).await.expect("in order");
+    fleet.catalog.revoke_agent(&fleet.admin, "edge-1", NOW).await.expect("revoked");
+    (fleet, order)
+}
+
+#[tokio::test]
+async fn a_revoked_agents_order_holds_its_host_alone() {
+    let (fleet, _) = stranded().await;
+    let none = create_at(&fleet, &new("web-2"), NOW).await.expect_err("who would obey it?");
+    assert!(none.to_string().contains("only revoked agents (edge-1)"), "{none}");
+    fleet.enrol("lyon", "edge-2").await;
+    let other = create_at(&fleet, &new("web-2"), NOW).await.expect("nothing stands in its way");
+    assert_eq!(other.spec.agent, "edge-2");
+    let held = create_at(&fleet, &new("web-1"), NOW).await.expect_err("edge-1 may obey it still");
+    assert!(
+        held.to_string().contains("edge-1 is revoked") && held.to_string().contains("--abandon"),
+        "{held}"
+    );
+    assert_refused(
+        fleet.write(vec![remove(Kind::Order, "web-1-1")]).await,
+        &["edge-1 is revoked", "--abandon"],
+    );
+    assert_refused(fleet.write(vec![remove(Kind::Agent, "edge-1")]).await, &["Order web-1-1"]);
+    let shown = fleet.catalog.get_with_status(Kind::Order, "web-1-1").await.expect("read").expect("there");
+    let over = NOW.plus(DEFAULT_LIFE).plus(CLOCK_ERROR).plus(Duration::from_secs(3_600));
+    let expected = json!({"over_ms": over, "agent_revoked": true, "host_locked": false});
+    assert_eq!(shown.to_value()["status"], expected);
+}
+
+#[tokio::test]
+async fn an_order_nobody_can_end_ends_with_its_time_and_all_can_be_removed() {
+    let (fleet, order) = stranded().await;
+    let over = order.spec.not_after_ms.plus(CLOCK_ERROR).plus(Duration::from_secs(3_600));
+    assert_eq!(fleet.catalog.end_overdue_orders(over).await.expect("read"), 0, "to the millisecond");
+    let later = over.plus(Duration::from_millis(1));
+    assert_eq!(fleet.catalog.end_overdue_orders(later).await.expect("written"), 1);
+    assert_eq!(fleet.catalog.end_overdue_orders(later).await.expect("read"), 0, "once");
+    assert_eq!(phase(&fleet, "web-1-1").await, Some(OrderPhase::Expired));
+    let audit = fleet.catalog.audit_log(None, 1).await.expect("read");
+    assert_eq!((audit[0].actor.as_str(), audit[0].change.action.as_str()), ("controller", "end"));
+    let gone = ["web-1-1"].map(|name| remove(Kind::Order, name)).into_iter();
+    fleet
+        .write(gone.chain([remove(Kind::Agent, "edge-1"), remove(Kind::Host, "web-1")]).collect())
+        .await
+        .expect("free");
+}
+
+#[tokio::test]
+async fn an_admin_may_abandon_what_a_revoked_agent_leaves() {
+    let (fleet, order) = stranded().await;
+    fleet.enrol("lyon", "edge-2").await;
+    let operator = actor("carl", Role::Operator, &[]);
+    let denied = fleet.catalog.abandon_order(&operator, "web-1-1", NOW).await.expect_err("no admin");
+    assert!(matches!(denied, ChangeError::Denied(_)), "{denied}");
+    let ended = fleet.catalog.abandon_order(&fleet.admin, "web-1-1", NOW).await.expect("edge-1 is gone");
+    let reason = ended.status.expect("ended")["reason"].as_str().expect("text").to_owned();
+    assert!(reason.contains("operator/") && reason.contains("edge-1 is revoked"), "{reason}");
+    let next = create_at(&fleet, &new("web-1"), NOW).await.expect("free");
+    assert_eq!((next.spec.agent.as_str(), next.spec.number), ("edge-2", order.spec.number + 1));
+    let serving =
+        fleet.catalog.abandon_order(&fleet.admin, &next.name, NOW).await.expect_err("edge-2 can confirm");
+    assert!(
+        serving.to_string().contains("edge-2") && serving.to_string().contains("not revoked"),
+        "{serving}"
+    );
+    assert_eq!(phase(&fleet, &next.name).await, None);
+}
+
+#[tokio::test]
+async fn who_took_an_order_back_is_told() {
+    let fleet = fleet().await;
+    let order = create_at(&fleet, &new("web-1"), NOW).await.expect("in order");
+    let carl = actor("carl", Role::Operator, &["lyon"]);
+    fleet.catalog.revoke_order(&carl, &order.name, NOW).await.expect("it stands");
+    report(&fleet, &order, OrderPhase::Revoked, Wall(8)).await;
+    let ended = fleet.catalog.get_order(&order.name).await.expect("read").expect("there");
+    assert_eq!(ended.status.expect("ended")["reason"], "taken back by operator/carl");
+}
+
 #[tokio::test]
 async fn history_is_short_and_goes_with_the_host() {
     let fleet = fleet().await;
