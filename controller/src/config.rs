@@ -59,7 +59,7 @@ pub struct Limits {
     pub handshakes: usize,
     /// How long a TLS handshake may take.
     pub handshake: Span,
-    /// How often a silent connection is asked whether it is alive.
+    /// How often a silent connection is asked whether it is alive; it has twice as long to answer.
     pub keep_alive: Span,
 }
 
@@ -177,7 +177,7 @@ fn read_limits(mut section: Section<'_>) -> Limits {
         calls: section.within("calls", 64, 4..=10_000),
         handshakes: section.within("handshakes", 256, 1..=100_000),
         handshake: section.parsed("handshake", Span::seconds(10)),
-        keep_alive: section.parsed("keep_alive", Span::seconds(20)),
+        keep_alive: section.parsed("keep_alive", Span::seconds(5)),
     };
     for (name, span) in [("handshake", limits.handshake), ("keep_alive", limits.keep_alive)] {
         if !(1..=3_600).contains(&span.as_seconds()) {

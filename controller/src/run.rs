@@ -140,7 +140,6 @@ pub async fn run_with(config: Config, clock: Clock, stop: CancellationToken) -> 
     let addresses = (fleet_address, enrol_address);
     let (app, planner) = open(&config, clock).await?;
     first_operator(&app, &config, addresses.0.port()).await?;
-    crate::agents::status::disconnect_all(&app).await;
     app.planner.ready().await;
     let tls = Tls::new(&app, &config.name, &config.listen.names)?;
     let (sender, writable) = watch::channel(true);

@@ -1,9 +1,12 @@
-//! The open streams of agents, so that a revocation can close them within seconds (S12).
+//! The open streams of agents, so that a revocation can close them within seconds (S12), and it is known who is there.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+
+use crate::listen::Contact;
 
 /// The open streams by agent. Cheap to clone; all clones are one.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +27,13 @@ pub enum Closing {
 #[derive(Debug, Default)]
 struct Table {
     next: u64,
-    by_agent: HashMap<String, HashMap<u64, CancellationToken>>,
+    by_agent: HashMap<String, HashMap<u64, Stream>>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    closed: CancellationToken,
+    contact: Option<Contact>,
 }
 
 /// One open stream; it is open for as long as this lives.
@@ -38,13 +47,18 @@ pub struct Session {
 }
 
 impl Sessions {
-    /// Enters a stream of this agent.
-    pub fn open(&self, agent: &str) -> Session {
+    /// Enters a stream of this agent. `contact` says when its connection was last heard, where both ends keep it busy
+    /// for as long as the agent lives.
+    pub(crate) fn open(&self, agent: &str, contact: Option<Contact>) -> Session {
         let closed = CancellationToken::new();
         let mut table = self.lock();
         table.next += 1;
         let number = table.next;
-        table.by_agent.entry(agent.to_owned()).or_default().insert(number, closed.clone());
+        table
+            .by_agent
+            .entry(agent.to_owned())
+            .or_default()
+            .insert(number, Stream { closed: closed.clone(), contact });
         Session { sessions: self.clone(), agent: agent.to_owned(), number, closed }
     }
 
@@ -56,7 +70,7 @@ impl Sessions {
     /// Closes every stream of this agent; returns how many there were.
     pub fn close(&self, agent: &str) -> u32 {
         let streams = self.lock().by_agent.remove(agent).unwrap_or_default();
-        streams.values().for_each(CancellationToken::cancel);
+        streams.values().for_each(|stream| stream.closed.cancel());
         u32::try_from(streams.len()).unwrap_or(u32::MAX)
     }
 
@@ -71,6 +85,14 @@ impl Sessions {
     pub fn count(&self, agent: &str) -> u32 {
         let open = self.lock().by_agent.get(agent).map_or(0, HashMap::len);
         u32::try_from(open).unwrap_or(u32::MAX)
+    }
+
+    /// How long ago this agent was last heard on a stream that is open; None where there is no such stream.
+    #[must_use]
+    pub fn heard(&self, agent: &str) -> Option<Duration> {
+        let table = self.lock();
+        let streams = table.by_agent.get(agent).into_iter().flat_map(HashMap::values);
+        streams.filter_map(|stream| stream.contact.as_ref().map(Contact::ago)).min()
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -115,7 +137,8 @@ mod tests {
     #[test]
     fn closing_reaches_every_stream_of_that_agent_alone() {
         let sessions = Sessions::default();
-        let (one, two, other) = (sessions.open("a"), sessions.open("a"), sessions.open("b"));
+        let (one, two, other) =
+            (sessions.open("a", None), sessions.open("a", None), sessions.open("b", None));
         assert_eq!(sessions.close("a"), 2);
         assert!(one.is_closed() && two.is_closed() && !other.is_closed());
         assert_eq!(sessions.close("a"), 0);
@@ -124,7 +147,7 @@ mod tests {
     #[test]
     fn a_stream_that_ended_is_not_counted() {
         let sessions = Sessions::default();
-        drop(sessions.open("a"));
+        drop(sessions.open("a", None));
         assert_eq!(sessions.count("a"), 0);
         assert_eq!(sessions.close("a"), 0);
     }
@@ -132,9 +155,9 @@ mod tests {
     #[test]
     fn a_new_stream_after_a_close_outlives_the_old_one() {
         let sessions = Sessions::default();
-        let old = sessions.open("a");
+        let old = sessions.open("a", None);
         sessions.close("a");
-        let new = sessions.open("a");
+        let new = sessions.open("a", None);
         drop(old);
         assert!(sessions.count("a") == 1 && !new.is_closed());
     }

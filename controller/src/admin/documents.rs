@@ -8,6 +8,7 @@ use tonic::Status;
 
 use super::refusal;
 use crate::{
+    agents::status::with_presence,
     app::App,
     catalog::{
         Document, LARGEST_PAGE, Question,
@@ -21,6 +22,7 @@ use crate::{
 pub(super) async fn get(app: &App, request: v1::GetRequest) -> Result<v1::Document, Status> {
     let kind = kind("kind", &request.kind)?;
     let found = app.catalog.get_with_status(kind, &request.name).await.map_err(refusal::read)?;
+    let found = found.map(|found| with_presence(app, found));
     found.map(message).ok_or_else(|| Status::not_found(format!("there is no {kind} {}", cut(&request.name))))
 }
 
@@ -39,7 +41,7 @@ pub(super) async fn list(app: &App, request: v1::ListRequest) -> Result<v1::List
         limit,
     };
     let page = app.catalog.page(&question).await.map_err(refusal::read)?;
-    let documents = page.items.into_iter().map(message).collect();
+    let documents = page.items.into_iter().map(|item| message(with_presence(app, item))).collect();
     Ok(v1::ListResponse { documents, revision: page.revision.0, more: page.more })
 }
 

@@ -280,7 +280,7 @@ async fn orders_are_made_and_revoked() {
 async fn a_revoked_agent_loses_its_streams() {
     let lab = lab().await;
     lab.enrol("edge-1").await;
-    let session = lab.app.sessions.open("edge-1");
+    let session = lab.app.sessions.open("edge-1", None);
     let request = || v1::RevokeAgentRequest { name: "edge-1".into() };
     let answer = lab.client().revoke_agent(by("admin", request())).await.expect("known").into_inner();
     assert_eq!(answer.closed, 1);

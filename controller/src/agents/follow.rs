@@ -14,6 +14,7 @@ use tonic::Status;
 use super::caller::AgentCaller;
 use super::status;
 use crate::app::App;
+use crate::listen::Contact;
 use crate::planner::Published;
 use crate::sessions::Session;
 
@@ -21,6 +22,7 @@ use crate::sessions::Session;
 pub(super) struct Follower {
     app: App,
     caller: AgentCaller,
+    contact: Contact,
     version: String,
     held: Held,
     /// The roots that the agent was last told of.
@@ -45,22 +47,23 @@ enum Move {
 }
 
 impl Follower {
-    pub(super) fn new(app: App, caller: AgentCaller, request: v1::FollowRequest) -> Result<Self, Status> {
+    pub(super) fn new(
+        app: App,
+        (caller, contact): (AgentCaller, Contact),
+        request: v1::FollowRequest,
+    ) -> Result<Self, Status> {
         let applied = request.applied.map(PlanId::try_from).transpose();
         let applied =
             applied.map_err(|error| Status::invalid_argument(error.within("applied").to_string()))?;
         let version = request.version.chars().filter(|c| !c.is_control()).take(64).collect();
-        Ok(Self { app, caller, version, held: Held::Unknown(applied), roots: None, number: 0 })
+        Ok(Self { app, caller, contact, version, held: Held::Unknown(applied), roots: None, number: 0 })
     }
 
     /// Sends updates until the agent goes away or is revoked.
     pub(super) async fn run(mut self, session: Session, updates: mpsc::Sender<Result<v1::Update, Status>>) {
         let version = self.version.clone();
-        status::note(&self.app, &self.caller.agent, move |status| {
-            status.connected = true;
-            status.version.clone_from(&version);
-        })
-        .await;
+        let (app, agent, contact) = (self.app.clone(), self.caller.agent.clone(), self.contact.clone());
+        status::note(&app, &agent, &contact, move |status| status.version.clone_from(&version)).await;
         tokio::select! {
             why = session.closed() => {
                 // The stream may have ended meanwhile, which is as good.
@@ -70,8 +73,7 @@ impl Follower {
             () = self.follow(&updates) => {}
         }
         drop(session);
-        let open = self.app.sessions.count(&self.caller.agent) > 0;
-        status::note(&self.app, &self.caller.agent, move |status| status.connected = open).await;
+        status::note(&app, &agent, &contact, |_| {}).await;
     }
 
     async fn follow(&mut self, updates: &mpsc::Sender<Result<v1::Update, Status>>) {

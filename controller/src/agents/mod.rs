@@ -17,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::app::App;
+use crate::listen::Contact;
 use crate::sessions::{Closing, Session};
 pub(crate) use renew::{issue, read_request};
 
@@ -35,11 +36,15 @@ impl Agents {
     }
 
     /// Who calls, and its stream; entered first and checked second, so that no revocation falls between.
-    async fn stream<T>(&self, request: &Request<T>) -> Result<(caller::AgentCaller, Session), Status> {
+    async fn stream<T>(
+        &self,
+        request: &Request<T>,
+    ) -> Result<(caller::AgentCaller, Session, Contact), Status> {
         let peer = Peer::of(request)?;
-        let session = self.app.sessions.open(peer.agent_name()?);
+        let contact = request.extensions().get::<Contact>().cloned().unwrap_or_else(Contact::now);
+        let session = self.app.sessions.open(peer.agent_name()?, Some(contact.clone()));
         let caller = authorise_agent(&self.app, &peer).await?;
-        Ok((caller, session))
+        Ok((caller, session, contact))
     }
 }
 
@@ -63,8 +68,8 @@ impl v1::agents_server::Agents for Agents {
         &self,
         request: Request<v1::FollowRequest>,
     ) -> Result<Response<Self::FollowStream>, Status> {
-        let (caller, session) = self.stream(&request).await?;
-        let follower = follow::Follower::new(self.app.clone(), caller, request.into_inner())?;
+        let (caller, session, contact) = self.stream(&request).await?;
+        let follower = follow::Follower::new(self.app.clone(), (caller, contact), request.into_inner())?;
         let (updates, stream) = mpsc::channel(AHEAD);
         tokio::spawn(follower.run(session, updates));
         Ok(Response::new(ReceiverStream::new(stream)))
@@ -74,9 +79,9 @@ impl v1::agents_server::Agents for Agents {
         &self,
         request: Request<Streaming<v1::ReportRequest>>,
     ) -> Result<Response<Self::ReportStream>, Status> {
-        let (caller, session) = self.stream(&request).await?;
+        let (caller, session, contact) = self.stream(&request).await?;
         let (answers, stream) = mpsc::channel(AHEAD);
-        let reporter = report::Reporter::new(self.app.clone(), caller, answers);
+        let reporter = report::Reporter::new(self.app.clone(), (caller, contact), answers);
         tokio::spawn(reporter.run(session, request.into_inner()));
         Ok(Response::new(ReceiverStream::new(stream)))
     }

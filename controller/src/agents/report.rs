@@ -9,6 +9,7 @@ use super::caller::AgentCaller;
 use super::{effects, status};
 use crate::app::App;
 use crate::events::{AppendError, Source};
+use crate::listen::Contact;
 use crate::sessions::Session;
 
 /// Events of one batch, at most.
@@ -20,16 +21,17 @@ const ADDRESSES: (usize, usize) = (16, 64);
 pub(super) struct Reporter {
     app: App,
     caller: AgentCaller,
+    contact: Contact,
     answers: mpsc::Sender<Result<v1::Acknowledged, Status>>,
 }
 
 impl Reporter {
     pub(super) fn new(
         app: App,
-        caller: AgentCaller,
+        (caller, contact): (AgentCaller, Contact),
         answers: mpsc::Sender<Result<v1::Acknowledged, Status>>,
     ) -> Self {
-        Self { app, caller, answers }
+        Self { app, caller, contact, answers }
     }
 
     /// Takes reports until the agent ends the stream or is revoked.
@@ -81,8 +83,7 @@ impl Reporter {
         let (most, longest) = ADDRESSES;
         let plain = |text: String| text.chars().filter(|c| !c.is_control()).take(longest).collect::<String>();
         let addresses: Vec<_> = message.addresses.into_iter().take(most).map(plain).collect();
-        status::note(&self.app, &self.caller.agent, move |status| {
-            status.connected = true;
+        status::note(&self.app, &self.caller.agent, &self.contact, move |status| {
             status.applied = applied.clone().unwrap_or_default();
             status.journal_events = message.journal_events;
             status.leases = message.leases;

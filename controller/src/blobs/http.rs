@@ -31,7 +31,8 @@ async fn serve(
     headers: HeaderMap,
 ) -> Response {
     let Ok(agent) = peer.agent_name() else { return StatusCode::FORBIDDEN.into_response() };
-    let session = app.sessions.open(agent);
+    // Whoever takes bytes may be silent for long: this says nothing of whether the agent is there.
+    let session = app.sessions.open(agent, None);
     let caller = match authorise_agent(&app, &peer).await {
         Ok(caller) => caller,
         Err(refusal) => return (StatusCode::FORBIDDEN, refusal.to_string()).into_response(),

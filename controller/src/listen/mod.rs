@@ -4,6 +4,7 @@
 //! own limits; the handshake's are in [`certs::tls`].
 
 mod credential;
+mod heard;
 mod serve;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
 
 pub(crate) use credential::{Tls, TlsSetupError, Upkeep};
+pub(crate) use heard::Contact;
 pub(crate) use serve::{Serving, serve};
 
 use crate::admin::AdminService;

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::heard::{Contact, Heard};
 use crate::agents::caller::Peer;
 use crate::config::Limits;
 
@@ -54,8 +55,11 @@ pub(crate) async fn serve(serving: Serving, stop: CancellationToken) {
             } => accepted,
         };
         let (Accepted { stream, remote, peer }, permit) = accepted;
-        let service = service(routes.clone(), peer.map(|leaf| Peer(Arc::new(leaf))), remote);
-        let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+        let contact = Contact::now();
+        let peer = peer.map(|leaf| (Peer(Arc::new(leaf)), contact.clone()));
+        let service = service(routes.clone(), peer, remote);
+        let stream = TokioIo::new(Heard::new(stream, contact));
+        let connection = http.serve_connection_with_upgrades(stream, service).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -79,14 +83,14 @@ fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .max_concurrent_streams(limits.calls)
         .max_header_list_size(HEADERS)
         .keep_alive_interval(Some(limits.keep_alive.into()))
-        .keep_alive_timeout(Duration::from(limits.keep_alive).max(Duration::from_secs(10)));
+        .keep_alive_timeout(2 * Duration::from(limits.keep_alive));
     builder
 }
 
-/// The routes, with who calls put into every request.
+/// The routes, with who calls put into every request, and when its connection was last heard.
 fn service(
     routes: Router,
-    peer: Option<Peer>,
+    peer: Option<(Peer, Contact)>,
     remote: SocketAddr,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
@@ -97,8 +101,9 @@ fn service(
     hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(axum::extract::ConnectInfo(remote));
-        if let Some(peer) = &peer {
+        if let Some((peer, contact)) = &peer {
             request.extensions_mut().insert(peer.clone());
+            request.extensions_mut().insert(contact.clone());
         }
         routes.clone().oneshot(request)
     })

@@ -15,7 +15,7 @@ use controller::config::Config;
 use controller::{Running, run};
 use futures::FutureExt as _;
 use hyper_util::rt::TokioIo;
-use proto::catalog::{OrderSpec, Resource, Role, TokenSpec};
+use proto::catalog::{AgentStatus, OrderSpec, Resource, Role, TokenSpec};
 use proto::{Digest, Wall, v1};
 use rustls::ClientConfig;
 use serde_json::{Value, json};
@@ -54,14 +54,24 @@ impl Controller {
     }
 
     async fn start_in(folder: TempDir) -> Self {
-        Self::start_at(folder, ["127.0.0.1:0"; 2]).await
+        Self::start_with(folder, "").await
+    }
+
+    /// One whose file says this besides.
+    pub(crate) async fn start_with(folder: TempDir, more: &str) -> Self {
+        let text = configuration(folder.path(), ["127.0.0.1:0"; 2]) + more;
+        Self::start_as(folder, &text).await
     }
 
     /// One on these addresses of the fleet and the enrol listener.
     pub(crate) async fn start_at(folder: TempDir, addresses: [&str; 2]) -> Self {
-        certs::tls::install_provider();
         let text = configuration(folder.path(), addresses);
-        let config = Config::parse(Path::new("test.toml"), &text).expect("a legal configuration");
+        Self::start_as(folder, &text).await
+    }
+
+    async fn start_as(folder: TempDir, text: &str) -> Self {
+        certs::tls::install_provider();
+        let config = Config::parse(Path::new("test.toml"), text).expect("a legal configuration");
         let stop = CancellationToken::new();
         let running = run(config, stop.clone()).await.expect("it starts");
         Self { folder, running, stop }
@@ -175,6 +185,29 @@ impl Controller {
         v1::enrolment_client::EnrolmentClient::new(channel(self.running.enrol, tls).await)
     }
 
+    /// What operators are shown of an agent, once it is as wanted.
+    pub(crate) async fn wait_status(
+        &self,
+        agent: &str,
+        wanted: impl Fn(&AgentStatus) -> bool,
+    ) -> AgentStatus {
+        let file = self.folder.path().join("state").join(controller::ADMIN_CREDENTIAL);
+        let mut client = operator(&file, self.running.fleet).await;
+        let deadline = now().plus(PATIENCE);
+        loop {
+            let request = v1::GetRequest { kind: "Agent".into(), name: agent.into() };
+            let document = client.get(request).await.expect("known").into_inner();
+            let document: Value = serde_json::from_slice(&document.json).expect("JSON");
+            let status = document.get("status").cloned();
+            let status = status.map(|status| serde_json::from_value(status).expect("a status"));
+            if let Some(status) = status.filter(|status| wanted(status)) {
+                return status;
+            }
+            assert!(now() < deadline, "its status never became so");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// An order for a host.
     pub(crate) async fn order(&self, host: &str, profile: &str) -> Resource<OrderSpec> {
         let app = &self.running.app;
@@ -223,6 +256,12 @@ impl Agent {
         self
     }
 
+    /// The same agent, calling another address.
+    pub(crate) fn through(mut self, address: SocketAddr) -> Self {
+        self.address = address;
+        self
+    }
+
     pub(crate) async fn client(&self) -> v1::agents_client::AgentsClient<Channel> {
         let tls = self.tls.fleet_config(&[Alpn::Http2]).expect("a configuration");
         v1::agents_client::AgentsClient::new(channel(self.address, tls).await)
@@ -262,6 +301,39 @@ impl Agent {
     pub(crate) async fn follow(&self, applied: Option<v1::PlanId>) -> tonic::Streaming<v1::Update> {
         let request = v1::FollowRequest { applied, level: proto::plan::LEVEL, version: "test".into() };
         self.client().await.follow(request).await.expect("a stream").into_inner()
+    }
+}
+
+/// A link to a controller that can be cut: nothing passes any more, and neither end is told.
+pub(crate) struct Link {
+    pub(crate) address: SocketAddr,
+    cut: CancellationToken,
+}
+
+impl Link {
+    pub(crate) async fn to(controller: SocketAddr) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("bound");
+        let cut = CancellationToken::new();
+        let token = cut.clone();
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut far = TcpStream::connect(controller).await.expect("it listens");
+                let token = token.clone();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        // The sockets stay open, and nobody reads them.
+                        () = token.cancelled() => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        Self { address, cut }
+    }
+
+    pub(crate) fn cut(&self) {
+        self.cut.cancel();
     }
 }
 

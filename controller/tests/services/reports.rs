@@ -1,5 +1,7 @@
 //! Events on their way up: once, in order, acknowledged when they are stored and what they mean is recorded.
 
+use std::time::Duration;
+
 use controller::events::BootFilter;
 use proto::event::{Answer, Event, EventKind, NumberedEvent, OrderPhase};
 use proto::{AttemptId, OrderId, Wall, v1};
@@ -7,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 
-use super::harness::{Agent, Controller, next, now};
+use super::harness::{Agent, Controller, Link, next, now};
 
 pub(super) const ATTEMPT: AttemptId = AttemptId([5; 16]);
 
@@ -127,22 +129,30 @@ async fn what_an_agent_says_of_itself_is_its_status() {
         ..v1::AgentStatus::default()
     };
     stream.send(v1::report_request::Report::Status(status)).await;
-    let app = &controller.running.app;
-    let wait = async |wanted: &dyn Fn(&proto::catalog::AgentStatus) -> bool| {
-        let deadline = now().plus(super::harness::PATIENCE);
-        loop {
-            let status = app.catalog.status(proto::catalog::Kind::Agent, "lyon-1").await.expect("readable");
-            let status: Option<proto::catalog::AgentStatus> =
-                status.map(|status| serde_json::from_value(status).expect("a status"));
-            if let Some(status) = status.filter(|status| wanted(status)) {
-                return status;
-            }
-            assert!(now() < deadline, "it was never written");
-            tokio::task::yield_now().await;
-        }
-    };
-    let status = wait(&|status| status.leases == 9 && status.version == "test").await;
+    let status =
+        controller.wait_status("lyon-1", |status| status.leases == 9 && status.version == "test").await;
     assert_eq!((status.connected, status.addresses), (true, vec!["10.1.0.2[2J".to_owned()]));
     drop((follow, stream));
-    wait(&|status| !status.connected).await;
+    controller.wait_status("lyon-1", |status| !status.connected).await;
+}
+
+#[tokio::test]
+async fn an_agent_behind_a_cut_link_is_away_and_was_last_heard_before_the_cut() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let controller = Controller::start_with(folder, "[limits]\nkeep_alive = \"1s\"\n").await;
+    controller.furnish().await;
+    let link = Link::to(controller.running.fleet).await;
+    let agent = controller.agent("lyon", "lyon-1").await.through(link.address);
+    let mut follow = agent.follow(None).await;
+    let mut stream = Stream::open(&agent).await;
+    next(&mut follow).await.expect("a plan");
+    stream.batch(vec![event(1, decided())]).await.expect("stored");
+    controller.wait_status("lyon-1", |status| status.connected).await;
+    let cut = now();
+    link.cut();
+    let status = controller.wait_status("lyon-1", |status| !status.connected).await;
+    let allowed = cut.plus(Duration::from_secs(1));
+    assert!(status.last_contact_ms <= allowed, "{} after {}", status.last_contact_ms.0, cut.0);
+    assert_eq!(controller.running.app.sessions.count("lyon-1"), 0);
+    drop((follow, stream));
 }

@@ -23,9 +23,10 @@ pub struct AgentSpec {
 /// What was last heard of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AgentStatus {
-    /// Is a stream open?
+    /// Is it there now? Worked out for who asks; what is stored says nothing.
+    #[serde(default)]
     pub connected: bool,
-    /// When something was last heard, by the controller's clock.
+    /// When the last byte of it came, by the controller's clock.
     pub last_contact_ms: Wall,
     /// Its version.
     #[serde(default)]

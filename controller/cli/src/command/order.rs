@@ -143,9 +143,7 @@ async fn revoke(context: &mut Context, revoke: Revoke) -> Result<(), Failure> {
     }
     told(context, &order, |order| format!("Order {} is being revoked", order.name))?;
     // As it is shown, with what the controller knows of its agent.
-    if let Some(remains) =
-        client.find(Kind::Order, &order.name).await?.as_ref().and_then(|order| unconfirmed(order))
-    {
+    if let Some(remains) = client.find(Kind::Order, &order.name).await?.as_ref().and_then(unconfirmed) {
         context.output.remark(&remains);
     }
     Ok(())

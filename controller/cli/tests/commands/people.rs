@@ -154,13 +154,13 @@ fn a_revoked_agent_loses_its_streams_and_what_remains_is_said() {
     };
     order("web-1-1", json!({"phase": "failed"}));
     order("web-1-2", json!({"phase": "armed", "over_ms": 1_772_366_400_000_u64, "agent_revoked": true}));
-    let names = contains("order web-1-2 of host web-1 names edge-1").and(contains("web-1-1").not());
+    let names = || contains("order web-1-2 of host web-1 names edge-1").and(contains("web-1-1").not());
     let dry = fleet.bootlane(["agent", "revoke", "edge-1", "--dry-run"]).assert().success();
-    dry.stdout("Agent edge-1 would be revoked\n").stderr(names.clone());
+    dry.stdout("Agent edge-1 would be revoked\n").stderr(names());
     let remains =
         contains("until 2026-03-01T12:00:00Z").and(contains("bootlane order revoke web-1-2 --abandon"));
     let revoked = fleet.bootlane(["agent", "revoke", "edge-1"]).assert().success();
-    revoked.stdout("Agent edge-1 revoked, 1 open stream closed\n").stderr(names.and(remains));
+    revoked.stdout("Agent edge-1 revoked, 1 open stream closed\n").stderr(names().and(remains));
     fleet.bootlane(["agent", "revoke", "edge-9"]).assert().code(3);
 }
 
