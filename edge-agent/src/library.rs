@@ -22,7 +22,7 @@ use crate::{
     desk::{Desk, Found, Sent},
     disk::cache::FillProgress,
     images::{Images, Opened},
-    tftp::{Library, Source},
+    tftp::{Answer, Library, Source},
 };
 
 /// How long a request waits for a blob that is not in the cache: less than the engine gives us to open a file.
@@ -155,11 +155,11 @@ impl<D: Desk> Shelf<D> {
 }
 
 impl<D: Desk> Library for Shelf<D> {
-    async fn open(&self, peer: SocketAddr, name: &Name) -> Result<Source, Refusal> {
+    async fn open(&self, peer: SocketAddr, name: &Name) -> Answer {
         match peer.ip().to_canonical() {
-            IpAddr::V4(from) => self.find(peer, from, name).await,
+            IpAddr::V4(from) => self.find(peer, from, name).await.into(),
             // Leases are IPv4's.
-            IpAddr::V6(_) => Err(Refusal::Silence),
+            IpAddr::V6(_) => Err(Refusal::Silence).into(),
         }
     }
 }

@@ -83,7 +83,7 @@ fn completed() -> EventKind {
 #[tokio::test]
 async fn a_completed_transfer_is_told_with_its_ticket() {
     let site = site([("menu", text("boot"))]);
-    let source = site.shelf.open(PEER, &name("menu")).await.expect("it is there");
+    let source = site.shelf.open(PEER, &name("menu")).await.outcome.expect("it is there");
     assert!(matches!(source, Source::Bytes(bytes) if bytes == "boot"));
     site.heard(EventKind::Began { size: 4, block_size: 512, window: 1 });
     site.heard(completed());
@@ -97,7 +97,7 @@ async fn a_completed_transfer_is_told_with_its_ticket() {
 #[tokio::test]
 async fn quirk_38_a_probe_is_not_told() {
     let site = site([("menu", text("boot"))]);
-    site.shelf.open(PEER, &name("menu")).await.expect("it is there");
+    site.shelf.open(PEER, &name("menu")).await.outcome.expect("it is there");
     site.heard(EventKind::Probed);
     assert_eq!(site.told(), []);
     assert!(site.shelf.lent().is_empty());
@@ -107,7 +107,7 @@ async fn quirk_38_a_probe_is_not_told() {
 async fn a_request_anew_before_the_end_of_the_former_loses_neither() {
     let site = site([("menu", text("boot"))]);
     for _ in 0..2 {
-        site.shelf.open(PEER, &name("menu")).await.expect("it is there");
+        site.shelf.open(PEER, &name("menu")).await.outcome.expect("it is there");
     }
     site.heard(EventKind::Aborted { bytes: 1 });
     site.heard(completed());
@@ -119,7 +119,7 @@ async fn a_request_anew_before_the_end_of_the_former_loses_neither() {
 #[tokio::test]
 async fn a_failure_is_told_in_words() {
     let site = site([("menu", text("boot"))]);
-    site.shelf.open(PEER, &name("menu")).await.expect("it is there");
+    site.shelf.open(PEER, &name("menu")).await.outcome.expect("it is there");
     site.heard(EventKind::Failed { why: Why::Silent, bytes: 3 });
     let [(_, sent)] = site.told().try_into().expect("one");
     assert_eq!((sent.bytes, sent.broken.as_deref()), (3, Some("machine fell silent")));
@@ -129,17 +129,17 @@ async fn a_failure_is_told_in_words() {
 async fn quirk_44_absence_is_error_1_on_our_link_and_silence_elsewhere() {
     let site = site([]);
     let refused =
-        site.shelf.open(PEER, &name("grub/x86_64-efi/command.lst")).await.expect_err("no such file");
+        site.shelf.open(PEER, &name("grub/x86_64-efi/command.lst")).await.outcome.expect_err("no such file");
     assert_eq!(refused, refusal(ErrorCode::FILE_NOT_FOUND, "file not found"));
-    assert_eq!(site.shelf.open(STRANGER, &name("menu")).await.expect_err("S4"), Refusal::Silence);
+    assert_eq!(site.shelf.open(STRANGER, &name("menu")).await.outcome.expect_err("S4"), Refusal::Silence);
     let six = SocketAddr::new("2001:db8::1".parse().expect("an address"), 2070);
-    assert_eq!(site.shelf.open(six, &name("menu")).await.expect_err("S4"), Refusal::Silence);
+    assert_eq!(site.shelf.open(six, &name("menu")).await.outcome.expect_err("S4"), Refusal::Silence);
 }
 
 #[tokio::test]
 async fn a_relayed_machine_with_a_lease_is_served() {
     let site = site([("menu", text("boot"))]);
-    site.shelf.open(STRANGER, &name("menu")).await.expect("the desk knows it");
+    site.shelf.open(STRANGER, &name("menu")).await.outcome.expect("the desk knows it");
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn an_arriving_blob_has_news_until_it_is_whole() {
     let blob = BlobRef { digest: Digest::of(&content), size: content.len() as u64 };
     let site = site([("l/ipxe.efi", site::Source::Blob(blob))]);
     let mut fill = site.cache.fill(blob.digest, blob.size).expect("begins");
-    let source = site.shelf.open(PEER, &name("l/ipxe.efi")).await.expect("it arrives");
+    let source = site.shelf.open(PEER, &name("l/ipxe.efi")).await.outcome.expect("it arrives");
     let Source::File { size, arrived: Some(mut arrived), .. } = source else { panic!("it is arriving") };
     assert_eq!((size, *arrived.borrow_and_update()), (blob.size, 0));
     fill.write(&content).expect("writes");
@@ -164,7 +164,7 @@ async fn a_blob_that_turns_out_wrong_never_arrives() {
     let blob = BlobRef { digest: Digest::of(b"good"), size: 4 };
     let mut site = site([("l/ipxe.efi", site::Source::Blob(blob))]);
     let name = name("l/ipxe.efi");
-    let opening = async { site.shelf.open(PEER, &name).await.expect("it arrives") };
+    let opening = async { site.shelf.open(PEER, &name).await.outcome.expect("it arrives") };
     let filling = async {
         let wanted = site.fetcher.recv().await.expect("it is asked for");
         site.cache.fill(wanted.digest, wanted.size).expect("begins")
@@ -182,7 +182,7 @@ async fn a_blob_that_cannot_be_had_is_told() {
     let blob = BlobRef { digest: Digest::of(b"x"), size: 1 };
     let mut site = site([("l/ipxe.efi", site::Source::Blob(blob))]);
     site.fetcher.close();
-    let refused = site.shelf.open(PEER, &name("l/ipxe.efi")).await.expect_err("nobody fetches");
+    let refused = site.shelf.open(PEER, &name("l/ipxe.efi")).await.outcome.expect_err("nobody fetches");
     assert_eq!(refused, refusal(ErrorCode::NOT_DEFINED, "not available now"));
     let [(ticket, sent)] = site.told().try_into().expect("one");
     assert_eq!((ticket.as_str(), sent.bytes, sent.broken.is_some()), ("l/ipxe.efi", 0, true));

@@ -6,14 +6,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use netboot::tftp::{Action, Blocks, Config, Counters, Input, Name, Refusal, Server, TftpEvent, TransferId};
+use netboot::tftp::{Action, Blocks, Config, Counters, Input, Name, Server, Terms, TftpEvent, TransferId};
 use netboot::time::{Mono, Now, Wall};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::library::{Library, Source};
+use super::library::{Answer, Library, Source};
+use super::path;
 use super::segments::Segments;
 use super::sockets::{Sockets, WatchedSockets};
 
@@ -109,7 +110,7 @@ pub fn serve<L: Library>(
 /// What the tasks beside the loop tell it.
 #[derive(Debug)]
 enum Notice {
-    Answered { transfer: TransferId, answer: Result<Source, Refusal> },
+    Answered { transfer: TransferId, answer: Answer, path_mtu: Option<u16> },
     Arrived { transfer: TransferId, available: u64 },
     Broken { transfer: TransferId },
 }
@@ -177,15 +178,12 @@ impl<L: Library> Driver<L> {
     fn take(&mut self, notice: Notice) {
         let now = self.now();
         match notice {
-            Notice::Answered { transfer, answer: Ok(source) } => {
-                // The transfer may have ended while its file was opened.
-                let Some(held) = self.held.get_mut(&transfer) else { return };
-                let (size, available) = (source.size(), source.available());
-                held.source = Some(source);
-                self.engine.handle(now, Input::Opened { transfer, size, available });
-            }
-            Notice::Answered { transfer, answer: Err(refusal) } => {
-                self.engine.handle(now, Input::Refused { transfer, refusal });
+            Notice::Answered { transfer, answer: Answer { outcome, single_port }, path_mtu } => {
+                let terms = Terms { single_port, path_mtu };
+                match outcome {
+                    Ok(source) => self.opened(now, transfer, source, terms),
+                    Err(refusal) => self.engine.handle(now, Input::Refused { transfer, refusal, terms }),
+                }
             }
             Notice::Arrived { transfer, available } => {
                 self.engine.handle(now, Input::Available { transfer, available });
@@ -195,6 +193,14 @@ impl<L: Library> Driver<L> {
                 self.engine.handle(now, Input::SourceFailed { transfer, why });
             }
         }
+    }
+
+    fn opened(&mut self, now: Now, transfer: TransferId, source: Source, terms: Terms) {
+        // The transfer may have ended while its file was opened.
+        let Some(held) = self.held.get_mut(&transfer) else { return };
+        let (size, available) = (source.size(), source.available());
+        held.source = Some(source);
+        self.engine.handle(now, Input::Opened { transfer, size, available, terms });
     }
 
     async fn perform(&mut self) {
@@ -215,7 +221,7 @@ impl<L: Library> Driver<L> {
         let (library, notices) = (Arc::clone(&self.library), self.notices.clone());
         let task = tokio::spawn(async move {
             let answer = library.open(peer, &name).await;
-            follow(transfer, answer, &notices).await;
+            follow(transfer, answer, path::mtu(peer), &notices).await;
         });
         self.held.insert(transfer, Held { source: None, _task: AbortOnDropHandle::new(task) });
     }
@@ -240,9 +246,10 @@ impl<L: Library> Driver<L> {
 
 /// Passes the library's answer on, then the news of the file's arrival. The loop ends this task with the transfer;
 /// when the loop itself is gone there is nobody to tell.
-async fn follow(transfer: TransferId, answer: Result<Source, Refusal>, notices: &mpsc::Sender<Notice>) {
-    let arrival = answer.as_ref().ok().and_then(|source| Some((source.arrival()?, source.size())));
-    let mut told = notices.send(Notice::Answered { transfer, answer }).await;
+async fn follow(transfer: TransferId, answer: Answer, path_mtu: Option<u16>, notices: &mpsc::Sender<Notice>) {
+    let source = answer.outcome.as_ref().ok();
+    let arrival = source.and_then(|source| Some((source.arrival()?, source.size())));
+    let mut told = notices.send(Notice::Answered { transfer, answer, path_mtu }).await;
     let Some((mut arrival, size)) = arrival else { return };
     while told.is_ok() {
         let available = *arrival.borrow_and_update();

@@ -16,7 +16,23 @@ pub trait Library: Send + Sync + 'static {
     /// Opens `name` for `peer`. A name that does not exist is refused with
     /// [`netboot::tftp::ErrorCode::FILE_NOT_FOUND`], at once; a peer that is none of ours with
     /// [`Refusal::Silence`] (S4).
-    fn open(&self, peer: SocketAddr, name: &Name) -> impl Future<Output = Result<Source, Refusal>> + Send;
+    fn open(&self, peer: SocketAddr, name: &Name) -> impl Future<Output = Answer> + Send;
+}
+
+/// What a machine that asks for a file gets.
+#[derive(Debug)]
+pub struct Answer {
+    /// The file, or why there is none for it.
+    pub outcome: Result<Source, Refusal>,
+    /// From the listening port, for machines that take it from no other (QUIRKS 43).
+    pub single_port: bool,
+}
+
+impl From<Result<Source, Refusal>> for Answer {
+    /// In the usual way, from a port of the transfer's own.
+    fn from(outcome: Result<Source, Refusal>) -> Self {
+        Self { outcome, single_port: false }
+    }
 }
 
 /// An opened file.

@@ -9,12 +9,13 @@
 
 mod driver;
 mod library;
+mod path;
 mod segments;
 mod sockets;
 #[cfg(test)]
 mod tests;
 
 pub use driver::{Dropped, ServeError, Serving, serve};
-pub use library::{Library, Source};
+pub use library::{Answer, Library, Source};
 pub use netboot::tftp::{BlockSize, Config, ErrorCode, EventKind, Name, Refusal, TftpEvent, Why};
 pub use sockets::{BindError, Sockets};

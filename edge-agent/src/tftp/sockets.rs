@@ -7,6 +7,7 @@ use std::num::NonZeroU8;
 use std::task::{Context, Poll};
 
 use netboot::tftp::Local;
+use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery};
 use tokio::net::UdpSocket;
 
 /// Room for a burst of requests while the server is busy (QUIRKS 46); the kernel grants what it allows.
@@ -99,6 +100,10 @@ fn watched(socket: StdSocket) -> io::Result<UdpSocket> {
     }
     if let Err(error) = options.set_send_buffer_size(SEND_BUFFER) {
         tracing::debug!(%error, "failed to enlarge the send buffer");
+    }
+    // As the common servers do: some ROMs drop what must not be fragmented (QUIRKS 40).
+    if let Err(error) = sockopt::set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::DONT) {
+        tracing::debug!(%error, "failed to allow fragments");
     }
     socket.set_nonblocking(true)?;
     UdpSocket::from_std(socket)

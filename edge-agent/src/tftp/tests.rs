@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroU8;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -17,15 +17,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 
+/// A machine that takes answers from the listening port alone.
+const SINGLE_PORT: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 43));
+
 /// A table of names.
 #[derive(Default)]
 struct Table(BTreeMap<String, Source>);
 
 impl Library for Table {
-    async fn open(&self, _peer: SocketAddr, name: &Name) -> Result<Source, Refusal> {
+    async fn open(&self, peer: SocketAddr, name: &Name) -> Answer {
         let found = self.0.get(name.as_str()).cloned();
         let message = format!("no file {name}");
-        found.ok_or(Refusal::Answer { code: ErrorCode::FILE_NOT_FOUND, message })
+        let outcome = found.ok_or(Refusal::Answer { code: ErrorCode::FILE_NOT_FOUND, message });
+        Answer { outcome, single_port: peer.ip() == SINGLE_PORT }
     }
 }
 
@@ -198,6 +202,56 @@ async fn transfers_come_from_ephemeral_ports_and_writes_are_refused() {
     assert_eq!(server.ip(), from.ip());
     assert_ne!(server.port(), from.port());
     assert_eq!(wrote[..4], [0, 5, 0, 2]);
+}
+
+#[tokio::test]
+async fn quirk_43_a_machine_behind_a_strict_firewall_is_served_from_the_listening_port() {
+    let site = site([("file", in_memory(3000))]);
+    let (address, fetched, missing) = site
+        .beside(|address| {
+            let behind = || {
+                let socket = UdpSocket::bind((SINGLE_PORT, 0)).expect("all of 127/8 is ours");
+                socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a legal time-out");
+                // The kernel drops what comes from any other port.
+                socket.connect(address).expect("loopback");
+                socket
+            };
+            let fetched = connected_fetch(&behind(), b"\0\x01file\0octet\0blksize\x001000\0");
+            let missing = behind();
+            missing.send(b"\0\x01none\0octet\0").expect("loopback takes packets");
+            let mut buffer = [0; 100];
+            let len = missing.recv(&mut buffer).expect("an answer");
+            (address, fetched, buffer[..len.min(4)].to_vec())
+        })
+        .await;
+    assert_eq!(fetched, content(3000), "{address}");
+    assert_eq!(missing, [0, 5, 0, 1]);
+}
+
+/// Fetches with blocks of 1000 bytes through a socket that hears one port alone.
+fn connected_fetch(socket: &UdpSocket, request: &[u8]) -> Vec<u8> {
+    socket.send(request).expect("loopback takes packets");
+    let (mut file, mut buffer) = (Vec::new(), [0; 2000]);
+    loop {
+        let len = socket.recv(&mut buffer).expect("the server answers from the listening port");
+        let number = match Packet::parse(&buffer[..len]).expect("the server sends TFTP") {
+            Packet::OptionAck(_) => 0,
+            Packet::Data { block, bytes } => {
+                file.extend_from_slice(bytes);
+                block
+            }
+            other @ (Packet::ReadRequest(_)
+            | Packet::WriteRequest(_)
+            | Packet::Ack { .. }
+            | Packet::Error { .. }) => {
+                panic!("not for this client: {other:?}")
+            }
+        };
+        socket.send(&Packet::Ack { block: number }.to_vec()).expect("loopback takes packets");
+        if number > 0 && len < 1004 {
+            return file;
+        }
+    }
 }
 
 #[tokio::test]

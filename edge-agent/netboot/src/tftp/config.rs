@@ -7,8 +7,8 @@ use super::admission::Rate;
 use super::options::BlockSize;
 use super::rtt::Bounds;
 
-/// Packets that a source which never acknowledges anything gets for one request (S4). At the default block
-/// size they are 4 × 516 = 2064 bytes.
+/// How often a request that is repeated before anything was acknowledged is answered (S4). Each time with one packet
+/// of at most 516 bytes; a client that lost four such answers loses the fifth as well.
 pub(super) const FIRST_REPLIES: u32 = 4;
 
 /// Unanswered sendings of block 1 after which this source is given small blocks when it asks again (QUIRKS 40).
@@ -17,14 +17,12 @@ pub(super) const LOSSES_OF_BLOCK_ONE: u32 = 3;
 /// Limits and times of a [`super::Server`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The largest block granted: the link's MTU less 32, so that nothing is fragmented (QUIRKS 40).
+    /// The largest block granted to anybody; the path to a peer may lower it ([`super::Terms`]).
     pub max_block_size: BlockSize,
     /// The largest window granted, in blocks.
     pub max_window: NonZeroU16,
     /// How many sockets on ephemeral ports the shell has; transfers are spread over them.
     pub slots: NonZeroU8,
-    /// Answer from the listening port instead, for clients and firewalls that insist on it (QUIRKS 43).
-    pub single_port: bool,
     /// Transfers at one time.
     pub transfers: usize,
     /// Transfers at one time to one source address.
@@ -43,6 +41,8 @@ pub struct Config {
     pub least_timeout: Duration,
     /// The longest retransmission time-out, unless the client set its own (RFC 2349).
     pub most_timeout: Duration,
+    /// How long the first reply waits for an acknowledgement. It is not sent again but for another request (S4).
+    pub unanswered: Duration,
     /// Silence after which a transfer is given up; at least four times the `timeout` option where that is set.
     pub give_up: Duration,
     /// How long the shell may take to open a file.
@@ -69,7 +69,6 @@ impl Default for Config {
             max_block_size: BlockSize::ETHERNET,
             max_window: NonZeroU16::new(64).expect("64 is not zero"),
             slots: NonZeroU8::new(4).expect("4 is not zero"),
-            single_port: false,
             transfers: 4096,
             transfers_per_source: 64,
             pending_per_source: 4,
@@ -79,6 +78,7 @@ impl Default for Config {
             first_timeout: Duration::from_secs(1),
             least_timeout: Duration::from_millis(20),
             most_timeout: Duration::from_secs(4),
+            unanswered: Duration::from_secs(10),
             give_up: Duration::from_secs(30),
             opening: Duration::from_secs(10),
             stall: Duration::from_secs(60),

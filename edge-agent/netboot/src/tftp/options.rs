@@ -3,7 +3,9 @@
 //! Names are compared without case, the first of a repeated option counts, and an option that is unknown or
 //! has a value out of its range is as if it had not been asked for (RFC 2347 §"Negotiation Protocol").
 
+use std::net::IpAddr;
 use std::num::{NonZeroU8, NonZeroU16};
+use std::time::Duration;
 
 /// The options of one request or option acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,8 +16,28 @@ pub struct Options {
     pub transfer_size: Option<u64>,
     /// `timeout` in seconds, RFC 2349.
     pub timeout: Option<NonZeroU8>,
+    /// `utimeout`, tftp-hpa's own.
+    pub micro_timeout: Option<MicroTimeout>,
     /// `windowsize` in blocks, RFC 7440.
     pub window_size: Option<NonZeroU16>,
+}
+
+/// The `utimeout` option: 10,000 to 255,000,000 microseconds (tftpd-hpa(8)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MicroTimeout(u32);
+
+impl MicroTimeout {
+    /// A time-out of `micros`, if tftp-hpa would take it.
+    #[must_use]
+    pub fn new(micros: u32) -> Option<Self> {
+        (10_000..=255_000_000).contains(&micros).then_some(Self(micros))
+    }
+
+    /// The time-out.
+    #[must_use]
+    pub fn get(self) -> Duration {
+        Duration::from_micros(u64::from(self.0))
+    }
 }
 
 /// Bytes of file in a full DATA packet: 8 to 65464 (RFC 2348).
@@ -36,6 +58,13 @@ impl BlockSize {
     #[must_use]
     pub fn new(bytes: u16) -> Option<Self> {
         (Self::MIN.0..=Self::MAX.0).contains(&bytes).then_some(Self(bytes))
+    }
+
+    /// The largest block that a datagram of IP version 4 or 6 can carry on a path of this MTU.
+    #[must_use]
+    pub fn on_path(mtu: u16, peer: IpAddr) -> Self {
+        let headers = if peer.is_ipv4() { 20 + 8 + 4 } else { 40 + 8 + 4 };
+        Self(mtu.saturating_sub(headers).clamp(Self::MIN.0, Self::MAX.0))
     }
 
     /// The size in bytes.
@@ -61,6 +90,9 @@ impl Options {
             self.transfer_size = self.transfer_size.or(Some(value));
         } else if name.eq_ignore_ascii_case(b"timeout") {
             self.timeout = self.timeout.or_else(|| NonZeroU8::new(u8::try_from(value).ok()?));
+        } else if name.eq_ignore_ascii_case(b"utimeout") {
+            let asked = || MicroTimeout::new(u32::try_from(value).ok()?);
+            self.micro_timeout = self.micro_timeout.or_else(asked);
         } else if name.eq_ignore_ascii_case(b"windowsize") {
             self.window_size = self.window_size.or_else(|| NonZeroU16::new(u16::try_from(value).ok()?));
         }
@@ -72,6 +104,7 @@ impl Options {
             ("blksize", self.block_size.map(|size| u64::from(size.get()))),
             ("tsize", self.transfer_size),
             ("timeout", self.timeout.map(|seconds| u64::from(seconds.get()))),
+            ("utimeout", self.micro_timeout.map(|timeout| u64::from(timeout.0))),
             ("windowsize", self.window_size.map(|blocks| u64::from(blocks.get()))),
         ];
         for (name, value) in pairs {
@@ -123,7 +156,20 @@ mod tests {
         assert!(
             taken(&[("windowsize", "65536"), ("tsize", "-1"), ("blksize", ""), ("tsize", "")]).is_empty()
         );
-        assert!(taken(&[("tsize", "99999999999999999999"), ("multicast", ""), ("utimeout", "5")]).is_empty());
+        assert!(
+            taken(&[("tsize", "99999999999999999999"), ("multicast", ""), ("utimeout", "9999")]).is_empty()
+        );
+        assert!(taken(&[("utimeout", "255000001"), ("msftwindow", "31416")]).is_empty());
+    }
+
+    #[test]
+    fn quirk_40_a_block_fits_the_path() {
+        let (v4, v6) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1]));
+        assert_eq!(BlockSize::on_path(1500, v4), BlockSize::ETHERNET);
+        assert_eq!(BlockSize::on_path(1400, v4).get(), 1368);
+        assert_eq!(BlockSize::on_path(1500, v6).get(), 1448);
+        assert_eq!(BlockSize::on_path(30, v4), BlockSize::MIN);
+        assert_eq!(BlockSize::on_path(u16::MAX, v4), BlockSize::MAX);
     }
 
     #[test]

@@ -289,7 +289,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::tftp::BlockSize;
+    use crate::tftp::{BlockSize, MicroTimeout};
 
     #[test]
     fn golden_request_of_ovmf() {
@@ -300,8 +300,8 @@ mod tests {
         let asked = Options {
             block_size: BlockSize::new(1468),
             transfer_size: Some(0),
-            timeout: None,
             window_size: NonZeroU16::new(4),
+            ..Options::default()
         };
         assert_eq!(request.options(), asked);
     }
@@ -366,11 +366,15 @@ mod tests {
         let size = proptest::option::of((8u16..=65464).prop_map(|n| BlockSize::new(n).expect("in range")));
         let timeout = proptest::option::of(any::<NonZeroU8>());
         let window = proptest::option::of(any::<NonZeroU16>());
-        (size, any::<Option<u64>>(), timeout, window).prop_map(
-            |(block_size, transfer_size, timeout, window_size)| Options {
+        let micros = proptest::option::of(
+            (10_000u32..=255_000_000).prop_map(|n| MicroTimeout::new(n).expect("in range")),
+        );
+        (size, any::<Option<u64>>(), timeout, micros, window).prop_map(
+            |(block_size, transfer_size, timeout, micro_timeout, window_size)| Options {
                 block_size,
                 transfer_size,
                 timeout,
+                micro_timeout,
                 window_size,
             },
         )

@@ -27,8 +27,10 @@ pub(super) struct RoundTrip {
 
 impl RoundTrip {
     /// Takes in one measured round trip of something that was sent only once (Karn), and ends the back-off.
+    ///
+    /// One that is far shorter than all before begins anew: those held a client's wait after a loss on its side.
     pub(super) fn measured(&mut self, took: Duration) {
-        match self.smoothed {
+        match self.smoothed.filter(|smoothed| took >= *smoothed / 8) {
             None => {
                 self.smoothed = Some(took);
                 self.variation = took / 2;
@@ -91,6 +93,15 @@ mod tests {
         }
         let timeout = round_trip.timeout(&BOUNDS);
         assert!(timeout >= Duration::from_millis(120) && timeout < Duration::from_millis(130), "{timeout:?}");
+    }
+
+    #[test]
+    fn a_wait_that_was_measured_for_a_round_trip_is_forgotten() {
+        let mut round_trip = RoundTrip::default();
+        round_trip.measured(Duration::from_secs(1));
+        assert_eq!(round_trip.timeout(&BOUNDS), Duration::from_secs(3));
+        round_trip.measured(Duration::from_millis(1));
+        assert_eq!(round_trip.timeout(&BOUNDS), Duration::from_millis(21));
     }
 
     #[test]

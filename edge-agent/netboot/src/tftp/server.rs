@@ -47,6 +47,8 @@ pub enum Input<'a> {
         size: u64,
         /// How many bytes, from its start, can be read already.
         available: u64,
+        /// How to send it.
+        terms: Terms,
     },
     /// [`Action::Open`] found no file that this peer may have.
     Refused {
@@ -54,6 +56,8 @@ pub enum Input<'a> {
         transfer: TransferId,
         /// What to answer.
         refusal: Refusal,
+        /// How to send that.
+        terms: Terms,
     },
     /// More of an opened file can be read.
     Available {
@@ -69,6 +73,16 @@ pub enum Input<'a> {
         /// Why, for the report; the machine is not told.
         why: String,
     },
+}
+
+/// What is known of a peer and the way to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// Answer from the listening port instead of an ephemeral one: the peer, or a firewall before it, insists on that
+    /// (QUIRKS 43).
+    pub single_port: bool,
+    /// The largest IP datagram on the path to it, in bytes; None: not known (QUIRKS 40).
+    pub path_mtu: Option<u16>,
 }
 
 /// How a request is refused.
@@ -191,8 +205,10 @@ impl Server {
         let now = now.mono;
         match input {
             Input::Datagram { local, peer, bytes } => self.datagram(now, local, peer, bytes),
-            Input::Opened { transfer, size, available } => self.opened(now, transfer, size, available),
-            Input::Refused { transfer, refusal } => self.refused(now, transfer, refusal),
+            Input::Opened { transfer, size, available, terms } => {
+                self.opened(now, transfer, size, available, terms);
+            }
+            Input::Refused { transfer, refusal, terms } => self.refused(now, transfer, refusal, terms),
             Input::Available { transfer, available } => {
                 self.step(now, transfer, |transfer, config| transfer.arrived(now, available, config));
             }
@@ -256,9 +272,8 @@ impl Server {
     }
 
     fn read_request(&mut self, now: Mono, peer: SocketAddr, request: &Request<'_>) {
-        if self.is_duplicate(now, peer, request) {
-            self.counters.duplicate_requests += 1;
-            return;
+        if let Some(id) = self.in_progress(now, peer, request) {
+            return self.requested_again(now, id);
         }
         if request.mode() != Mode::Octet {
             let text = "only octet mode is served";
@@ -273,19 +288,28 @@ impl Server {
         }
     }
 
-    /// Whether this peer has a live transfer of just this request. Another request from its port, or the same
-    /// after it fell silent in the middle, means that it began anew: the old transfer ends.
-    fn is_duplicate(&mut self, now: Mono, peer: SocketAddr, request: &Request<'_>) -> bool {
-        let Some(id) = self.peers.get(&peer).copied() else { return false };
-        let Some(transfer) = self.transfers.get(&id) else { return false };
+    /// The peer's live transfer of just this request. Another request from its port, or the same after it fell
+    /// silent in the middle, means that it began anew: the old transfer ends.
+    fn in_progress(&mut self, now: Mono, peer: SocketAddr, request: &Request<'_>) -> Option<TransferId> {
+        let id = self.peers.get(&peer).copied()?;
+        let transfer = self.transfers.get(&id)?;
         let same = Name::clean(request.name()).as_ref() == Ok(&transfer.asked.name)
             && request.options() == transfer.asked.options;
         if same && !transfer.is_abandoned(now, &self.config) {
-            return true;
+            return Some(id);
         }
         let bytes = transfer.flight().acknowledged();
         self.end(now, id, EventKind::Aborted { bytes });
-        false
+        None
+    }
+
+    /// An answer costs a token, whether it is the first or not.
+    fn requested_again(&mut self, now: Mono, id: TransferId) {
+        self.counters.duplicate_requests += 1;
+        let Some(transfer) = self.transfers.get(&id).filter(|transfer| !transfer.established) else { return };
+        if self.admission.answer(now, transfer.ip(), &self.config) {
+            self.step(now, id, |transfer, config| transfer.requested_again(now, config));
+        }
     }
 
     fn begin(&mut self, now: Mono, asked: Asked) {
@@ -307,9 +331,6 @@ impl Server {
 
     /// The next socket in turn on which no transfer of this peer has just ended.
     fn slot(&mut self, now: Mono, peer: SocketAddr) -> Local {
-        if self.config.single_port {
-            return Local::Listener;
-        }
         for _ in 0..self.config.slots.get() {
             self.last_slot = (self.last_slot + 1) % self.config.slots;
             if !self.lingering.contains(now, Local::Ephemeral(self.last_slot), peer) {
@@ -319,13 +340,23 @@ impl Server {
         Local::Ephemeral(self.last_slot)
     }
 
-    fn opened(&mut self, now: Mono, id: TransferId, size: u64, available: u64) {
-        let Some(transfer) = self.transfers.get(&id).filter(|transfer| transfer.is_opening()) else { return };
-        let most = self.largest_block(now, transfer.ip());
+    fn opened(&mut self, now: Mono, id: TransferId, size: u64, available: u64, terms: Terms) {
+        let Some(ip) = self.answered(id, terms) else { return };
+        let on_path = terms.path_mtu.map_or(BlockSize::MAX, |mtu| BlockSize::on_path(mtu, ip));
+        let most = self.largest_block(now, ip).min(on_path);
         self.step(now, id, |transfer, config| transfer.opened(now, size, available, most, config));
         let Some(transfer) = self.transfers.get(&id) else { return };
         let (block_size, window) = (transfer.block_size().get(), transfer.window());
         self.report(id, EventKind::Began { size, block_size, window });
+    }
+
+    /// Takes in the terms of a transfer that waits for the shell's answer; gives the peer's address.
+    fn answered(&mut self, id: TransferId, terms: Terms) -> Option<IpAddr> {
+        let transfer = self.transfers.get_mut(&id).filter(|transfer| transfer.is_opening())?;
+        if terms.single_port {
+            transfer.local = Local::Listener;
+        }
+        Some(transfer.ip())
     }
 
     fn largest_block(&mut self, now: Mono, ip: IpAddr) -> BlockSize {
@@ -335,8 +366,8 @@ impl Server {
         }
     }
 
-    fn refused(&mut self, now: Mono, id: TransferId, refusal: Refusal) {
-        if !self.transfers.get(&id).is_some_and(Transfer::is_opening) {
+    fn refused(&mut self, now: Mono, id: TransferId, refusal: Refusal, terms: Terms) {
+        if self.answered(id, terms).is_none() {
             return;
         }
         match refusal {

@@ -7,6 +7,8 @@
 //!
 //! It decides what to send next and when to try again, and returns that as a [`Step`]; the server turns steps
 //! into actions. Rules of retransmission:
+//! - Until the peer has acknowledged something, its address may be forged: it gets one small packet for each request,
+//!   and none by itself (S4). A client that misses the first reply asks again; it cannot know which of the two was lost.
 //! - An acknowledgement of what was acknowledged before sends nothing in lockstep (sorcerer's apprentice,
 //!   RFC 1123 §4.2.3.1). In a window it means that the first block was lost, and brings one more window, once for
 //!   a base, and only when a round trip has passed since the window was sent.
@@ -18,7 +20,7 @@
 //! - Else the time-out decides: the client's own (RFC 2349) or the measured one.
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::{NonZeroU8, NonZeroU16};
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use super::config::{Config, FIRST_REPLIES, LOSSES_OF_BLOCK_ONE};
@@ -26,7 +28,7 @@ use super::event::Why;
 use super::flight::{Flight, Range};
 use super::name::Name;
 use super::options::{BlockSize, Options};
-use super::rtt::RoundTrip;
+use super::rtt::{Bounds, RoundTrip};
 use super::server::Local;
 use crate::time::Mono;
 
@@ -191,6 +193,23 @@ impl Transfer {
         self.negotiate(now, config)
     }
 
+    /// The same request came again. What was sent less than a moment ago answers it too: the network repeats packets.
+    pub(super) fn requested_again(&mut self, now: Mono, config: &Config) -> Step {
+        let heard_enough = self.established || self.replies >= FIRST_REPLIES;
+        if heard_enough || now.since(self.sent) < config.least_timeout {
+            return Step::Nothing;
+        }
+        match self.phase {
+            Phase::Opening => Step::Nothing,
+            Phase::Negotiating => {
+                // Whoever asks again takes the newest answer: this one gives the round trip.
+                self.timed = Some((0, now));
+                self.negotiate(now, config)
+            }
+            Phase::Sending => self.go_back(now, config),
+        }
+    }
+
     /// More of the file has arrived.
     pub(super) fn arrived(&mut self, now: Mono, available: u64, config: &Config) -> Step {
         let waited = self.waits_for_source();
@@ -227,13 +246,9 @@ impl Transfer {
         }
         match self.phase {
             Phase::Opening => Step::Fail(Why::OpenTimedOut),
-            Phase::Negotiating | Phase::Sending if self.is_unheard() => Step::Fail(Why::NeverAcknowledged),
-            Phase::Negotiating => {
-                self.timed = None;
-                self.round_trip.back_off();
-                self.negotiate(now, config)
-            }
+            Phase::Negotiating => Step::Fail(Why::NeverAcknowledged),
             Phase::Sending if self.waits_for_source() => Step::Fail(Why::SourceStalled),
+            Phase::Sending if !self.established => Step::Fail(Why::NeverAcknowledged),
             Phase::Sending if now.since(self.progress) >= self.patience(config) => Step::Fail(Why::Silent),
             Phase::Sending => {
                 self.timeouts += 1;
@@ -243,19 +258,15 @@ impl Transfer {
         }
     }
 
-    /// Whether the peer may be sent a last ERROR: to a silent one it counts as a reply (S4).
+    /// Whether the peer may be sent a last ERROR: one that was answered again and again and is still silent may not (S4).
     pub(super) fn may_be_told(&self) -> bool {
-        !self.is_unheard()
-    }
-
-    /// S4: a source that never acknowledged anything gets no more.
-    fn is_unheard(&self) -> bool {
-        !self.established && self.replies >= FIRST_REPLIES
+        self.established || self.replies <= 1
     }
 
     fn negotiate(&mut self, now: Mono, config: &Config) -> Step {
         self.replies += 1;
-        self.deadline = now.plus(self.retransmission(config));
+        self.sent = now;
+        self.deadline = now.plus(config.unanswered);
         Step::Negotiate
     }
 
@@ -332,8 +343,10 @@ impl Transfer {
     fn rearm(&mut self, now: Mono, config: &Config) {
         self.deadline = if self.waits_for_source() {
             self.progress.max(self.source_grew).plus(config.stall)
-        } else {
+        } else if self.established {
             now.plus(self.retransmission(config))
+        } else {
+            self.sent.plus(config.unanswered)
         };
     }
 
@@ -342,13 +355,13 @@ impl Transfer {
         self.flight.waits_for_source()
     }
 
-    /// RFC 2349: a negotiated time-out is the server's too.
+    /// RFC 2349: a negotiated time-out is the server's too. One in microseconds is where the back-off starts.
     fn retransmission(&self, config: &Config) -> Duration {
-        let asked =
-            self.granted.timeout.map(|seconds| Duration::from_secs(u64::from(NonZeroU8::get(seconds))));
-        match asked {
-            Some(timeout) if self.established => timeout,
-            Some(_) | None => self.round_trip.timeout(&config.bounds()),
+        let bounds = config.bounds();
+        match (self.granted.micro_timeout, self.granted.timeout) {
+            (Some(least), _) => self.round_trip.timeout(&Bounds { least: least.get(), ..bounds }),
+            (None, Some(seconds)) => Duration::from_secs(u64::from(seconds.get())),
+            (None, None) => self.round_trip.timeout(&bounds),
         }
         .max(SHORTEST)
     }
@@ -366,6 +379,7 @@ fn grant(asked: &Options, size: u64, most: BlockSize, config: &Config) -> Option
         block_size: asked.block_size.map(|size| size.min(most)),
         transfer_size: asked.transfer_size.map(|_| size),
         timeout: asked.timeout,
+        micro_timeout: asked.micro_timeout,
         window_size: asked.window_size.map(|blocks| blocks.min(config.max_window)),
     }
 }

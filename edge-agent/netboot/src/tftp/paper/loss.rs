@@ -32,7 +32,7 @@ fn files_arrive_whole_over_bad_networks() {
                 let outcome = fetch(300_000, block, window, network);
                 assert!(outcome.done, "seed {seed}, block {block}, window {window}, loss {loss}");
                 assert_eq!(outcome.received, 300_000);
-                assert!(outcome.took < Duration::from_secs(120), "{:?}", outcome.took);
+                assert!(outcome.took < Duration::from_secs(300), "{:?}", outcome.took);
             }
         }
     }

@@ -26,6 +26,8 @@ pub(super) struct Bench {
     pub(super) files: BTreeMap<String, u64>,
     /// Leave `Open` unanswered and collect it here instead.
     pub(super) manual: bool,
+    /// What is said of every peer.
+    pub(super) terms: Terms,
     pub(super) opens: Vec<TransferId>,
     pub(super) open_files: usize,
     pub(super) events: Vec<EventKind>,
@@ -46,6 +48,7 @@ impl Bench {
             now: Now::default().plus(Duration::from_secs(1000)),
             files: BTreeMap::new(),
             manual: false,
+            terms: Terms::default(),
             opens: Vec::new(),
             open_files: 0,
             events: Vec::new(),
@@ -110,12 +113,13 @@ impl Bench {
     }
 
     fn open(&mut self, transfer: TransferId, name: &Name) {
+        let terms = self.terms;
         let input = match self.files.get(name.as_str()) {
             _ if self.manual => return self.opens.push(transfer),
-            Some(size) => Input::Opened { transfer, size: *size, available: *size },
+            Some(size) => Input::Opened { transfer, size: *size, available: *size, terms },
             None => {
                 let (code, message) = (ErrorCode::FILE_NOT_FOUND, format!("no file {name}"));
-                Input::Refused { transfer, refusal: Refusal::Answer { code, message } }
+                Input::Refused { transfer, refusal: Refusal::Answer { code, message }, terms }
             }
         };
         self.server.handle(self.now, input);

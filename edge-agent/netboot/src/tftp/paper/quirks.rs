@@ -90,6 +90,17 @@ fn quirk_40_blocks_fit_the_link() {
 }
 
 #[test]
+fn quirk_40_blocks_fit_the_path() {
+    let mut bench = Bench::with_file(1000);
+    for (mtu, block) in [(1500, 1468), (1400, 1368), (9000, 1468), (576, 544)] {
+        bench.terms.path_mtu = Some(mtu);
+        let peer = SocketAddr::new(machine().ip(), mtu);
+        let granted = granted(&bench.request(peer, &[("blksize", "65464")]));
+        assert_eq!(granted.block_size, BlockSize::new(block), "MTU {mtu}");
+    }
+}
+
+#[test]
 fn quirk_40_three_losses_of_block_one_make_the_next_request_small() {
     let mut bench = Bench::with_file(100_000);
     let slot = local(&bench.request(machine(), &[("blksize", "1468")]));
@@ -149,11 +160,27 @@ fn quirk_42_more_blocks_than_numbers() {
 
 #[test]
 fn quirk_43_single_port_mode() {
-    let mut bench = Bench::new(Config { single_port: true, ..Config::default() });
-    bench.files.insert("file".to_owned(), 600);
+    let mut bench = Bench::with_file(600);
+    bench.terms.single_port = true;
     let sent = bench.request(machine(), &[]);
     assert_eq!(local(&sent), Local::Listener);
     assert_eq!(blocks(&bench.ack(Local::Listener, machine(), 1)), (2, 1));
+    let missing = bench.receive(Local::Listener, machine(), &request("none", &[]));
+    assert_eq!((local(&missing), error_code(&missing)), (Local::Listener, ErrorCode::FILE_NOT_FOUND));
+}
+
+#[test]
+fn quirk_43_two_machines_in_two_modes() {
+    let mut bench = Bench::with_file(600);
+    let own_port = bench.request(machine(), &[]);
+    bench.terms.single_port = true;
+    let other = SocketAddr::from(([10, 0, 0, 2], 2070));
+    let single_port = bench.request(other, &[]);
+    assert_ne!(local(&own_port), Local::Listener);
+    assert_eq!(local(&single_port), Local::Listener);
+    assert_eq!(blocks(&bench.ack(local(&own_port), machine(), 1)), (2, 1));
+    assert_eq!(blocks(&bench.ack(Local::Listener, other, 1)), (2, 1));
+    assert_eq!(error_code(&bench.ack(Local::Listener, machine(), 1)), ErrorCode::UNKNOWN_TRANSFER);
 }
 
 #[test]
@@ -182,16 +209,36 @@ fn quirk_45_windows_names_reach_the_shell_clean() {
 }
 
 #[test]
-fn quirk_47_the_first_reply_is_repeated_slowly() {
+fn quirk_47_the_first_reply_comes_again_with_the_request() {
+    for options in [&[][..], &OVMF_PROBE] {
+        let mut bench = Bench::with_file(5000);
+        let first = bench.request(machine(), options);
+        for _ in 0..3 {
+            assert!(bench.pass_millis(1000).is_empty(), "not by itself");
+            assert_eq!(bench.request(machine(), options), first);
+        }
+        assert!(bench.pass_millis(1000).is_empty());
+        assert!(bench.request(machine(), options).is_empty(), "four in all");
+        let (slot, next) = (local(&first), u16::from(options.is_empty()));
+        assert_eq!(blocks(&bench.ack(slot, machine(), next)).0, next + 1, "the fourth may be the one");
+    }
+}
+
+#[test]
+fn quirk_47_a_request_that_the_network_repeats_is_answered_once() {
     let mut bench = Bench::with_file(5000);
     bench.request(machine(), &[]);
-    assert!(bench.pass_millis(999).is_empty());
-    assert_eq!(blocks(&bench.pass_millis(1)), (1, 1));
-    assert!(bench.pass_millis(1_999).is_empty());
-    assert_eq!(blocks(&bench.pass_millis(1)), (1, 1));
-    assert_eq!(blocks(&bench.pass_millis(4_000)), (1, 1));
-    assert!(bench.pass(Duration::from_secs(3600)).is_empty());
+    assert!(bench.pass_millis(19).is_empty());
+    assert!(bench.request(machine(), &[]).is_empty());
+}
+
+#[test]
+fn quirk_47_a_first_reply_that_nobody_wanted_is_forgotten() {
+    let mut bench = Bench::with_file(5000);
+    bench.request(machine(), &[]);
+    assert!(bench.pass(Duration::from_secs(10)).is_empty());
     assert_eq!(bench.last_event(), &EventKind::Failed { why: Why::NeverAcknowledged, bytes: 0 });
+    assert_eq!(blocks(&bench.request(machine(), &[])), (1, 1));
 }
 
 #[test]
@@ -220,6 +267,19 @@ fn rfc_2349_the_clients_time_out_is_honoured() {
     let bounded = bench.pass(Duration::from_secs(120));
     assert!(bounded.len() < 10);
     assert_eq!(bench.server.transfers(), 0);
+}
+
+#[test]
+fn the_clients_time_out_in_microseconds_is_where_the_back_off_starts() {
+    let mut bench = Bench::with_file(5000);
+    let sent = bench.request(machine(), &[("utimeout", "500000")]);
+    assert_eq!(granted(&sent).micro_timeout, MicroTimeout::new(500_000));
+    bench.now = bench.now.plus(Duration::from_millis(1));
+    bench.ack(local(&sent), machine(), 0);
+    for gap in [501, 1002, 2004, 4000] {
+        assert!(bench.pass_millis(gap - 1).is_empty());
+        assert_eq!(blocks(&bench.pass_millis(1)), (1, 1), "after {gap} ms");
+    }
 }
 
 #[test]
@@ -313,7 +373,7 @@ fn a_file_that_is_still_arriving_is_sent_as_it_arrives() {
     bench.manual = true;
     bench.request(machine(), &[("blksize", "1000"), ("windowsize", "4"), ("tsize", "0")]);
     let transfer = bench.opens[0];
-    let sent = bench.input(Input::Opened { transfer, size: 4500, available: 0 });
+    let sent = bench.input(Input::Opened { transfer, size: 4500, available: 0, terms: Terms::default() });
     assert_eq!(granted(&sent).transfer_size, Some(4500));
     let slot = local(&sent);
     assert!(bench.ack(slot, machine(), 0).is_empty());
@@ -336,7 +396,12 @@ fn growth_does_not_put_off_a_retransmission() {
     bench.manual = true;
     bench.request(machine(), &[("windowsize", "1")]);
     let transfer = bench.opens[0];
-    let slot = local(&bench.input(Input::Opened { transfer, size: 1 << 20, available: 2000 }));
+    let slot = local(&bench.input(Input::Opened {
+        transfer,
+        size: 1 << 20,
+        available: 2000,
+        terms: Terms::default(),
+    }));
     bench.now = bench.now.plus(Duration::from_millis(1));
     assert_eq!(blocks(&bench.ack(slot, machine(), 0)), (1, 1));
     let mut sent = Vec::new();
@@ -352,7 +417,12 @@ fn a_file_that_stops_arriving_ends_the_transfer_with_an_error() {
     let mut bench = Bench::with_file(0);
     bench.manual = true;
     bench.request(machine(), &[]);
-    bench.input(Input::Opened { transfer: bench.opens[0], size: 4500, available: 100 });
+    bench.input(Input::Opened {
+        transfer: bench.opens[0],
+        size: 4500,
+        available: 100,
+        terms: Terms::default(),
+    });
     assert_eq!(error_code(&bench.pass(Duration::from_secs(60))), ErrorCode::NOT_DEFINED);
     assert_eq!(bench.last_event(), &EventKind::Failed { why: Why::SourceStalled, bytes: 0 });
 }
@@ -363,7 +433,7 @@ fn an_unreadable_file_ends_the_transfer_with_an_error() {
     bench.manual = true;
     bench.request(machine(), &[]);
     let transfer = bench.opens[0];
-    bench.input(Input::Opened { transfer, size: 4500, available: 4500 });
+    bench.input(Input::Opened { transfer, size: 4500, available: 4500, terms: Terms::default() });
     let sent = bench.input(Input::SourceFailed { transfer, why: "input/output error".to_owned() });
     assert_eq!(error_code(&sent), ErrorCode::NOT_DEFINED);
     assert!(matches!(bench.last_event(), EventKind::Failed { why: Why::SourceFailed(_), .. }));
@@ -376,7 +446,7 @@ fn a_file_that_is_not_opened_in_time() {
     bench.manual = true;
     bench.request(machine(), &[]);
     assert_eq!(error_code(&bench.pass(Duration::from_secs(10))), ErrorCode::NOT_DEFINED);
-    let late = Input::Opened { transfer: bench.opens[0], size: 1, available: 1 };
+    let late = Input::Opened { transfer: bench.opens[0], size: 1, available: 1, terms: Terms::default() };
     assert!(bench.input(late).is_empty());
     assert_eq!(bench.events, [EventKind::Failed { why: Why::OpenTimedOut, bytes: 0 }]);
 }
