@@ -9,7 +9,7 @@ use rustls::client::{ResolvesClientCert, Resumption, WantsClientCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ConfigBuilder, SignatureScheme};
 
-use super::verify::{ControllerVerifier, Trust};
+use super::verify::{ControllerVerifier, Listener, Trust};
 use super::{Alpn, TimeProvider, TlsError, alpn_names, provider};
 use crate::{Credential, FleetName, JoinToken, TrustBundle};
 
@@ -21,7 +21,8 @@ use crate::{Credential, FleetName, JoinToken, TrustBundle};
 /// # Errors
 /// [`TlsError::Rustls`].
 pub fn first_contact(token: &JoinToken, time: Arc<dyn TimeProvider>) -> Result<Arc<ClientConfig>, TlsError> {
-    let verifier = Arc::new(ControllerVerifier::new(token.fleet.clone(), Trust::Pin(token.root)));
+    let trust = Arc::new(Trust::Pin(token.root));
+    let verifier = Arc::new(ControllerVerifier::new(token.fleet.clone(), Listener::Enrol, trust));
     Ok(finish(tls13(verifier, time)?.with_no_client_auth(), &[Alpn::Http2]))
 }
 
@@ -31,7 +32,8 @@ pub fn first_contact(token: &JoinToken, time: Arc<dyn TimeProvider>) -> Result<A
 #[derive(Debug)]
 pub struct ReloadableClient {
     shown: Arc<Shown>,
-    controllers: Arc<ControllerVerifier>,
+    fleet: FleetName,
+    trust: Arc<Trust>,
     time: Arc<dyn TimeProvider>,
 }
 
@@ -47,9 +49,8 @@ impl ReloadableClient {
         time: Arc<dyn TimeProvider>,
     ) -> Result<Self, TlsError> {
         let shown = Arc::new(Shown(ArcSwapOption::new(Some(credential.certified(None)?))));
-        let trust = Trust::Bundle(ArcSwap::from_pointee(bundle.anchors()));
-        let controllers = Arc::new(ControllerVerifier::new(fleet, trust));
-        Ok(Self { shown, controllers, time })
+        let trust = Arc::new(Trust::Bundle(ArcSwap::from_pointee(bundle.anchors())));
+        Ok(Self { shown, fleet, trust, time })
     }
 
     /// For the fleet listener, which requires our certificate. gRPC wants [`Alpn::Http2`]; for bytes of images
@@ -58,8 +59,7 @@ impl ReloadableClient {
     /// # Errors
     /// [`TlsError::Rustls`].
     pub fn fleet_config(&self, protocols: &[Alpn]) -> Result<Arc<ClientConfig>, TlsError> {
-        let verifier = Arc::clone(&self.controllers);
-        let builder = tls13(verifier, Arc::clone(&self.time))?;
+        let builder = tls13(self.controllers(Listener::Fleet), Arc::clone(&self.time))?;
         Ok(finish(builder.with_client_cert_resolver(Arc::clone(&self.shown) as _), protocols))
     }
 
@@ -68,7 +68,7 @@ impl ReloadableClient {
     /// # Errors
     /// [`TlsError::Rustls`].
     pub fn enrol_config(&self) -> Result<Arc<ClientConfig>, TlsError> {
-        let builder = tls13(Arc::clone(&self.controllers), Arc::clone(&self.time))?;
+        let builder = tls13(self.controllers(Listener::Enrol), Arc::clone(&self.time))?;
         Ok(finish(builder.with_no_client_auth(), &[Alpn::Http2]))
     }
 
@@ -83,7 +83,11 @@ impl ReloadableClient {
 
     /// Accepts controllers of these roots from the next handshake on.
     pub fn set_bundle(&self, bundle: &TrustBundle) {
-        self.controllers.set_bundle(bundle);
+        self.trust.set_bundle(bundle);
+    }
+
+    fn controllers(&self, listener: Listener) -> Arc<ControllerVerifier> {
+        Arc::new(ControllerVerifier::new(self.fleet.clone(), listener, Arc::clone(&self.trust)))
     }
 }
 

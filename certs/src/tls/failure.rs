@@ -32,6 +32,16 @@ pub enum PeerError {
         /// What was expected.
         expected: &'static str,
     },
+    /// The fleet listener answered where the enrol listener was called.
+    #[error(
+        "the address is of `{0}`'s fleet listener: the enrol listener has another port (7444 by default)"
+    )]
+    NotEnrol(Identity),
+    /// The enrol listener answered where the fleet listener was called.
+    #[error(
+        "the address is of `{0}`'s enrol listener: the fleet listener has another port (7443 by default)"
+    )]
+    NotFleet(Identity),
     /// Its certificate has ended.
     #[error("certificate of `{0}` has expired")]
     Expired(Identity),

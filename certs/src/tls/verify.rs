@@ -33,27 +33,30 @@ pub(super) enum Trust {
     Pin(SpkiFingerprint),
 }
 
-/// Accepts controllers of one fleet.
+/// Which of a controller's two listeners is called (DESIGN §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listener {
+    /// Shows its root, for callers that know nothing of the fleet but a token.
+    Enrol,
+    /// Shows none.
+    Fleet,
+}
+
+/// Accepts controllers of one fleet, at one of their listeners.
 pub(super) struct ControllerVerifier {
     fleet: FleetName,
-    trust: Trust,
+    listener: Listener,
+    trust: Arc<Trust>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl ControllerVerifier {
-    pub(super) fn new(fleet: FleetName, trust: Trust) -> Self {
-        Self { fleet, trust, algorithms: provider().signature_verification_algorithms }
-    }
-
-    pub(super) fn set_bundle(&self, bundle: &TrustBundle) {
-        match &self.trust {
-            Trust::Bundle(roots) => roots.store(Arc::new(bundle.anchors())),
-            Trust::Pin(_) => {}
-        }
+    pub(super) fn new(fleet: FleetName, listener: Listener, trust: Arc<Trust>) -> Self {
+        Self { fleet, listener, trust, algorithms: provider().signature_verification_algorithms }
     }
 
     fn roots(&self, shown: &[CertificateDer<'_>]) -> Result<Arc<RootCertStore>, PeerError> {
-        match &self.trust {
+        match &*self.trust {
             Trust::Bundle(roots) => Ok(roots.load_full()),
             Trust::Pin(pin) => pinned_root(shown, pin).ok_or(PeerError::Pin { pin: *pin }),
         }
@@ -74,12 +77,22 @@ impl ControllerVerifier {
     }
 
     fn check_fleet(&self, controller: &LeafCertificate) -> Result<(), PeerError> {
-        match (&self.trust, controller.check_fleet(&self.fleet)) {
+        match (&*self.trust, controller.check_fleet(&self.fleet)) {
             (_, Ok(())) => Ok(()),
             (Trust::Bundle(_), Err(wrong)) => Err(wrong.into()),
             (Trust::Pin(_), Err(WrongFleet { identity, expected })) => {
                 Err(PeerError::TokenFleet { found: identity, expected })
             }
+        }
+    }
+}
+
+impl Trust {
+    /// Accepts the roots of another bundle from now on. What a token names stays.
+    pub(super) fn set_bundle(&self, bundle: &TrustBundle) {
+        match self {
+            Self::Bundle(roots) => roots.store(Arc::new(bundle.anchors())),
+            Self::Pin(_) => {}
         }
     }
 }
@@ -99,6 +112,7 @@ impl ServerCertVerifier for ControllerVerifier {
         // says is not verified yet, which does not matter for a refusal.
         self.check_fleet(&controller)?;
         check_controller(&controller.identity)?;
+        check_listener(self.listener, intermediates, &controller.identity)?;
         self.verify_chain(end_entity, intermediates, now, &controller)?;
         Ok(ServerCertVerified::assertion())
     }
@@ -240,6 +254,20 @@ fn check_controller(identity: &Identity) -> Result<(), PeerError> {
         Identity::Agent { .. } | Identity::Operator { .. } => {
             Err(PeerError::Role { found: identity.clone(), expected: "a controller" })
         }
+    }
+}
+
+/// The two listeners of a controller are easily taken for each other, and then nothing else about the chain is of help.
+fn check_listener(
+    called: Listener,
+    above: &[CertificateDer<'_>],
+    controller: &Identity,
+) -> Result<(), PeerError> {
+    let is_root = |der: &CertificateDer<'_>| leaf::parse(der).is_some_and(|ca| ca.issuer() == ca.subject());
+    match (called, above.iter().any(is_root)) {
+        (Listener::Enrol, true) | (Listener::Fleet, false) => Ok(()),
+        (Listener::Enrol, false) => Err(PeerError::NotEnrol(controller.clone())),
+        (Listener::Fleet, true) => Err(PeerError::NotFleet(controller.clone())),
     }
 }
 

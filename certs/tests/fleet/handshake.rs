@@ -73,12 +73,51 @@ async fn blobs_are_fetched_by_http_1_on_the_same_listener() {
 #[tokio::test]
 async fn without_a_certificate_the_fleet_listener_refuses_at_the_handshake() {
     let scene = scene();
-    let client = scene.fleet.client(&scene.agent, &scene.clock).enrol_config().expect("configured");
-    let refused = connect(client.clone(), scene.server.fleet_config()).await.expect_err("no certificate");
+    let client = scene.fleet.client(&scene.agent, &scene.clock);
+    let mut bare = (*client.fleet_config(GRPC).expect("configured")).clone();
+    bare.client_auth_cert_resolver = Arc::new(NoCertificate);
+    let refused = connect(Arc::new(bare), scene.server.fleet_config()).await.expect_err("no certificate");
     let error = refused.server.expect("the server refused");
     let reason = error.get_ref().and_then(|held| held.downcast_ref::<rustls::Error>());
     assert_eq!(reason, Some(&rustls::Error::NoCertificatesPresented));
+    let client = client.enrol_config().expect("configured");
     connect(client, scene.server.enrol_config()).await.expect("the enrol listener asks for none");
+}
+
+/// A client that ignores what it is asked for.
+#[derive(Debug)]
+struct NoCertificate;
+
+impl rustls::client::ResolvesClientCert for NoCertificate {
+    fn resolve(
+        &self,
+        _hints: &[&[u8]],
+        _schemes: &[rustls::SignatureScheme],
+    ) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn the_wrong_one_of_the_two_ports_is_called_by_its_name() {
+    let scene = scene();
+    let client = scene.fleet.client(&scene.agent, &scene.clock);
+    let fleet = client.fleet_config(GRPC).expect("configured");
+    let refused = connect(fleet, scene.server.enrol_config()).await.expect_err("the enrol listener");
+    assert!(matches!(refused.by_client(), PeerError::NotFleet(_)), "{refused:?}");
+    let token = first_contact(&scene.token(), Arc::clone(&scene.clock) as _).expect("configured");
+    for enrol in [token, client.enrol_config().expect("configured")] {
+        let refused = connect(enrol, scene.server.fleet_config()).await.expect_err("the fleet listener");
+        assert_eq!(
+            refused.by_client().to_string(),
+            "the address is of `spiffe://acme/controller/one`'s fleet listener: the enrol listener has another \
+             port (7444 by default)"
+        );
+    }
 }
 
 #[tokio::test]
