@@ -4,9 +4,9 @@
 //! holds (S8, S15). Digests and sizes come from the plan; nothing that a machine says leads to a fetch of anything else.
 
 use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -27,6 +27,7 @@ use tokio::{
 use crate::{
     core::{Core, Stopped},
     disk::cache::{Cache, Fill, FillError},
+    outage::{Lasting, Outage},
     uplink::{ConnectError, Health, Link, connect_http},
 };
 
@@ -146,15 +147,7 @@ impl Fetcher {
         while let Some(blob) = work.next(&self.missing()) {
             self.make_room(blob.size);
             let (cache, controllers, link) = (self.cache.clone(), self.controllers.clone(), link.clone());
-            work.fetches.spawn(async move {
-                let outcome = fetch(&cache, &controllers, &link, blob).await;
-                if let Err(error) = &outcome {
-                    tracing::warn!(digest = %blob.digest, error = error as &dyn std::error::Error, "failed to fetch a blob");
-                } else {
-                    tracing::info!(digest = %blob.digest, bytes = blob.size, "fetched a blob");
-                }
-                (blob.digest, outcome.is_ok())
-            });
+            work.fetches.spawn(async move { (blob, fetch(&cache, &controllers, &link, blob).await) });
         }
     }
 
@@ -179,7 +172,9 @@ struct Work {
     running: HashSet<Digest>,
     /// Not tried again before something changes or a pause is over.
     failed: HashSet<Digest>,
-    fetches: JoinSet<(Digest, bool)>,
+    /// Of what has failed and is still planned.
+    outages: HashMap<Digest, Outage>,
+    fetches: JoinSet<(BlobRef, Result<(), FetchError>)>,
     told: Option<BTreeSet<Digest>>,
 }
 
@@ -195,6 +190,7 @@ impl Work {
     /// The fetch to begin now, if one may, of what is `missing` in order of need.
     fn next(&mut self, missing: &[BlobRef]) -> Option<BlobRef> {
         let planned: HashSet<Digest> = missing.iter().map(|blob| blob.digest).collect();
+        self.outages.retain(|digest, _| planned.contains(digest));
         self.wanted.retain(|blob| planned.contains(&blob.digest) && !self.running.contains(&blob.digest));
         let blob = match self.running.len() {
             AT_ONCE.. => None,
@@ -215,16 +211,30 @@ impl Work {
     }
 
     /// `None`: a fetch panicked; nothing is known to be running any more than the set of tasks says.
-    fn finished(&mut self, done: Option<(Digest, bool)>) {
+    fn finished(&mut self, done: Option<(BlobRef, Result<(), FetchError>)>) {
         match done {
-            Some((digest, good)) => {
-                self.running.remove(&digest);
-                if !good {
-                    self.failed.insert(digest);
+            Some((blob, outcome)) => {
+                self.running.remove(&blob.digest);
+                if outcome.is_err() {
+                    self.failed.insert(blob.digest);
                 }
+                self.tell_outcome(blob, outcome);
             }
             None if self.fetches.is_empty() => self.running.clear(),
             None => {}
+        }
+    }
+
+    fn tell_outcome(&mut self, blob: BlobRef, outcome: Result<(), FetchError>) {
+        let digest = blob.digest;
+        let Err(error) = outcome else {
+            self.outages.remove(&digest);
+            return tracing::info!(%digest, bytes = blob.size, "fetched a blob");
+        };
+        let error = &error as &dyn std::error::Error;
+        let outage = self.outages.entry(digest).or_default();
+        if let Some(Lasting { seconds, failures }) = outage.failed(Instant::now(), error.to_string()) {
+            tracing::warn!(%digest, error, lasting_s = seconds, failures, "failed to fetch a blob");
         }
     }
 }
@@ -324,7 +334,7 @@ mod tests {
         }
         let begun: Vec<_> = std::iter::from_fn(|| work.next(&missing)).collect();
         assert_eq!(begun, [blob(9), blob(8), blob(7)]);
-        work.finished(Some((blob(9).digest, true)));
+        work.finished(Some((blob(9), Ok(()))));
         assert_eq!(work.next(&missing), Some(blob(6)), "it has waited, and was not asked for again");
         assert_eq!(work.next(&missing), None);
     }
@@ -343,7 +353,7 @@ mod tests {
         let mut work = Work::default();
         let missing = [blob(1)];
         assert_eq!(work.next(&missing), Some(blob(1)));
-        work.finished(Some((blob(1).digest, false)));
+        work.finished(Some((blob(1), Err(FetchError::Stalled))));
         assert_eq!(work.next(&missing), None, "there is a pause after a failure");
         work.want(blob(1));
         work.want(blob(2));

@@ -14,6 +14,7 @@ pub mod http;
 pub mod images;
 pub mod interfaces;
 pub mod library;
+mod outage;
 pub mod plans;
 pub mod run;
 mod sys;

@@ -13,7 +13,7 @@ use proto::{
 };
 use tokio::sync::{Mutex, watch};
 
-use super::{LinkError, Session};
+use super::{LinkError, Session, chain};
 use crate::{
     core::Core,
     plans::{AdoptError, PlanStore},
@@ -165,11 +165,6 @@ fn may_pass(error: &AdoptError) -> bool {
         AdoptError::Disk(_) | AdoptError::Seal => true,
         AdoptError::Older { .. } | AdoptError::Rejected(_) => false,
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

@@ -25,8 +25,7 @@ impl Session {
                 v1::FollowRequest { applied: applied.take(), level: LEVEL, version: proto::VERSION.into() };
             let updates = agents(channel.clone()).follow(request).await;
             let updates = updates.map_err(call_failed("the stream of plans"))?.into_inner();
-            tracing::info!("the controller is reached");
-            self.link.send_modify(|link| link.up = true);
+            self.reached();
             // It ends at a gap: the next request names no plan, and a snapshot comes.
             self.take_updates(updates).await?;
         }

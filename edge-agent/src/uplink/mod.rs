@@ -8,7 +8,12 @@ mod follow;
 mod renew;
 mod report;
 
-use std::{error::Error as StdError, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    error::Error as StdError,
+    path::PathBuf,
+    sync::{Arc, Mutex as StdMutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use certs::{
     AgentIdentity,
@@ -22,6 +27,7 @@ use tonic::transport::Channel;
 use crate::{
     config::ControllerConfig,
     core::{Core, Stopped},
+    outage::{Lasting, Outage},
     plans::PlanStore,
 };
 
@@ -132,6 +138,7 @@ struct Session {
     plan: watch::Sender<Option<Arc<SitePlan>>>,
     link: watch::Sender<Link>,
     health: watch::Receiver<Health>,
+    outage: StdMutex<Outage>,
 }
 
 impl Uplink {
@@ -149,6 +156,7 @@ impl Uplink {
             plan: self.plan,
             link: self.link,
             health: self.health,
+            outage: StdMutex::default(),
         };
         session.keep_connected(&self.config).await;
     }
@@ -156,11 +164,14 @@ impl Uplink {
     /// Tries until the agent is a member of the fleet whose identity can be used: an operator may mend what is wrong
     /// while machines are served.
     async fn member(&self) -> (AgentIdentity, Arc<ReloadableClient>) {
-        let mut pause = Pause::default();
+        let (mut pause, mut outage) = (Pause::default(), Outage::default());
         loop {
             match self.try_member().await {
                 Ok(member) => return member,
-                Err(error) => warn("not a member of the fleet yet; machines are served all the same", &error),
+                Err(error) => {
+                    let lasting = outage.failed(Instant::now(), chain(&error));
+                    warn("not a member of the fleet yet", lasting, &self.plan, &error);
+                }
             }
             pause.wait().await;
         }
@@ -185,12 +196,28 @@ impl Session {
             if matches!(error, LinkError::Stopped(_)) {
                 return;
             }
-            warn("no link to the controller; machines are served all the same", &error);
+            let lasting = self.outage().failed(Instant::now(), chain(&error));
+            warn("no link to the controller", lasting, &self.plan, &error);
             if began.elapsed() > GOOD {
                 pause = Pause::default();
             }
             pause.wait().await;
         }
+    }
+
+    fn outage(&self) -> std::sync::MutexGuard<'_, Outage> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The controller answers.
+    fn reached(&self) {
+        match self.outage().over(Instant::now()) {
+            Some(Lasting { seconds, failures }) => {
+                tracing::info!(after_s = seconds, failures, "the controller is reached again");
+            }
+            None => tracing::info!("the controller is reached"),
+        }
+        self.link.send_modify(|link| link.up = true);
     }
 
     /// One connection, until something on it ends.
@@ -214,9 +241,20 @@ fn agents(channel: Channel) -> Agents {
         .max_encoding_message_size(proto::MESSAGE_LIMIT)
 }
 
-fn warn(what: &str, error: &(dyn StdError + 'static)) {
+/// What machines have of it meanwhile depends on whether there ever was a plan.
+fn warn(what: &str, lasting: Option<Lasting>, plan: &adopt::PlanOut, error: &(dyn StdError + 'static)) {
+    let Some(Lasting { seconds, failures }) = lasting else { return };
     let reason = certs::tls::peer_error(error).map(ToString::to_string);
-    tracing::warn!(error, reason, "{what}");
+    let machines = match *plan.borrow() {
+        Some(_) => "machines are served by the last plan",
+        None => "no machine is served before the first plan",
+    };
+    tracing::warn!(error, reason, lasting_s = seconds, failures, "{what}; {machines}");
+}
+
+fn chain(error: &dyn StdError) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Pauses that grow, with jitter, so that thousands of agents do not come back at once.
