@@ -2,10 +2,7 @@
 
 use std::{collections::HashMap, io, path::PathBuf, sync::Arc, time::Duration};
 
-use netboot::{
-    dhcp::Request,
-    site::{self, Arrival, Input},
-};
+use netboot::site::{self, Arrival, Input};
 use proto::{OrderId, PlanId, plan::SitePlan};
 use tokio::{
     sync::{Mutex, mpsc, watch},
@@ -302,7 +299,7 @@ async fn serve_dhcp(core: Core, sockets: Arc<dhcp::Sockets>, arrival: Arrival, s
             datagram = sockets.recv() => datagram,
             () = shutdown.cancelled() => return,
         };
-        match datagram.map(|datagram| Request::parse(&datagram.bytes)) {
+        match datagram.map(|datagram| datagram.parse()) {
             Ok(Ok(request)) => core.dhcp(arrival.clone(), request),
             Ok(Err(malformed)) => tracing::trace!(%malformed, "not a DHCP message"),
             Err(error) => {

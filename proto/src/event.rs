@@ -62,8 +62,8 @@ pub enum EventKind {
     },
     /// An address and a file were offered.
     Offered {
-        /// The address.
-        address: Ipv4Addr,
+        /// The address; None: another server gives it.
+        address: Option<Ipv4Addr>,
         /// Name or URL without tokens; "" for nothing.
         file: String,
         /// To whom.
@@ -403,7 +403,7 @@ impl From<EventKind> for v1::event::Kind {
                 order: order.map(OrderId::to_wire).unwrap_or_default(),
             }),
             EventKind::Offered { address, file, client } => {
-                Self::Offered(v1::Offered { address: address.to_bits(), file, client: client.into() })
+                Self::Offered(v1::Offered { address: address_bits(address), file, client: client.into() })
             }
             EventKind::Leased { address, until, client } => Self::Leased(v1::Leased {
                 address: address.to_bits(),
@@ -472,7 +472,7 @@ impl TryFrom<v1::event::Kind> for EventKind {
                 order: OrderId::from_wire_optional("order", &m.order)?,
             },
             Kind::Offered(m) => Self::Offered {
-                address: address("offered.address", m.address)?,
+                address: optional_address(m.address),
                 file: m.file,
                 client: Client::from_wire("client", m.client)?,
             },
@@ -546,7 +546,8 @@ mod tests {
                 relay: None,
             },
             EventKind::Decided { answer: Answer::Script, reason: why.clone(), order: Some(order) },
-            EventKind::Offered { address, file: name.clone(), client: Client::Ipxe },
+            EventKind::Offered { address: Some(address), file: name.clone(), client: Client::Ipxe },
+            EventKind::Offered { address: None, file: name.clone(), client: Client::PxeRom },
             EventKind::Leased { address, until: Wall(9), client: Client::Os },
             EventKind::LeaseEnded { address, how: LeaseEnd::Declined },
             EventKind::FileServed {

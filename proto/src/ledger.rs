@@ -35,6 +35,8 @@ pub enum Record {
     NextNumber(u64),
     /// The wall time, set right by a controller after a clock had run ahead.
     WallSet(Wall),
+    /// A known machine uses an address that another server gave it; replaces what was known of either.
+    Sighting(Sighting),
 }
 
 /// Whose lease: one machine on one network. Not the client identifier, which changes within a boot (QUIRKS 4).
@@ -64,6 +66,15 @@ pub struct Quarantine {
     pub address: Ipv4Addr,
     /// How long.
     pub until: Wall,
+}
+
+/// Who uses an address that is not ours to lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sighting {
+    /// The machine.
+    pub mac: Mac,
+    /// Its address.
+    pub address: Ipv4Addr,
 }
 
 /// How far an order has come at this agent.
@@ -125,6 +136,9 @@ impl Record {
             }
             Self::NextNumber(number) => Wire::NextNumber(number),
             Self::WallSet(wall) => Wire::WallSetMs(wall.0),
+            Self::Sighting(Sighting { mac, address }) => {
+                Wire::Sighting(v1::Sighting { mac: mac.to_wire(), address: address.to_bits() })
+            }
         };
         v1::Record { record: Some(record) }.encode_to_vec()
     }
@@ -159,6 +173,10 @@ impl Record {
             }),
             Wire::NextNumber(number) => Self::NextNumber(number),
             Wire::WallSetMs(wall) => Self::WallSet(Wall(wall)),
+            Wire::Sighting(sighting) => Self::Sighting(Sighting {
+                mac: Mac::from_wire("sighting.mac", &sighting.mac)?,
+                address: address(sighting.address)?,
+            }),
         })
     }
 }
@@ -244,6 +262,7 @@ mod tests {
             Record::Quarantine(Quarantine { address, until: Wall(5) }),
             Record::NextNumber(8),
             Record::WallSet(Wall(13)),
+            Record::Sighting(Sighting { mac: Mac([2; 6]), address }),
         ]
     }
 

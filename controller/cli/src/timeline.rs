@@ -90,7 +90,8 @@ fn describe(kind: &EventKind) -> (&'static str, String) {
         }
         EventKind::Offered { address, file, client } => {
             let file = if file.is_empty() { String::new() } else { format!(", to fetch {file}") };
-            ("offered", format!("{address} to {}{file}", program(*client)))
+            let what = address.map_or_else(|| "no address, beside another server,".into(), |a| a.to_string());
+            ("offered", format!("{what} to {}{file}", program(*client)))
         }
         EventKind::Leased { address, client, .. } => ("leased", format!("{address} to {}", program(*client))),
         EventKind::LeaseEnded { address, how } => ("lease end", format!("{address} {}", ended(*how))),

@@ -125,6 +125,12 @@ impl Attempts {
         self.latest.get(&mac)
     }
 
+    /// The attempt of this number, if it is its machine's latest.
+    #[must_use]
+    pub fn by_id(&self, id: AttemptId) -> Option<&Attempt> {
+        self.latest.values().find(|attempt| attempt.id == id)
+    }
+
     /// The attempt under way on this machine; it has just been heard.
     pub fn heard(&mut self, now: Mono, mac: Mac) -> Option<&mut Attempt> {
         let attempt = self.latest.get_mut(&mac)?;

@@ -95,7 +95,8 @@ impl Journal {
             | Record::OrderRemoved(_)
             | Record::Wall(_)
             | Record::WallSet(_)
-            | Record::Quarantine(_) => {}
+            | Record::Quarantine(_)
+            | Record::Sighting(_) => {}
         }
     }
 

@@ -231,6 +231,7 @@ impl Orders {
             | Record::Wall(_)
             | Record::WallSet(_)
             | Record::Quarantine(_)
+            | Record::Sighting(_)
             | Record::NextNumber(_) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! The sockets of DHCP: one UDP socket and one packet socket per interface, opened before privileges drop.
+//! The sockets of DHCP: two UDP sockets and one packet socket per interface, opened before privileges drop.
 //!
 //! [`netboot::dhcp`] decides; here datagrams come in and go out. A machine that has no address yet answers no ARP,
 //! so what is sent to it by unicast leaves as a whole Ethernet frame (QUIRKS 3).

@@ -1,11 +1,11 @@
-//! The two sockets of an interface.
+//! The sockets of an interface: ports 67 and 4011, and one for whole frames.
 
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket as StdSocket},
 };
 
-use netboot::dhcp::Destination;
+use netboot::dhcp::{Destination, Malformed, Request};
 use proto::Mac;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
@@ -15,6 +15,8 @@ use crate::sys::packet;
 
 const SERVER_PORT: u16 = 67;
 const CLIENT_PORT: u16 = 68;
+/// The boot service of PXE 2.1 §2.4.
+const BOOT_PORT: u16 = 4011;
 
 /// Longer than any request; what is longer is cut, and then malformed.
 const LONGEST: usize = 2048;
@@ -33,11 +35,13 @@ pub enum OpenError {
         /// Why not.
         source: io::Error,
     },
-    /// Port 67 there.
-    #[error("bind UDP port 67 of interface {interface}")]
+    /// Port 67 or 4011 there.
+    #[error("bind UDP port {port} of interface {interface}")]
     Udp {
         /// Its name.
         interface: String,
+        /// Which.
+        port: u16,
         /// Why not.
         source: io::Error,
     },
@@ -63,7 +67,8 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct Bound {
     interface: String,
-    udp: StdSocket,
+    dhcp: StdSocket,
+    boot: StdSocket,
     packet: Socket,
     mac: Mac,
 }
@@ -76,10 +81,12 @@ impl Bound {
     pub fn open(interface: &str) -> Result<Self, OpenError> {
         let name = || interface.to_owned();
         let index = index(interface).map_err(|source| OpenError::Interface { interface: name(), source })?;
-        let udp = bind(interface).map_err(|source| OpenError::Udp { interface: name(), source })?;
+        let udp =
+            |port| bind(interface, port).map_err(|source| OpenError::Udp { interface: name(), port, source });
+        let (dhcp, boot) = (udp(SERVER_PORT)?, udp(BOOT_PORT)?);
         let (packet, mac) =
             packet::sender(index).map_err(|source| OpenError::Packet { interface: name(), source })?;
-        Ok(Self { interface: name(), udp, packet, mac })
+        Ok(Self { interface: name(), dhcp, boot, packet, mac })
     }
 
     /// Hands the sockets to the runtime that this is called in.
@@ -87,10 +94,10 @@ impl Bound {
     /// # Errors
     /// When the runtime does not take them.
     pub fn watch(self) -> Result<Sockets, OpenError> {
-        let Self { interface, udp, packet, mac } = self;
-        match UdpSocket::from_std(udp) {
-            Ok(udp) => Ok(Sockets { interface, udp, packet, mac }),
-            Err(source) => Err(OpenError::Watch { interface, source }),
+        let Self { interface, dhcp, boot, packet, mac } = self;
+        match (UdpSocket::from_std(dhcp), UdpSocket::from_std(boot)) {
+            (Ok(dhcp), Ok(boot)) => Ok(Sockets { interface, dhcp, boot, packet, mac }),
+            (Err(source), _) | (_, Err(source)) => Err(OpenError::Watch { interface, source }),
         }
     }
 }
@@ -102,7 +109,7 @@ fn index(interface: &str) -> io::Result<u32> {
 }
 
 /// A UDP socket that hears what comes in at one interface, and broadcasts there.
-fn bind(interface: &str) -> io::Result<StdSocket> {
+fn bind(interface: &str, port: u16) -> io::Result<StdSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM.cloexec().nonblocking(), Some(Protocol::UDP))?;
     socket.bind_device(Some(interface.as_bytes()))?;
     // The other interfaces' sockets stand on the same port.
@@ -111,24 +118,41 @@ fn bind(interface: &str) -> io::Result<StdSocket> {
     if let Err(error) = socket.set_recv_buffer_size(RECEIVE_BUFFER) {
         tracing::debug!(%error, "failed to enlarge the receive buffer");
     }
-    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, SERVER_PORT)).into())?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())?;
     Ok(socket.into())
 }
 
-/// A datagram that came to port 67.
+/// A datagram that came to port 67 or 4011.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Datagram {
     /// The UDP payload.
     pub bytes: Vec<u8>,
     /// Who sent it; 0.0.0.0:68 before a machine has an address.
-    pub from: SocketAddr,
+    pub from: SocketAddrV4,
+    /// Which of the two.
+    pub to_boot_service: bool,
+}
+
+impl Datagram {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Says why nobody is to be answered.
+    pub fn parse(&self) -> Result<Request, Malformed> {
+        if self.to_boot_service {
+            Request::parse_boot_service(&self.bytes, self.from)
+        } else {
+            Request::parse(&self.bytes)
+        }
+    }
 }
 
 /// The sockets of an interface at work.
 #[derive(Debug)]
 pub struct Sockets {
     interface: String,
-    udp: UdpSocket,
+    dhcp: UdpSocket,
+    boot: UdpSocket,
     packet: Socket,
     mac: Mac,
 }
@@ -166,9 +190,15 @@ impl Sockets {
     /// # Errors
     /// What the socket says, such as that the interface is down; the next call may succeed.
     pub async fn recv(&self) -> io::Result<Datagram> {
-        let mut bytes = Vec::with_capacity(LONGEST);
-        let (_, from) = self.udp.recv_buf_from(&mut bytes).await?;
-        Ok(Datagram { bytes, from })
+        let (mut to_dhcp, mut to_boot) = (Vec::with_capacity(LONGEST), Vec::with_capacity(LONGEST));
+        let (bytes, from, to_boot_service) = tokio::select! {
+            came = self.dhcp.recv_buf_from(&mut to_dhcp) => (to_dhcp, came?.1, false),
+            came = self.boot.recv_buf_from(&mut to_boot) => (to_boot, came?.1, true),
+        };
+        match from {
+            SocketAddr::V4(from) => Ok(Datagram { bytes, from, to_boot_service }),
+            SocketAddr::V6(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// Sends a reply. What cannot be sent by unicast to a machine without an address is broadcast (QUIRKS 3).
@@ -180,6 +210,7 @@ impl Sockets {
             Destination::Broadcast => self.send_to(datagram, Ipv4Addr::BROADCAST, CLIENT_PORT).await,
             Destination::Relay(address) => self.send_to(datagram, address, SERVER_PORT).await,
             Destination::Address(address, port) => self.send_to(datagram, address, port).await,
+            Destination::BootService(to) => self.boot.send_to(datagram, to).await.map(drop),
             Destination::Unicast { address, mac } => match self.send_frame(datagram, address, mac) {
                 Ok(()) => Ok(()),
                 Err(error) => {
@@ -192,7 +223,7 @@ impl Sockets {
     }
 
     async fn send_to(&self, datagram: &[u8], address: Ipv4Addr, port: u16) -> io::Result<()> {
-        self.udp.send_to(datagram, (address, port)).await.map(drop)
+        self.dhcp.send_to(datagram, (address, port)).await.map(drop)
     }
 
     /// Never waits: a full queue is an error like any other.

@@ -4,6 +4,7 @@
 //! Each case makes its own fleet in its own namespaces, bounds its waits, and takes everything away again. None of
 //! them believes the agent's log.
 
+mod beside;
 mod console;
 mod install;
 mod local;
@@ -72,6 +73,18 @@ pub static CASES: &[Case] = &[
         about: "OVMF loads iPXE by TFTP, and the rest over HTTP",
         bound: Duration::from_secs(300),
         run: network::uefi_pxe,
+    },
+    Case {
+        name: "beside-bios",
+        about: "another server leases the address: iPXE takes the script of our offer without one",
+        bound: Duration::from_secs(240),
+        run: beside::bios,
+    },
+    Case {
+        name: "beside-uefi",
+        about: "another server leases the address: OVMF takes the loader of our offer without one",
+        bound: Duration::from_secs(300),
+        run: beside::uefi,
     },
     Case {
         name: "local-disk",

@@ -40,7 +40,11 @@ pub(super) fn uefi_pxe(bench: &Bench<'_>) -> anyhow::Result<()> {
 }
 
 /// Boots the probe under an order, to its power-off. Returns the order's name.
-fn probe(setting: &mut Setting<'_>, spec: &MachineSpec, first: &[(&str, &str)]) -> anyhow::Result<String> {
+pub(super) fn probe(
+    setting: &mut Setting<'_>,
+    spec: &MachineSpec,
+    first: &[(&str, &str)],
+) -> anyhow::Result<String> {
     setting.add_host(spec)?;
     let order = setting.order(spec, "probe")?;
     let mut machine = setting.power_on(spec)?;
@@ -75,7 +79,7 @@ pub(super) fn must_request(requests: &[String], ends: &[&str]) -> anyhow::Result
 }
 
 /// The controller's story of the boot agrees.
-fn conclude(
+pub(super) fn conclude(
     setting: &mut Setting<'_>,
     spec: &MachineSpec,
     order: &str,

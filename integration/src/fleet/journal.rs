@@ -70,6 +70,7 @@ impl Ledger {
             | Record::Wall(_)
             | Record::WallSet(_)
             | Record::Quarantine(_)
+            | Record::Sighting(_)
             | Record::NextNumber(_) => {}
         }
     }

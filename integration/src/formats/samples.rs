@@ -166,7 +166,7 @@ fn kinds() -> Vec<EventKind> {
             relay: Some([10, 2, 0, 1].into()),
         },
         EventKind::Decided { answer: Answer::Script, reason: why.clone(), order: Some(ORDER) },
-        EventKind::Offered { address: ADDRESS, file: name.clone(), client },
+        EventKind::Offered { address: Some(ADDRESS), file: name.clone(), client },
         EventKind::Leased { address: ADDRESS, until, client },
         EventKind::LeaseEnded { address: ADDRESS, how: LeaseEnd::Declined },
         EventKind::FileServed {

@@ -82,6 +82,12 @@ pub struct Network {
 }
 
 impl Network {
+    /// Does another server lease the addresses here, and do we say what to boot?
+    #[must_use]
+    pub fn is_proxy(&self) -> bool {
+        self.dhcp == DhcpMode::Proxy
+    }
+
     /// The subnet that `address` lies in.
     #[must_use]
     pub fn subnet_of(&self, address: Ipv4Addr) -> Option<&Subnet> {

@@ -37,11 +37,13 @@ pub(super) struct Book {
 }
 
 impl Book {
-    /// Obeys this plan from now on.
-    pub(super) fn follow(&mut self, plan: &SitePlan) {
-        if self.reservations.follow(plan) {
+    /// Obeys this plan from now on. True if it is another one.
+    pub(super) fn follow(&mut self, plan: &SitePlan) -> bool {
+        let changed = self.reservations.follow(plan);
+        if changed {
             self.full.clear();
         }
+        changed
     }
 
     /// The address to offer, held for the machine if it comes from a pool: its fixed one, its present one, the

@@ -25,6 +25,18 @@ pub(super) struct Boot {
     pub(super) label: String,
 }
 
+impl Boot {
+    /// The machine has chosen a menu entry, and is told that this is it (PXE 2.1 §2.2.4).
+    pub(super) fn choose(&mut self, item: [u8; 4]) {
+        let vendor = self.options.iter_mut().find(|(code, _)| *code == option::VENDOR_SPECIFIC);
+        if let Some((_, value)) = vendor {
+            value.pop_if(|last| *last == option::END);
+            option::write(value, option::BOOT_ITEM, &item);
+            value.push(option::END);
+        }
+    }
+}
+
 /// What the machine is told.
 pub(super) fn boot(request: &Request, context: &Context<'_>) -> Boot {
     match (request.client, context.answer) {
@@ -42,7 +54,9 @@ pub(super) fn boot(request: &Request, context: &Context<'_>) -> Boot {
         // QUIRKS 25: a loader for iPXE would be iPXE again, for ever.
         (Client::Ipxe | Client::Gpxe, BootAnswer::LocalDisk | BootAnswer::Loader { .. }) => {
             let mut menu = local_disk(context.server);
-            menu.options.push((option::IPXE, NO_PXEDHCP.into()));
+            if !context.network.is_proxy() {
+                menu.options.push((option::IPXE, NO_PXEDHCP.into()));
+            }
             menu
         }
     }
@@ -83,12 +97,14 @@ fn http_loader(name: &str, context: &Context<'_>) -> Boot {
 
 /// LAB: iPXE takes a name only beside a `siaddr`, even when the name is a URL.
 fn script(url: &str, context: &Context<'_>) -> Boot {
-    Boot {
-        siaddr: Some(context.server),
-        file: file(url),
-        options: vec![(option::BOOT_FILE, url.into()), (option::IPXE, NO_PXEDHCP.into())],
-        label: last_segment(url),
+    let mut options = vec![(option::BOOT_FILE, url.into())];
+    if context.network.is_proxy() {
+        // iPXE knows a proxy's offer by its class alone; and here it has to wait for one.
+        options.insert(0, (option::VENDOR_CLASS, b"PXEClient".into()));
+    } else {
+        options.push((option::IPXE, NO_PXEDHCP.into()));
     }
+    Boot { siaddr: Some(context.server), file: file(url), options, label: last_segment(url) }
 }
 
 /// A PXE menu with one entry, of type 0 (the local disk), chosen at once: "PXE-E21: Remote boot cancelled" and

@@ -1,6 +1,6 @@
 //! What the server is told beside the request, and what it hands out.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use proto::{
     Mac,
@@ -79,4 +79,6 @@ pub enum Destination {
     Relay(Ipv4Addr),
     /// A machine that has its address, and the port.
     Address(Ipv4Addr, u16),
+    /// Who asked at our port 4011, from that port (QUIRKS 21).
+    BootService(SocketAddrV4),
 }

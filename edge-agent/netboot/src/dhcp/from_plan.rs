@@ -9,6 +9,7 @@ use proto::plan::{DhcpMode, Subnet};
 use super::{
     Context, Destination, Effect, MessageType, Request, Server,
     reply::{Exchange, Kind},
+    request::Port,
     server::{is_for_us, subnet_of},
 };
 
@@ -25,7 +26,7 @@ impl Server {
         request: &Request,
         context: &Context<'_>,
     ) -> Option<(Vec<u8>, Destination)> {
-        if context.network.dhcp != DhcpMode::Authoritative {
+        if context.network.dhcp != DhcpMode::Authoritative || request.port != Port::Dhcp {
             return None;
         }
         let subnet = subnet_of(request, context)?;

@@ -1,4 +1,4 @@
-//! An authoritative DHCPv4 server as a pure engine: RFC 2131 and 2132 with 3046 (relay agents), 3396 (long
+//! A DHCPv4 server, authoritative or beside another, as a pure engine: RFC 2131 and 2132 with 3046 (relay agents), 3396 (long
 //! options), 3527 (link selection), 4578 (PXE), 5107 (server identifier override) and 6842 (client identifier
 //! echoed), and what real firmware needs (QUIRKS 1-30).
 //!
@@ -21,13 +21,15 @@ mod option;
 #[cfg(test)]
 mod paper;
 mod pool;
+mod proxy;
 mod quarantine;
 mod reply;
 mod request;
 mod server;
+mod sighting;
 
 pub use context::{BootAnswer, Context, Destination, Effect};
 pub use message::{MAX_FILE, Malformed, Message, Operation};
 pub use option::Options;
-pub use request::{MessageType, Request};
+pub use request::{MessageType, Port, Request};
 pub use server::Server;

@@ -36,6 +36,8 @@ pub(super) const ARCHITECTURE: u8 = 93;
 pub(super) const MACHINE_ID: u8 = 97;
 /// iPXE's encapsulated options (QUIRKS 26).
 pub(super) const IPXE: u8 = 175;
+/// Inside option 43: the PXE menu entry that was chosen.
+pub(super) const BOOT_ITEM: u8 = 71;
 pub(super) const END: u8 = 255;
 
 /// The longest value of one option on the wire; longer ones are split (RFC 3396 §5).

@@ -8,6 +8,7 @@ use super::{
     Context, Destination, Effect, Message, MessageType, Operation, Options, Request,
     boot::{Boot, boot},
     message, option,
+    request::Port,
 };
 
 /// The port of DHCP clients.
@@ -59,6 +60,27 @@ impl Exchange<'_> {
         self.send(address, Vec::new(), &boot(self.request, self.context))
     }
 
+    /// OFFER or ACK of a proxy or boot server: what to boot and nothing else, without an address (PXE 2.1 §2.2.3).
+    pub(super) fn boot_only(&self, kind: Kind, to: Destination) -> Effect {
+        let (request, mut boot) = (self.request, boot(self.request, self.context));
+        if let (Some(item), Port::BootService(_)) = (request.boot_item_echo, request.port) {
+            boot.choose(item);
+        }
+        let mut reply = self.blank(Ipv4Addr::UNSPECIFIED);
+        reply.siaddr = boot.siaddr.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        reply.file.clone_from(&boot.file);
+        let room = self.room().saturating_sub(self.relay_agent_size());
+        let mut chosen = Fitting { room, options: Options::default() };
+        self.identify(&mut chosen, &self.head(kind as u8), &boot);
+        reply.options = Some(self.with_relay_agent(chosen.options));
+        Effect::Send { datagram: reply.emit(), to }
+    }
+
+    /// Where a reply goes that gives no address.
+    pub(super) fn without_address(&self) -> Destination {
+        self.request.giaddr.map_or(Destination::Broadcast, Destination::Relay)
+    }
+
     /// RFC 2131 §4.3.2: broadcast, since the client's address is wrong; through a relay agent with the broadcast
     /// flag, so that the agent does the same.
     pub(super) fn nak(&self, why: &str) -> Effect {
@@ -70,9 +92,7 @@ impl Exchange<'_> {
         if let Some(client_id) = &request.client_id {
             options.set(option::CLIENT_ID, client_id.as_slice());
         }
-        if let Some(relay_agent) = &request.relay_agent {
-            options.set(option::RELAY_AGENT, relay_agent.as_slice());
-        }
+        let options = self.with_relay_agent(options);
         let mut reply = self.blank(Ipv4Addr::UNSPECIFIED);
         (reply.broadcast, reply.ciaddr) = (true, Ipv4Addr::UNSPECIFIED);
         reply.options = Some(options);
@@ -113,24 +133,34 @@ impl Exchange<'_> {
     /// The most important first: what does not fit any more is what the client misses least. Option 82 stands
     /// last, unchanged, and its room is set aside (RFC 3046 §2.2, QUIRKS 2).
     fn options(&self, head: Vec<(u8, Vec<u8>)>, boot: &Boot) -> Options {
-        let request = self.request;
-        let relay_agent = request.relay_agent.as_deref();
-        let reserved = relay_agent.map_or(0, option::wire_size);
+        let reserved = self.relay_agent_size();
         let mut chosen = Fitting { room: self.room().saturating_sub(reserved), options: Options::default() };
+        self.identify(&mut chosen, &head, boot);
+        for code in self.parameters() {
+            chosen.put_some(code, self.parameter(code).as_deref());
+        }
+        self.with_relay_agent(chosen.options)
+    }
+
+    /// What every reply begins with: what it is, what to boot, and whom it is for.
+    fn identify(&self, chosen: &mut Fitting, head: &[(u8, Vec<u8>)], boot: &Boot) {
         for (code, value) in head.iter().chain(&boot.options) {
             chosen.put(*code, value);
         }
         // RFC 6842 and QUIRKS 4; RFC 4578 §2.3 and QUIRKS 16: verbatim.
-        chosen.put_some(option::CLIENT_ID, request.client_id.as_deref());
-        chosen.put_some(option::MACHINE_ID, request.machine_id.as_deref());
-        for code in self.parameters() {
-            chosen.put_some(code, self.parameter(code).as_deref());
-        }
-        let mut options = chosen.options;
-        if let Some(relay_agent) = relay_agent {
-            options.set(option::RELAY_AGENT, relay_agent);
+        chosen.put_some(option::CLIENT_ID, self.request.client_id.as_deref());
+        chosen.put_some(option::MACHINE_ID, self.request.machine_id.as_deref());
+    }
+
+    fn with_relay_agent(&self, mut options: Options) -> Options {
+        if let Some(relay_agent) = &self.request.relay_agent {
+            options.set(option::RELAY_AGENT, relay_agent.as_slice());
         }
         options
+    }
+
+    fn relay_agent_size(&self) -> usize {
+        self.request.relay_agent.as_deref().map_or(0, option::wire_size)
     }
 
     /// How many bytes of options the client takes.

@@ -1,6 +1,6 @@
 //! What a machine asks, as facts that need no second look.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use proto::{Mac, Platform, event::Client};
 
@@ -32,10 +32,21 @@ pub enum MessageType {
     Bootp,
 }
 
+/// The port that a request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// 67.
+    Dhcp,
+    /// 4011, the boot service of PXE 2.1, and who asked: the answer goes back to the very port (QUIRKS 21).
+    BootService(SocketAddrV4),
+}
+
 /// A request that is legal in itself. Whether it is for us is for the server to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
+    /// Where it came to.
+    pub port: Port,
     /// Option 53.
     pub kind: MessageType,
     /// Tells the exchanges of one machine apart; not kept from one program of the chain to the next.
@@ -74,6 +85,8 @@ pub struct Request {
     pub max_datagram: u16,
     /// Option 43.71: type and layer of the PXE menu entry that was chosen.
     pub boot_item: Option<u16>,
+    /// Option 43.71 as it came.
+    pub(super) boot_item_echo: Option<[u8; 4]>,
     /// Option 97 as it came.
     pub(super) machine_id: Option<Vec<u8>>,
     /// Option 61 as it came.
@@ -92,6 +105,14 @@ impl Request {
     /// Says why nobody is to be answered.
     pub fn parse(datagram: &[u8]) -> Result<Self, Malformed> {
         Self::try_from(Message::parse(datagram)?)
+    }
+
+    /// Reads a datagram that came to port 4011.
+    ///
+    /// # Errors
+    /// Says why nobody is to be answered.
+    pub fn parse_boot_service(datagram: &[u8], from: SocketAddrV4) -> Result<Self, Malformed> {
+        Ok(Self { port: Port::BootService(from), ..Self::parse(datagram)? })
     }
 
     /// Does the network boot speak, and not an installed system (DESIGN §7)?
@@ -132,6 +153,7 @@ impl TryFrom<Message> for Request {
         let architectures = client::architectures(&options);
         let machine_id = echo(&options, option::MACHINE_ID);
         Ok(Self {
+            port: Port::Dhcp,
             kind,
             xid: message.xid,
             secs: message.secs,
@@ -150,7 +172,8 @@ impl TryFrom<Message> for Request {
             host_name: bytes(option::HOST_NAME),
             parameters: options.get(option::PARAMETER_LIST).map(<[u8]>::to_vec),
             max_datagram: max_datagram(&options),
-            boot_item: boot_item(&options),
+            boot_item: boot_item(&options).map(|item| u16::from_be_bytes([item[0], item[1]])),
+            boot_item_echo: boot_item(&options),
             machine_id,
             client_id: echo(&options, option::CLIENT_ID),
             relay_agent: echo(&options, option::RELAY_AGENT),
@@ -187,7 +210,7 @@ fn max_datagram(options: &Options) -> u16 {
 }
 
 /// QUIRKS 21: type (2 bytes) and layer (2 bytes); the type is what was chosen.
-fn boot_item(options: &Options) -> Option<u16> {
-    let item = option::encapsulated(options.get(option::VENDOR_SPECIFIC)?, 71)?;
-    item.first_chunk().map(|kind| u16::from_be_bytes(*kind))
+fn boot_item(options: &Options) -> Option<[u8; 4]> {
+    let item = option::encapsulated(options.get(option::VENDOR_SPECIFIC)?, option::BOOT_ITEM)?;
+    item.try_into().ok()
 }

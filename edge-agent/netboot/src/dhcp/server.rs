@@ -3,9 +3,9 @@
 use std::net::Ipv4Addr;
 
 use proto::{
-    Wall,
+    Mac, Wall,
     event::{AlarmKind, EventKind, LeaseEnd},
-    ledger::{Lease, LeaseKey, Quarantine, Record},
+    ledger::{Lease, LeaseKey, Quarantine, Record, Sighting},
     plan::{DhcpMode, Subnet},
 };
 
@@ -16,14 +16,17 @@ use super::{
     boot::boot,
     quarantine::QUARANTINE,
     reply::{Exchange, Kind},
+    request::Port,
+    sighting::Sightings,
 };
 use crate::time::{Mono, Now};
 
-/// An authoritative DHCP server for the subnets of one site.
+/// The DHCP server for the subnets of one site.
 #[derive(Debug, Default)]
 pub struct Server {
     pub(super) book: Book,
     alarms: Alarms,
+    sightings: Sightings,
     /// The moment of the last call.
     last: Now,
 }
@@ -43,6 +46,7 @@ impl Server {
                 self.book.leases.remove(*key);
             }
             Record::Quarantine(quarantine) => self.book.quarantined.insert(*quarantine),
+            Record::Sighting(sighting) => self.sightings.insert(*sighting),
             Record::Event(_)
             | Record::Acknowledged(_)
             | Record::Order(_)
@@ -56,13 +60,32 @@ impl Server {
     /// The records that bring this server's durable state back, for a compacted ledger.
     pub fn snapshot(&self) -> impl Iterator<Item = Record> {
         let leases = self.book.leases.iter().copied().map(Record::Lease);
-        leases.chain(self.book.quarantined.iter().map(Record::Quarantine))
+        let sightings = self.sightings.iter().map(Record::Sighting);
+        leases.chain(self.book.quarantined.iter().map(Record::Quarantine)).chain(sightings)
     }
 
     /// The lease of an address, if it is leased.
     #[must_use]
     pub fn lease_of(&self, address: Ipv4Addr) -> Option<&Lease> {
         self.book.leases.at(address)
+    }
+
+    /// The machine that uses an address: by its own word where another server leases, else by its lease.
+    #[must_use]
+    pub fn machine_at(&self, address: Ipv4Addr) -> Option<Mac> {
+        self.sightings.machine_at(address).or_else(|| self.book.leases.holder(address))
+    }
+
+    /// The address that a known machine uses by another server's leave, if it was heard to.
+    #[must_use]
+    pub fn sighted(&self, mac: Mac) -> Option<Ipv4Addr> {
+        self.sightings.of(mac)
+    }
+
+    /// A known machine shows by other means which address it uses; the record to persist, if that is new.
+    #[must_use]
+    pub fn note_sighting(&mut self, sighting: Sighting) -> Option<Record> {
+        self.sightings.note(sighting)
     }
 
     /// Every lease that stands, by machine.
@@ -94,24 +117,34 @@ impl Server {
         effects
     }
 
-    /// Answers a request; in the proxy and off modes nothing is answered.
+    /// Answers a request.
     pub fn handle(&mut self, now: Now, request: &Request, context: &Context<'_>) -> Vec<Effect> {
         let mut effects = self.handle_timeout(now);
-        if context.network.dhcp != DhcpMode::Authoritative {
-            return effects;
-        }
         let Some(subnet) = subnet_of(request, context) else { return effects };
-        self.book.follow(context.plan);
+        if self.book.follow(context.plan) {
+            self.sightings.follow(context.plan);
+        }
         let exchange = Exchange { request, context, subnet };
-        effects.extend(match request.kind {
+        effects.extend(match (context.network.dhcp, request.port) {
+            (DhcpMode::Off, Port::Dhcp | Port::BootService(_)) => Vec::new(),
+            (DhcpMode::Authoritative | DhcpMode::Proxy, Port::BootService(from)) => {
+                self.boot_service(exchange, from)
+            }
+            (DhcpMode::Proxy, Port::Dhcp) => self.proxy(exchange),
+            (DhcpMode::Authoritative, Port::Dhcp) => self.authority(now, exchange),
+        });
+        effects
+    }
+
+    fn authority(&mut self, now: Now, exchange: Exchange<'_>) -> Vec<Effect> {
+        match exchange.request.kind {
             MessageType::Discover => self.discover(now, exchange),
             MessageType::Request => self.request(now, exchange),
             MessageType::Decline => self.decline(now, exchange),
             MessageType::Release => self.release(exchange),
             MessageType::Inform => inform(exchange),
             MessageType::Bootp => self.bootp(exchange),
-        });
-        effects
+        }
     }
 
     /// RFC 2131 §4.3.1.
@@ -122,7 +155,11 @@ impl Server {
             return effects;
         };
         let (request, file) = (exchange.request, boot(exchange.request, exchange.context).label);
-        effects.push(Effect::Report(EventKind::Offered { address, file, client: request.client }));
+        effects.push(Effect::Report(EventKind::Offered {
+            address: Some(address),
+            file,
+            client: request.client,
+        }));
         effects.push(exchange.lease(Kind::Offer, address));
         effects
     }
@@ -208,7 +245,8 @@ impl Server {
     fn bootp(&mut self, exchange: Exchange<'_>) -> Vec<Effect> {
         let Some(address) = self.book.fixed(exchange) else { return Vec::new() };
         let (client, file) = (exchange.request.client, boot(exchange.request, exchange.context).label);
-        vec![Effect::Report(EventKind::Offered { address, file, client }), exchange.bootp(address)]
+        let offered = EventKind::Offered { address: Some(address), file, client };
+        vec![Effect::Report(offered), exchange.bootp(address)]
     }
 
     /// A host's fixed address is with somebody else, or in quarantine.

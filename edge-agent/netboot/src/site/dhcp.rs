@@ -1,5 +1,7 @@
 //! DHCP at the site: finds the host, the attempt and the answer, and lets the DHCP server say it.
 
+use std::net::Ipv4Addr;
+
 use proto::{
     OrderId,
     event::{Answer, Client, EventKind, clean},
@@ -10,7 +12,7 @@ use super::{About, Action, Arrival, Disk, Site};
 use crate::{
     attempts::{Attempt, Joined, Reached},
     decide::{Circumstances, Decision, Facts, decide},
-    dhcp::{BootAnswer, Context, Destination, Effect, MessageType, Request},
+    dhcp::{BootAnswer, Context, Destination, Effect, MessageType, Port, Request},
     time::Now,
 };
 
@@ -20,9 +22,8 @@ const VENDOR_CLASS: usize = 64;
 impl Site {
     pub(super) fn handle_dhcp(&mut self, now: Now, arrival: &Arrival, request: &Request) {
         let Some(plan) = self.plan.clone() else { return };
-        match plan.network.dhcp {
-            DhcpMode::Authoritative => {}
-            DhcpMode::Proxy | DhcpMode::Off => return,
+        if plan.network.dhcp == DhcpMode::Off {
+            return;
         }
         let host = plan.host_of(request.mac);
         let about = self.join_attempt(now, arrival, request, host);
@@ -37,10 +38,29 @@ impl Site {
             grants_allowed: self.disk == Disk::Fine,
         };
         let effects = self.dhcp.handle(now, request, &context);
-        if grants(request, &effects) {
+        if takes_answer(request, &effects) {
             self.offer_order(now, about, order);
         }
         self.perform_dhcp(now, about, arrival, effects);
+        if plan.network.is_proxy() {
+            self.note_foreign_lease(now, about, request);
+        }
+    }
+
+    /// Beside another server an operating system shows by its REQUEST to that server that it is up.
+    fn note_foreign_lease(&mut self, now: Now, about: About, request: &Request) {
+        if request.client == Client::Os && request.kind == MessageType::Request {
+            self.note_system(now, about, request.requested.or(request.ciaddr));
+        }
+    }
+
+    /// An operating system has its address: that may be the end of the attempt.
+    fn note_system(&mut self, now: Now, about: About, address: Option<Ipv4Addr>) {
+        let Some(attempt) = self.attempt_of(now, about) else { return };
+        if comes_up(attempt.answered, attempt.reached) {
+            attempt.reached = Reached::Ended;
+            self.report(now, about, EventKind::OsUp { address });
+        }
     }
 
     /// What a known host can be told while nothing can be put on disk: its fixed address, and in doubt the local disk
@@ -145,6 +165,18 @@ impl Site {
         }
     }
 
+    /// Beside another server a machine may show only by what it fetches that it has taken our answer: from then on the
+    /// attempt holds the order that it was answered under, if that still stands.
+    pub(super) fn take_answer(&mut self, now: Now, plan: &SitePlan, about: About) {
+        let answered = self.attempt_of(now, about).and_then(|attempt| attempt.answered);
+        let Some((_, Answer::Loader | Answer::Script, Some(order))) = answered else { return };
+        let Some(order) = plan.orders.get(&order).filter(|_| plan.network.is_proxy()) else { return };
+        let stands = self.orders.stands(order, &self.config.agent, about.attempt, now.wall);
+        if stands.is_ok() && !self.clock_in_doubt && self.disk == Disk::Fine {
+            self.offer_order(now, about, Some(order.id));
+        }
+    }
+
     /// An attempt that boots under an order holds it from its lease on, and that is on disk before it is told so.
     fn offer_order(&mut self, now: Now, about: About, order: Option<OrderId>) {
         let order = order.and_then(|id| self.order_plan(id));
@@ -185,9 +217,8 @@ impl Site {
         let EventKind::Leased { address, client, .. } = kind else { return };
         let Some(attempt) = self.attempt_of(now, about) else { return };
         attempt.address = Some(address);
-        if client == Client::Os && comes_up(attempt.answered, attempt.reached) {
-            attempt.reached = Reached::Ended;
-            self.report(now, about, EventKind::OsUp { address: Some(address) });
+        if client == Client::Os {
+            self.note_system(now, about, Some(address));
         }
     }
 }
@@ -200,11 +231,15 @@ fn may_begin(request: &Request, arrival: &Arrival) -> bool {
     request.is_boot_class() && asks && ours
 }
 
-/// Does the machine get its address for good, and go on to what it is told to boot?
-fn grants(request: &Request, effects: &[Effect]) -> bool {
+/// Does the machine get its address for good, or ask at the boot service, and so go on to what it is told to boot?
+fn takes_answer(request: &Request, effects: &[Effect]) -> bool {
     let leased = |effect: &Effect| matches!(effect, Effect::Report(EventKind::Leased { .. }));
     let answered = |effect: &Effect| matches!(effect, Effect::Send { .. });
-    effects.iter().any(leased) || (request.kind == MessageType::Bootp && effects.iter().any(answered))
+    let at_once = match request.port {
+        Port::BootService(_) => true,
+        Port::Dhcp => request.kind == MessageType::Bootp,
+    };
+    effects.iter().any(leased) || (at_once && effects.iter().any(answered))
 }
 
 /// The decision as DHCP says it.

@@ -10,6 +10,7 @@ use prost::bytes::Bytes;
 use proto::{
     AttemptId, HostId, Mac, Token128,
     event::{AlarmKind, EventKind, OrderPhase, Transport, clean},
+    ledger::Sighting,
     plan::{BlobRef, Content, Guard, HostPlan, OrderPlan, PlannedFile, SitePlan, Stage},
 };
 
@@ -119,12 +120,11 @@ impl Site {
         self.actions.push_back(Action::Answer { ask: request.ask, answer });
     }
 
-    /// Whose address this is: by its lease, else by the plan. An installer may keep the address that its loader got and
-    /// never renew it, and BOOTP knows no lease.
+    /// Whose address this is: by its lease, or by its own word to another server, else by the plan. An installer may
+    /// keep the address that its loader got and never renew it, and BOOTP knows no lease.
     pub(super) fn asker(&self, plan: &SitePlan, from: Ipv4Addr) -> About {
-        let leased = self.dhcp.lease_of(from).map(|lease| lease.key.mac);
         let fixed = || plan.hosts.values().find(|host| host.address == Some(from))?.macs.first().copied();
-        let Some(mac) = leased.or_else(fixed) else { return About::default() };
+        let Some(mac) = self.dhcp.machine_at(from).or_else(fixed) else { return About::default() };
         let attempt = self.attempts.of(mac).map(|attempt| attempt.id);
         About { attempt, host: plan.host_of(mac).map(|host| host.id), mac: Some(mac) }
     }
@@ -144,7 +144,9 @@ impl Site {
             (Some("o"), Some(token), Some(name)) => {
                 self.find_in_order(now, plan, request, asker, token, name)
             }
-            (Some("l"), Some(name), None) | (Some(name), None, None) => find_loader(plan, asker, name),
+            (Some("l"), Some(name), None) | (Some(name), None, None) => {
+                self.find_loader(now, plan, request, asker, name)
+            }
             _ => refuse("no such name"),
         }
     }
@@ -158,11 +160,13 @@ impl Site {
         attempt: &str,
         name: &str,
     ) -> Result<(Source, Served), Refusal> {
+        let Ok(attempt) = attempt.parse::<AttemptId>() else { return refuse("no such attempt") };
+        let asker = if asker.mac.is_none() { self.sight_asker(plan, request.from, attempt) } else { asker };
         let (Some(mac), Some(host)) = (asker.mac, asker.host.and_then(|id| plan.hosts.get(&id))) else {
             return refuse("the address is no known host's");
         };
-        let Ok(attempt) = attempt.parse::<AttemptId>() else { return refuse("no such attempt") };
         self.resume(now, attempt, mac, host)?;
+        self.take_answer(now, plan, About { attempt: Some(attempt), ..asker });
         let order = self.orders.by_attempt(attempt).copied();
         if order.is_some_and(|state| state.phase.is_end()) {
             return refuse("the order is at its end");
@@ -186,6 +190,21 @@ impl Site {
         }
         let about = About { attempt: Some(attempt), ..asker };
         give(file, name, &values, about)
+    }
+
+    /// Beside another server the machine's word to that server may have passed us by. Who names an attempt was told of it
+    /// by us alone, as long as its machine was not seen at another address.
+    fn sight_asker(&mut self, plan: &SitePlan, from: Ipv4Addr, attempt: AttemptId) -> About {
+        let here = plan.network.is_proxy() && plan.network.subnet_of(from).is_some();
+        let Some(known) = self.attempts.by_id(attempt).filter(|_| here) else { return About::default() };
+        let (mac, host) = (known.mac, known.host);
+        if self.dhcp.sighted(mac).is_some() {
+            return About::default();
+        }
+        if let Some(record) = self.dhcp.note_sighting(Sighting { mac, address: from }) {
+            self.persist(record);
+        }
+        About { attempt: Some(attempt), host, mac: Some(mac) }
     }
 
     /// An attempt that was begun before a restart goes on: the lease says whose it is, and an order's attempt is on disk.
@@ -277,6 +296,28 @@ impl Site {
         }
     }
 
+    /// Loaders are no secret, but not the world's either.
+    fn find_loader(
+        &mut self,
+        now: Now,
+        plan: &SitePlan,
+        request: &FileRequest,
+        asker: About,
+        name: &str,
+    ) -> Result<(Source, Served), Refusal> {
+        let neighbour = plan.network.is_proxy() && plan.network.subnet_of(request.from).is_some();
+        if asker.mac.is_none() && !neighbour {
+            return refuse("the address has no lease here");
+        }
+        let Some(loader) = plan.network.loaders.values().find(|loader| loader.name == name) else {
+            return refuse("no such loader");
+        };
+        if asker.host.is_some() {
+            self.take_answer(now, plan, asker);
+        }
+        Ok((Source::Blob(loader.blob), served(name, Stage::Loader, asker)))
+    }
+
     fn note_refusal(&mut self, now: Now, request: &FileRequest, asker: About, refusal: Refusal) {
         if asker.host.is_none() && !self.unknown.take(now.mono) {
             return;
@@ -320,16 +361,6 @@ impl From<OpenError> for Refusal {
         };
         Self { why, alarm }
     }
-}
-
-fn find_loader(plan: &SitePlan, asker: About, name: &str) -> Result<(Source, Served), Refusal> {
-    if asker.mac.is_none() {
-        return refuse("the address has no lease here");
-    }
-    let Some(loader) = plan.network.loaders.values().find(|loader| loader.name == name) else {
-        return refuse("no such loader");
-    };
-    Ok((Source::Blob(loader.blob), served(name, Stage::Loader, asker)))
 }
 
 fn give(

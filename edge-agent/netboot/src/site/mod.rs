@@ -374,6 +374,7 @@ fn dated(record: &Record) -> Wall {
         | Record::LeaseRemoved(_)
         | Record::OrderRemoved(_)
         | Record::Quarantine(_)
+        | Record::Sighting(_)
         | Record::NextNumber(_) => Wall::default(),
     }
 }

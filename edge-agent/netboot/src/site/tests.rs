@@ -1,5 +1,7 @@
 //! One machine at a site on paper: what it is told, what is recorded, and in which order.
 
+mod beside;
+
 use dhcproto::{
     Encodable, Encoder,
     v4::{DhcpOption, Message, MessageType, OptionCode, UnknownOption},

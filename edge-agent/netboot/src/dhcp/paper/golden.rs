@@ -26,19 +26,19 @@ fn pxe_rom(arch: u8, class: &[u8]) -> Message {
     )
 }
 
-fn ovmf_pxe() -> Message {
+pub(super) fn ovmf_pxe() -> Message {
     let mut rom = pxe_rom(7, b"PXEClient:Arch:00007:UNDI:003000");
     rom.broadcast = true;
     rom
 }
 
-fn ovmf_http() -> Message {
+pub(super) fn ovmf_http() -> Message {
     let mut rom = pxe_rom(16, b"HTTPClient:Arch:00016:UNDI:003000");
     rom.broadcast = true;
     rom
 }
 
-fn ipxe_bios() -> Message {
+pub(super) fn ipxe_bios() -> Message {
     let mut ipxe = pxe_rom(0, b"PXEClient:Arch:00000:UNDI:002001");
     let options = ipxe.options.as_mut().expect("options");
     options.set(61, [[1].as_slice(), &KNOWN.0].concat());
@@ -47,7 +47,7 @@ fn ipxe_bios() -> Message {
     ipxe
 }
 
-fn installer() -> Message {
+pub(super) fn installer() -> Message {
     message(KNOWN, &[(53, &[1]), (57, &[2, 64]), (55, &[1, 3, 6, 12, 15, 28, 42]), (60, b"d-i")])
 }
 
@@ -57,11 +57,11 @@ fn answered(answer: BootAnswer, request: &Message) -> (Message, Destination) {
     site.reply(request)
 }
 
-fn loader() -> BootAnswer {
+pub(super) fn loader() -> BootAnswer {
     BootAnswer::Loader { name: LOADER.into() }
 }
 
-fn script() -> BootAnswer {
+pub(super) fn script() -> BootAnswer {
     BootAnswer::Script { url: "http://10.1.0.2:8080/a/00112233445566778899aabbccddeeff/boot.ipxe".into() }
 }
 

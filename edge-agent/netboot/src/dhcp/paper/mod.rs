@@ -1,5 +1,6 @@
 //! A site on paper: a plan, machines that speak as the lab's did, and a server to answer them.
 
+mod beside;
 mod golden;
 mod rules;
 mod sequences;
@@ -86,7 +87,10 @@ impl Site {
 
     /// Hands a datagram in and notes what is persisted.
     fn hear(&mut self, message: &Message) -> Vec<Effect> {
-        let request = Request::parse(&message.emit()).expect("a legal request");
+        self.hear_request(&Request::parse(&message.emit()).expect("a legal request"))
+    }
+
+    fn hear_request(&mut self, request: &Request) -> Vec<Effect> {
         let context = Context {
             network: &self.plan.network,
             host: self.plan.host_of(request.mac),
@@ -96,7 +100,7 @@ impl Site {
             answer: &self.answer,
             grants_allowed: self.grants_allowed,
         };
-        let effects = self.server.handle(self.now, &request, &context);
+        let effects = self.server.handle(self.now, request, &context);
         self.note(&effects);
         effects
     }

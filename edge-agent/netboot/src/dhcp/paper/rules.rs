@@ -265,15 +265,13 @@ fn a_routed_renewal_is_known_by_its_own_address() {
 }
 
 #[test]
-fn links_without_a_subnet_and_other_modes_are_silent() {
+fn links_without_a_subnet_are_silent() {
     let mut site = Site::new();
     let mut relayed = discover(STRANGER);
     relayed.giaddr = [172, 16, 0, 1].into();
     assert_eq!(site.hear(&relayed), []);
-    for mode in [DhcpMode::Proxy, DhcpMode::Off] {
-        site.plan.network.dhcp = mode;
-        assert_eq!(site.hear(&discover(KNOWN)), []);
-    }
+    site.plan.network.dhcp = DhcpMode::Off;
+    assert_eq!(site.hear(&discover(KNOWN)), []);
 }
 
 #[test]
