@@ -164,8 +164,10 @@ impl Config {
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let raw: Raw = toml::from_str(text)
-            .map_err(|error| ConfigError::Syntax { path: path.into(), problem: error.to_string() })?;
+        let raw: Raw = toml::from_str(text).map_err(|error| ConfigError::Syntax {
+            path: path.into(),
+            problem: plainly(&error.to_string()),
+        })?;
         raw.check()
             .map_err(|problems| ConfigError::Values { path: path.into(), problems: Problems(problems) })
     }
@@ -176,6 +178,12 @@ impl Raw {
         let mut problems = Vec::new();
         if self.interface.is_empty() {
             problems.push("interface: is missing: name at least one [[interface]] to serve".into());
+        }
+        let names: Vec<_> = self.interface.iter().map(|interface| interface.name.as_str()).collect();
+        for (place, name) in names.iter().enumerate() {
+            if names[..place].contains(name) {
+                problems.push(format!("interface: {name} is named twice"));
+            }
         }
         if self.http_port == 0 {
             problems.push("http_port: is 0, expected 1 to 65535".into());
@@ -209,6 +217,22 @@ impl Raw {
             telemetry: self.telemetry,
         })
     }
+}
+
+/// What the parser says of types, in words of the file. The rest of its text has line, column and the place.
+fn plainly(problem: &str) -> String {
+    const WORDS: [(&str, &str); 6] = [
+        (
+            "invalid type: map, expected a sequence",
+            "one section where several may stand: write its name in two brackets, as in [[interface]]",
+        ),
+        ("expected u16", "expected a number from 1 to 65535"),
+        ("expected usize", "expected a whole number"),
+        ("expected a sequence", "expected a list: [\"...\"]"),
+        ("expected struct RawController", "expected the section [controller]"),
+        ("expected struct RawInterface", "expected the section [[interface]]"),
+    ];
+    WORDS.iter().fold(problem.to_owned(), |text, (technical, plain)| text.replace(technical, plain))
 }
 
 fn keep<T, E: fmt::Display>(value: Result<T, E>, key: &str, problems: &mut Vec<String>) -> Option<T> {
@@ -255,6 +279,33 @@ mod tests {
         ] {
             assert!(problems.contains(key), "{key} in {problems}");
         }
+    }
+
+    #[test]
+    fn types_are_named_in_words_of_the_file() {
+        let controller = "[controller]\nenrol = ['c:1']\nfleet = ['c:2']\nname = 'a'\n";
+        for (text, plain) in [
+            (format!("state = '/x'\nhttp_port = 70000\n{controller}"), "expected a number from 1 to 65535"),
+            (format!("state = '/x'\nhttp_port = 'web'\n{controller}"), "expected a number from 1 to 65535"),
+            (format!("state = '/x'\njournal_events = -1\n{controller}"), "expected a whole number"),
+            (format!("state = '/x'\n[interface]\nname = 'eth1'\n{controller}"), "as in [[interface]]"),
+            (format!("state = '/x'\n{}", controller.replace("['c:1']", "'c:1'")), "expected a list"),
+            ("state = '/x'\ncontroller = 'c:1'\n".into(), "expected the section [controller]"),
+        ] {
+            let problems = problems(&text);
+            assert!(problems.contains(plain) && problems.contains("line "), "{plain} in {problems}");
+            for technical in ["u16", "usize", "sequence", "struct", "map"] {
+                assert!(!problems.contains(technical), "{technical} in {problems}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_interface_is_named_once() {
+        let interface = "[[interface]]\nname = 'eth1'\n";
+        let controller = "[controller]\nenrol = ['c:1']\nfleet = ['c:2']\nname = 'a'\n";
+        let problems = problems(&format!("state = '/x'\n{interface}{interface}{controller}"));
+        assert!(problems.contains("eth1 is named twice"), "{problems}");
     }
 
     #[test]

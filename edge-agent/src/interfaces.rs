@@ -12,9 +12,9 @@ use netboot::site::Arrival;
 use crate::{config::Config, config::InterfaceConfig, dhcp, tftp};
 
 /// Sockets for TFTP transfers at each interface.
-const TFTP_SOCKETS: NonZeroU8 = NonZeroU8::new(8).expect("8 is not zero");
+pub(crate) const TFTP_SOCKETS: NonZeroU8 = NonZeroU8::new(8).expect("8 is not zero");
 /// The port of RFC 1350.
-const TFTP_PORT: u16 = 69;
+pub(crate) const TFTP_PORT: u16 = 69;
 
 /// An interface with its sockets.
 #[derive(Debug)]
@@ -37,7 +37,13 @@ pub enum InterfaceError {
     /// The system does not say.
     #[error("failed to list the interfaces")]
     List(#[source] io::Error),
-    /// It is not there, or has no address.
+    /// It is not there.
+    #[error("there is no interface {name}: correct [[interface]] in the configuration")]
+    Missing {
+        /// Its name.
+        name: String,
+    },
+    /// It has no address.
     #[error(
         "interface {name} has no IPv4 address{wanted}: give it one, or correct [[interface]] in the configuration"
     )]
@@ -73,7 +79,7 @@ pub fn open(config: &Config) -> Result<Vec<Interface>, InterfaceError> {
 }
 
 fn open_one(number: u32, config: &InterfaceConfig, http_port: u16) -> Result<Interface, InterfaceError> {
-    let subnet = subnet(config)?;
+    let (subnet, _) = look(config)?;
     let address = subnet.addr();
     let listen = SocketAddr::from((address, http_port));
     let base_url = if http_port == 80 { format!("http://{address}") } else { format!("http://{listen}") };
@@ -86,13 +92,18 @@ fn open_one(number: u32, config: &InterfaceConfig, http_port: u16) -> Result<Int
     })
 }
 
-/// Our address at the interface, with its prefix.
-fn subnet(config: &InterfaceConfig) -> Result<Ipv4Net, InterfaceError> {
+/// Our address at the interface, with its prefix, and whether its link is up.
+pub(crate) fn look(config: &InterfaceConfig) -> Result<(Ipv4Net, bool), InterfaceError> {
+    if !dhcp::is_interface(&config.name) {
+        return Err(InterfaceError::Missing { name: config.name.clone() });
+    }
     let fits = |address: Ipv4Addr| config.address.is_none_or(|wanted| wanted == address);
     let all = if_addrs::get_if_addrs().map_err(InterfaceError::List)?;
     let here = all.into_iter().filter(|interface| interface.name == config.name);
-    let mut nets = here.filter_map(|interface| match interface.addr {
-        if_addrs::IfAddr::V4(v4) if fits(v4.ip) => Ipv4Net::with_netmask(v4.ip, v4.netmask).ok(),
+    let mut nets = here.filter_map(|interface| match &interface.addr {
+        if_addrs::IfAddr::V4(v4) if fits(v4.ip) => {
+            Some((Ipv4Net::with_netmask(v4.ip, v4.netmask).ok()?, interface.is_oper_up()))
+        }
         if_addrs::IfAddr::V4(_) | if_addrs::IfAddr::V6(_) => None,
     });
     nets.next().ok_or_else(|| InterfaceError::NoAddress {

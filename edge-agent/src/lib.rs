@@ -4,6 +4,7 @@
 //! network; [`uplink`] follows the controller and [`fetch`] fills the image cache beside them. [`run`] puts them
 //! together. No protocol logic here.
 
+pub mod check;
 pub mod config;
 pub mod core;
 pub mod desk;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use edge_agent::config::Config;
+use edge_agent::{check::Findings, config::Config};
 
 /// The exit code for a configuration that cannot be used (EX_USAGE of sysexits).
 const BAD_CONFIGURATION: u8 = 64;
@@ -23,8 +23,9 @@ struct Arguments {
 enum Command {
     /// Serve (the default).
     Run,
-    /// Read the configuration, report every mistake in it, and end. Whether its interfaces, user and ports are there is
-    /// seen when the agent runs.
+    /// Look at everything that a start needs, report all that is wrong, and end: the configuration, interfaces, ports,
+    /// user, state folder and join token. Exit code 64: something keeps the agent from starting or joining its fleet.
+    /// Run it as root to see all of it.
     Check,
 }
 
@@ -38,9 +39,21 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error.into(), BAD_CONFIGURATION),
     };
     match arguments.command.unwrap_or(Command::Run) {
-        Command::Check => ExitCode::SUCCESS,
+        Command::Check => check(&config),
         Command::Run => run(config),
     }
+}
+
+#[expect(clippy::print_stderr, clippy::print_stdout, reason = "what it is asked for")]
+fn check(config: &Config) -> ExitCode {
+    let Findings { mistakes, warnings } = edge_agent::check::check(config);
+    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    mistakes.iter().for_each(|mistake| eprintln!("mistake: {mistake}"));
+    if mistakes.is_empty() {
+        println!("the agent can start");
+        return ExitCode::SUCCESS;
+    }
+    ExitCode::from(BAD_CONFIGURATION)
 }
 
 fn run(config: Config) -> ExitCode {

@@ -3,6 +3,7 @@
 //! Afterwards the controller holds every event that is in the agent's ledger, once, as it is there. Five kills;
 //! `BOOTLANE_KILLS=50` for the long run. Needs root, for network namespaces.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -111,6 +112,7 @@ fn populate(controller: &ControllerStand, segment: &Segment, machines: &[Stand])
     let token = token.join().expect("no panic").expect("nothing is refused");
     let file = segment.folder().join("join-token");
     std::fs::write(&file, token).expect("written");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("private");
     file
 }
 

@@ -8,4 +8,5 @@ mod sockets;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use sockets::is_interface;
 pub use sockets::{Bound, Datagram, OpenError, Sockets};

@@ -108,6 +108,11 @@ fn index(interface: &str) -> io::Result<u32> {
     Ok(rustix::net::netdevice::name_to_index(&any, interface)?)
 }
 
+/// Is there an interface of this name?
+pub(crate) fn is_interface(name: &str) -> bool {
+    index(name).is_ok()
+}
+
 /// A UDP socket that hears what comes in at one interface, and broadcasts there.
 fn bind(interface: &str, port: u16) -> io::Result<StdSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM.cloexec().nonblocking(), Some(Protocol::UDP))?;

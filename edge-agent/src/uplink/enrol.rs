@@ -1,7 +1,9 @@
 //! Becoming a member of the fleet, and becoming one again after a long absence.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -17,6 +19,11 @@ use zeroize::Zeroizing;
 
 use super::{ConnectError, LinkError, Session, connect, in_time};
 use crate::config::ControllerConfig;
+
+/// What a token's file must not have: its group may be the agent's.
+const EVERYBODY: u32 = 0o007;
+/// The longest file that is read as a token, in bytes.
+const LONGEST_TOKEN: u64 = 4_096;
 
 /// Why the agent is no member of the fleet.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +43,14 @@ pub enum EnrolError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// Whoever has it can join the fleet as an agent of the site.
+    #[error("the join token {path} can be read by every user (mode {mode:04o}): run chmod 600 on it")]
+    TokenExposed {
+        /// Which.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
     },
     /// The token itself.
     #[error("the join token in {path} cannot be used")]
@@ -101,15 +116,27 @@ pub(super) async fn identity(config: &ControllerConfig, folder: &Path) -> Result
 }
 
 fn token(config: &ControllerConfig, folder: &Path) -> Result<(Zeroizing<String>, JoinToken), EnrolError> {
-    let Some(path) = &config.token_file else { return Err(EnrolError::NoToken { folder: folder.into() }) };
-    let text = match fs::read_to_string(path) {
-        Ok(text) => Zeroizing::new(text.trim().to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(EnrolError::NoToken { folder: folder.into() });
+    let no_token = || EnrolError::NoToken { folder: folder.into() };
+    match read_token(config.token_file.as_deref().ok_or_else(no_token)?) {
+        Err(EnrolError::TokenFile { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(no_token())
         }
-        Err(source) => return Err(EnrolError::TokenFile { path: path.clone(), source }),
-    };
-    let token = JoinToken::parse(&text).map_err(|source| EnrolError::Token { path: path.clone(), source })?;
+        read => read,
+    }
+}
+
+/// The join token in a file that is not for everybody's eyes (S16).
+pub(crate) fn read_token(path: &Path) -> Result<(Zeroizing<String>, JoinToken), EnrolError> {
+    let at = |source| EnrolError::TokenFile { path: path.into(), source };
+    let mut file = fs::File::open(path).map_err(at)?;
+    let mode = file.metadata().map_err(at)?.permissions().mode() & 0o7777;
+    if mode & EVERYBODY != 0 {
+        return Err(EnrolError::TokenExposed { path: path.into(), mode });
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.by_ref().take(LONGEST_TOKEN).read_to_string(&mut text).map_err(at)?;
+    let text = Zeroizing::new(text.trim().to_owned());
+    let token = JoinToken::parse(&text).map_err(|source| EnrolError::Token { path: path.into(), source })?;
     Ok((text, token))
 }
 

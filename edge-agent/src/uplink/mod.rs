@@ -33,6 +33,7 @@ use crate::{
 
 pub use connect::{ConnectError, connect_http};
 pub use enrol::EnrolError;
+pub(crate) use enrol::read_token;
 
 /// The shortest and the longest pause between two tries.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));

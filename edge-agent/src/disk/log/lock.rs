@@ -30,6 +30,12 @@ impl Lock {
     }
 }
 
+/// Does a process hold the lock of the ledger in `directory`? Where that cannot be told, none does.
+pub(crate) fn is_held(directory: &Path) -> bool {
+    let Ok(file) = File::open(directory.join("ledger.lock")) else { return false };
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         // Closing would not do: a process that was just forked shares the lock until it executes.

@@ -42,6 +42,7 @@ use crate::disk::space::ReserveState;
 use commit::Batch;
 use fault::Faults;
 use lock::Lock;
+pub(crate) use lock::is_held as is_in_use;
 use reserve::Reserve;
 use segment::{Header, Unborn};
 

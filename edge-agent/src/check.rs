@@ -1,0 +1,307 @@
+//! Whether the agent could start here: everything that a start needs is looked at, and nothing is changed.
+//!
+//! A mistake keeps the agent from starting or from joining its fleet; a warning is about what may be otherwise when it
+//! starts: a link, a controller, another user. Nobody's word is final but the start's.
+
+use std::{
+    error::Error,
+    fmt::Display,
+    fs, io,
+    net::{TcpListener, TcpStream, ToSocketAddrs},
+    path::Path,
+    time::Duration,
+};
+
+use certs::AgentIdentity;
+
+use crate::{
+    config::{Config, ControllerConfig, InterfaceConfig},
+    dhcp,
+    disk::{log, space::Space},
+    interfaces::{self, TFTP_PORT, TFTP_SOCKETS},
+    sys::user::{self, Ids},
+    tftp, uplink,
+};
+
+/// How long a controller may take to take a connection.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// What the agent keeps in its state folder.
+const PARTS: [&str; 4] = ["identity", "ledger", "plans", "cache"];
+
+/// What was found, for people.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// What keeps the agent from starting or from joining its fleet.
+    pub mistakes: Vec<String>,
+    /// What is worth a second look.
+    pub warnings: Vec<String>,
+}
+
+impl Findings {
+    fn mistake(&mut self, key: &str, what: impl Display) {
+        self.mistakes.push(format!("{key}: {what}"));
+    }
+
+    fn warn(&mut self, key: &str, what: impl Display) {
+        self.warnings.push(format!("{key}: {what}"));
+    }
+
+    /// A port that cannot be bound: in use by the agent itself, not ours to try, or really taken.
+    fn port(&mut self, key: &str, what: impl Display, error: &(dyn Error + 'static), running: bool) {
+        let system = std::iter::successors(Some(error), |&error| error.source())
+            .find_map(|error| error.downcast_ref());
+        match system.map(io::Error::kind) {
+            Some(io::ErrorKind::AddrInUse) if running => {}
+            Some(io::ErrorKind::PermissionDenied) => {
+                self.warn(key, format!("{what} was not looked at: run the check as root"));
+            }
+            _ => self.mistake(key, format!("{what} cannot be used: {}", telling(error))),
+        }
+    }
+}
+
+/// Looks at all of it.
+#[must_use]
+pub fn check(config: &Config) -> Findings {
+    let mut findings = Findings::default();
+    let running = log::is_in_use(&config.state.join("ledger"));
+    for interface in &config.interfaces {
+        check_interface(&mut findings, interface, config.http_port, running);
+    }
+    let user = check_user(&mut findings, config.user.as_deref());
+    check_state(&mut findings, config, user);
+    let enrolled = check_identity(&mut findings, &config.state.join("identity"));
+    check_token(&mut findings, &config.controller, user, enrolled);
+    if !enrolled {
+        check_controllers(&mut findings, "controller.enrol", &config.controller.enrol);
+    }
+    check_controllers(&mut findings, "controller.fleet", &config.controller.fleet);
+    findings
+}
+
+fn check_interface(findings: &mut Findings, interface: &InterfaceConfig, http_port: u16, running: bool) {
+    let key = format!("interface {}", interface.name);
+    let (subnet, up) = match interfaces::look(interface) {
+        Ok(found) => found,
+        Err(error) => return findings.mistake(&key, error),
+    };
+    if !up {
+        findings.warn(&key, "the link is down: no machine is heard before it is up");
+    }
+    let address = subnet.addr();
+    if let Err(error) = dhcp::Bound::open(&interface.name) {
+        findings.port(&key, "UDP port 67 (DHCP)", &error, running);
+    }
+    if let Err(error) = tftp::Sockets::bind(address, TFTP_PORT, TFTP_SOCKETS) {
+        findings.port(&key, format_args!("UDP port {TFTP_PORT} (TFTP) at {address}"), &error, running);
+    }
+    if let Err(error) = TcpListener::bind((address, http_port)) {
+        findings.port(&key, format_args!("TCP port {http_port} (HTTP) at {address}"), &error, running);
+    }
+}
+
+/// Who the agent will be; None: not known.
+fn check_user(findings: &mut Findings, wanted: Option<&str>) -> Option<Ids> {
+    let now = Ids::ours();
+    let Some(name) = wanted else {
+        if now.is_root() {
+            findings
+                .warn("user", "is not set: the agent starts from an unprivileged user alone, not from root");
+            return None;
+        }
+        return Some(now);
+    };
+    match user::look_up(name) {
+        Ok(ids) => {
+            if !now.is_root() && ids != now {
+                findings
+                    .warn("user", format!("only root can become {name}, and the check does not run as root"));
+            }
+            Some(ids)
+        }
+        Err(error) => {
+            findings.mistake("user", error);
+            None
+        }
+    }
+}
+
+fn check_state(findings: &mut Findings, config: &Config, user: Option<Ids>) {
+    let state = &config.state;
+    let there = state.ancestors().find(|folder| folder.exists()).unwrap_or(state);
+    if !there.is_dir() {
+        return findings.mistake("state", format!("{} is no folder", there.display()));
+    }
+    let parts = PARTS.map(|part| state.join(part));
+    for folder in
+        std::iter::once(there).chain(parts.iter().map(AsRef::as_ref).filter(|part: &&Path| part.exists()))
+    {
+        if let (Some(user), Ok(metadata)) = (user, fs::metadata(folder))
+            && !user.may(&metadata, 0o3)
+        {
+            let remedy = format!("chown -R {} {}", user.uid, state.display());
+            findings.mistake(
+                "state",
+                format!("the agent's user may not write to {}: {remedy}", folder.display()),
+            );
+        }
+    }
+    if let Ok(space) = Space::of(there)
+        && space.free_bytes < config.low_disk_bytes
+    {
+        let free = space.free_bytes >> 20;
+        findings
+            .warn("state", format!("only {free} MiB are free at {}: no image is fetched", there.display()));
+    }
+}
+
+/// Is the agent a member of a fleet? What cannot be looked at may be an identity.
+fn check_identity(findings: &mut Findings, folder: &Path) -> bool {
+    match fs::metadata(folder) {
+        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return false,
+        Ok(_) | Err(_) => {}
+    }
+    match AgentIdentity::load(folder) {
+        Ok(_) => true,
+        Err(error) if error.is_not_found() => false,
+        Err(error) => {
+            findings.warn("state", telling(&error));
+            true
+        }
+    }
+}
+
+fn check_token(findings: &mut Findings, controller: &ControllerConfig, user: Option<Ids>, enrolled: bool) {
+    const KEY: &str = "controller.token_file";
+    let Some(path) = &controller.token_file else {
+        if !enrolled {
+            findings.mistake(KEY, "is not set, and the agent is no member of a fleet yet");
+        }
+        return;
+    };
+    let metadata = match fs::metadata(path) {
+        Ok(_) if enrolled => {
+            return findings.warn(KEY, format!("{} has served: delete it", path.display()));
+        }
+        Ok(metadata) => metadata,
+        Err(_) if enrolled => return,
+        Err(error) => return findings.mistake(KEY, format!("{}: {error}", path.display())),
+    };
+    if let Some(user) = user
+        && !user.may(&metadata, 0o4)
+    {
+        let remedy = format!("chown {} {}", user.uid, path.display());
+        findings.mistake(KEY, format!("the agent's user may not read {}: {remedy}", path.display()));
+    }
+    match uplink::read_token(path) {
+        Ok(_) => {}
+        Err(error) => findings.mistake(KEY, telling(&error)),
+    }
+}
+
+fn check_controllers(findings: &mut Findings, key: &str, addresses: &[String]) {
+    for address in addresses {
+        if let Err(error) = reach(address) {
+            findings.warn(key, format!("{address} was not reached: {error}"));
+        }
+    }
+}
+
+fn reach(address: &str) -> io::Result<()> {
+    let mut failure = io::Error::from(io::ErrorKind::NotFound);
+    for address in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(_) => return Ok(()),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+fn telling(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::fs::PermissionsExt, path::PathBuf};
+
+    use super::*;
+
+    /// The loopback, an HTTP port that is free, and controllers that are not there.
+    fn config(folder: &Path) -> Config {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
+        let text = format!(
+            "state = {:?}\nhttp_port = {free}\nlow_disk = \"1B\"\n[[interface]]\nname = \"lo\"\n\
+             [controller]\nenrol = [\"127.0.0.1:1\"]\nfleet = [\"127.0.0.1:2\"]\nname = \"a-1\"\n\
+             token_file = {:?}\n",
+            folder.join("state"),
+            folder.join("token"),
+        );
+        let file = folder.join("agent.toml");
+        fs::write(&file, text).expect("written");
+        Config::load(&file).expect("legal")
+    }
+
+    fn token(folder: &Path, mode: u32) -> PathBuf {
+        let path = folder.join("token");
+        let (fleet, site) = ("acme".parse().expect("legal"), "lyon".parse().expect("legal"));
+        let key = certs::KeyPair::generate().expect("a key");
+        let token = certs::JoinToken::generate(fleet, site, key.fingerprint()).expect("random");
+        fs::write(&path, token.reveal().as_bytes()).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+        path
+    }
+
+    fn with<'a>(lines: &'a [String], key: &str) -> Vec<&'a str> {
+        lines.iter().map(String::as_str).filter(|line| line.starts_with(key)).collect()
+    }
+
+    #[test]
+    fn all_mistakes_are_named_at_once_and_warnings_told_apart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = config(folder.path());
+        fs::write(&config.state, b"no folder").expect("written");
+        config.user = Some("no such user".into());
+        config.interfaces[0].name = "none0".into();
+        let Findings { mistakes, warnings } = check(&config);
+        for key in ["interface none0: there is no", "user: there is no", "state: ", "controller.token_file: "]
+        {
+            assert_eq!(with(&mistakes, key).len(), 1, "{key} in {mistakes:?}");
+        }
+        assert_eq!(mistakes.len(), 4);
+        for key in ["controller.enrol: 127.0.0.1:1 was not reached", "controller.fleet: 127.0.0.1:2"] {
+            assert_eq!(with(&warnings, key).len(), 1, "{key} in {warnings:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_everybody_can_read_is_refused_with_the_remedy() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = config(folder.path());
+        let path = token(folder.path(), 0o644);
+        let mistakes = check(&config).mistakes;
+        let [mistake] = with(&mistakes, "controller.token_file")[..] else { panic!("{mistakes:?}") };
+        assert!(mistake.contains("mode 0644") && mistake.contains("chmod 600"), "{mistake}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("set");
+        assert_eq!(with(&check(&config).mistakes, "controller.token_file"), [""; 0]);
+        fs::write(&path, b"cut off").expect("written");
+        assert_eq!(with(&check(&config).mistakes, "controller.token_file").len(), 1);
+    }
+
+    #[test]
+    fn a_taken_port_is_a_mistake_unless_the_agent_itself_has_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = config(folder.path());
+        let _taken = TcpListener::bind(("127.0.0.1", config.http_port)).expect("free");
+        let http =
+            |findings: &Findings| findings.mistakes.iter().filter(|line| line.contains("(HTTP)")).count();
+        assert_eq!(http(&check(&config)), 1);
+        let ledger = config.state.join("ledger");
+        fs::create_dir_all(&ledger).expect("made");
+        let options = log::Options::new(proto::Incarnation([1; 16]));
+        let _running = log::Ledger::open(&ledger, options, &mut |_| Ok(())).expect("opens");
+        assert_eq!(http(&check(&config)), 0);
+    }
+}
