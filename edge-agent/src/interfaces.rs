@@ -9,7 +9,7 @@ use std::{
 use ipnet::Ipv4Net;
 use netboot::site::Arrival;
 
-use crate::{config::Config, config::InterfaceConfig, dhcp, tftp};
+use crate::{config::Config, config::InterfaceConfig, dhcp, ipv6, tftp};
 
 /// Sockets for TFTP transfers at each interface.
 pub(crate) const TFTP_SOCKETS: NonZeroU8 = NonZeroU8::new(8).expect("8 is not zero");
@@ -25,6 +25,8 @@ pub struct Interface {
     pub subnet: Ipv4Net,
     /// DHCP.
     pub dhcp: dhcp::Bound,
+    /// The refusal of IPv6.
+    pub ipv6: ipv6::Bound,
     /// TFTP.
     pub tftp: tftp::Sockets,
     /// HTTP.
@@ -56,6 +58,9 @@ pub enum InterfaceError {
     /// DHCP.
     #[error(transparent)]
     Dhcp(#[from] dhcp::OpenError),
+    /// IPv6.
+    #[error(transparent)]
+    Ipv6(#[from] ipv6::OpenError),
     /// TFTP.
     #[error(transparent)]
     Tftp(#[from] tftp::BindError),
@@ -87,6 +92,7 @@ fn open_one(number: u32, config: &InterfaceConfig, http_port: u16) -> Result<Int
         arrival: Arrival { interface: number, server: address, base_url: base_url.into() },
         subnet,
         dhcp: dhcp::Bound::open(&config.name)?,
+        ipv6: ipv6::Bound::open(&config.name)?,
         tftp: tftp::Sockets::bind(address, TFTP_PORT, TFTP_SOCKETS)?,
         http: TcpListener::bind(listen).map_err(|source| InterfaceError::Http { address: listen, source })?,
     })

@@ -14,6 +14,7 @@ pub mod fetch;
 pub mod http;
 pub mod images;
 pub mod interfaces;
+pub mod ipv6;
 pub mod library;
 mod outage;
 pub mod plans;

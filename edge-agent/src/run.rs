@@ -20,6 +20,7 @@ use crate::{
     http,
     images::Images,
     interfaces::{self, Interface, InterfaceError},
+    ipv6,
     library::Shelf,
     plans::{Found, PlanStore},
     sys::user,
@@ -74,6 +75,9 @@ pub enum RunError {
     /// DHCP.
     #[error(transparent)]
     Dhcp(#[from] dhcp::OpenError),
+    /// IPv6.
+    #[error(transparent)]
+    Ipv6(#[from] ipv6::OpenError),
     /// TFTP.
     #[error(transparent)]
     Tftp(#[from] tftp::ServeError),
@@ -128,10 +132,10 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
     let cache = open_cache(&config).map_err(state)?;
 
     let mut served = Vec::new();
-    for Interface { arrival, subnet, dhcp, tftp, http } in interfaces {
-        served.push((arrival, subnet, Arc::new(dhcp.watch()?), tftp, http));
+    for Interface { arrival, subnet, dhcp, ipv6, tftp, http } in interfaces {
+        served.push((arrival, subnet, Arc::new(dhcp.watch()?), ipv6.watch()?, tftp, http));
     }
-    let sockets: Vec<_> = served.iter().map(|(_, _, dhcp, _, _)| dhcp.clone()).collect();
+    let sockets: Vec<_> = served.iter().map(|(_, _, dhcp, ..)| dhcp.clone()).collect();
     let addresses = served.iter().map(|(arrival, ..)| arrival.server.to_string()).collect();
 
     let (ended_orders, to_destroy) = mpsc::channel(ENDED_ORDERS);
@@ -156,8 +160,9 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
     let desk = Arc::new(core.clone());
     let server = http::Server::new(desk.clone(), images.clone(), http::Limits::default());
     let (mut servers, mut workers) = (Tasks::default(), Tasks::default());
-    for (arrival, subnet, dhcp, sockets, listener) in served {
+    for (arrival, subnet, dhcp, ipv6, sockets, listener) in served {
         servers.spawn("the DHCP server", serve_dhcp(core.clone(), dhcp, arrival.clone(), shutdown.clone()));
+        servers.spawn("the refusal of IPv6", ipv6::decline(ipv6, plan.clone(), shutdown.clone()));
         let (events, told) = mpsc::channel(TFTP_EVENTS);
         let shelf = Arc::new(Shelf::new(desk.clone(), images.clone(), arrival.clone(), subnet));
         let teller = shelf.clone();

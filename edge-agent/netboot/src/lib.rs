@@ -1,4 +1,5 @@
-//! The pure protocol engines of the edge agent: DHCP, TFTP, boot decision, orders, event journal.
+//! The pure protocol engines of the edge agent: DHCP, TFTP, boot decision, orders, event journal, and
+//! the refusal of IPv6.
 //!
 //! No socket, disk, clock or source of randomness here (DESIGN §3): inputs and the time are handed in, actions
 //! are handed out, in order. The shell in `edge-agent` performs them.
@@ -9,6 +10,7 @@ pub mod attempts;
 pub mod content;
 pub mod decide;
 pub mod dhcp;
+pub mod ipv6;
 pub mod journal;
 pub mod orders;
 pub mod site;

@@ -70,6 +70,7 @@ fn plan() -> SitePlan {
         unknown: UnknownMachines::Lease,
         loaders: BTreeMap::new(),
         cache_bytes: None,
+        decline_ipv6: false,
     };
     let host = HostPlan {
         id: HostId([1; 16]),

@@ -80,7 +80,8 @@ impl Bound {
     /// [`OpenError`] names the interface and the socket.
     pub fn open(interface: &str) -> Result<Self, OpenError> {
         let name = || interface.to_owned();
-        let index = index(interface).map_err(|source| OpenError::Interface { interface: name(), source })?;
+        let index =
+            packet::index(interface).map_err(|source| OpenError::Interface { interface: name(), source })?;
         let udp =
             |port| bind(interface, port).map_err(|source| OpenError::Udp { interface: name(), port, source });
         let (dhcp, boot) = (udp(SERVER_PORT)?, udp(BOOT_PORT)?);
@@ -102,15 +103,9 @@ impl Bound {
     }
 }
 
-/// The kernel's number for an interface.
-fn index(interface: &str) -> io::Result<u32> {
-    let any = Socket::new(Domain::IPV4, Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
-    Ok(rustix::net::netdevice::name_to_index(&any, interface)?)
-}
-
 /// Is there an interface of this name?
 pub(crate) fn is_interface(name: &str) -> bool {
-    index(name).is_ok()
+    packet::index(name).is_ok()
 }
 
 /// A UDP socket that hears what comes in at one interface, and broadcasts there.

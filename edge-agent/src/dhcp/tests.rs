@@ -208,6 +208,7 @@ fn plan() -> SitePlan {
         unknown: UnknownMachines::Lease,
         loaders: BTreeMap::new(),
         cache_bytes: None,
+        decline_ipv6: false,
     };
     let generation = Generation { epoch: 1, revision: 1 };
     let document = PlanDocument::assemble("acme", "lyon", generation, 1, [network_entry(&network)]);

@@ -25,6 +25,7 @@ fn network() -> Entry {
         unknown: UnknownMachines::Ignore,
         loaders: BTreeMap::new(),
         cache_bytes: None,
+        decline_ipv6: false,
     };
     Entry { body: v1::Network::from(&network).encode_to_vec().into(), level: 1 }
 }

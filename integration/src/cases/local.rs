@@ -83,12 +83,22 @@ fn boot_the_disk(setting: &mut Setting<'_>, spec: MachineSpec, bound: Duration) 
 
 fn start_from_disk(setting: &Setting<'_>, spec: &MachineSpec, bound: Duration) -> anyhow::Result<()> {
     let mut machine = setting.power_on(spec)?;
+    reach(setting, &mut machine, turns_to_disk(spec.firmware), "its firmware turns to the disk", bound)?;
     let marker = format!("BOOTLANE-MARK disk-booted {DISK_LABEL}");
     reach(setting, &mut machine, &marker, "the system on its disk runs", bound)?;
     let marker = format!("BOOTLANE-MARK disk-network {DISK_LABEL}");
     reach(setting, &mut machine, &marker, "it has an address", Duration::from_secs(30))?;
     machine.power_off();
     Ok(())
+}
+
+/// What the firmware says when it is done with the network.
+fn turns_to_disk(firmware: Firmware) -> &'static str {
+    match firmware {
+        Firmware::BiosIpxe => "Booting from Hard Disk",
+        // OVMF's name for a virtio disk.
+        Firmware::UefiPxe | Firmware::UefiHttp | Firmware::UefiIpxe => "\"UEFI Misc Device\" from",
+    }
 }
 
 /// It was answered by DHCP, and fetched nothing. UEFI HTTP Boot must be given a URL, and goes on to the disk at once when

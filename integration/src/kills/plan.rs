@@ -161,6 +161,7 @@ fn network() -> Network {
             (Platform::UefiX64, loader("snponly.efi")),
         ]),
         cache_bytes: None,
+        decline_ipv6: false,
     }
 }
 

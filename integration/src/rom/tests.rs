@@ -37,6 +37,7 @@ fn plan() -> SitePlan {
         unknown: UnknownMachines::Ignore,
         loaders: BTreeMap::new(),
         cache_bytes: None,
+        decline_ipv6: false,
     };
     let host = HostPlan {
         id: HostId([1; 16]),

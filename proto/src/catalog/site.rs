@@ -26,6 +26,10 @@ pub struct SiteSpec {
     /// What the image cache of each agent may take; None: the agent's own configuration decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<ByteSize>,
+    /// Whether an authoritative agent tells machines that ask for IPv6 at once that there is none: firmware otherwise
+    /// waits a quarter of a minute, or a whole one, for an answer.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub decline_ipv6: bool,
     /// Values for templates.
     #[serde(default, skip_serializing_if = "Variables::is_empty")]
     pub variables: Variables,
@@ -83,6 +87,15 @@ pub struct SubnetSpec {
 
 fn hour() -> Span {
     Span::seconds(3_600)
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_yes(said: &bool) -> bool {
+    *said
 }
 
 /// The shortest lease: less, and a machine renews more often than it boots.
@@ -174,6 +187,16 @@ mod tests {
         let json = r#"{"subnets":[{"network":"10.1.0.0/24","pools":["10.1.0.100-10.1.0.199"],"router":"10.1.0.1"}]}"#;
         assert_eq!(site(json).validate(), []);
         assert_eq!(site(json).subnets[0].lease, Span::seconds(3_600));
+        assert!(site(json).decline_ipv6);
+    }
+
+    #[test]
+    fn the_switch_for_ipv6_is_written_where_it_is_off() {
+        let off = site(r#"{"decline_ipv6":false,"subnets":[]}"#);
+        let written = serde_json::to_string(&off).expect("JSON");
+        assert!(written.contains(r#""decline_ipv6":false"#), "{written}");
+        let on = serde_json::to_string(&site(r#"{"subnets":[]}"#)).expect("JSON");
+        assert!(!on.contains("ipv6"), "{on}");
     }
 
     #[test]

@@ -79,6 +79,8 @@ pub struct Network {
     pub loaders: BTreeMap<Platform, Loader>,
     /// Bytes that the image cache may take; None: the agent's own configuration decides.
     pub cache_bytes: Option<u64>,
+    /// Whether machines that ask for IPv6 are told at once that there is none.
+    pub decline_ipv6: bool,
 }
 
 impl Network {

@@ -174,6 +174,7 @@ impl From<&Network> for v1::Network {
                 .map(|(platform, loader)| wire_loader(*platform, loader))
                 .collect(),
             cache_bytes: network.cache_bytes.unwrap_or(0),
+            decline_ipv6: network.decline_ipv6,
         }
     }
 }
@@ -197,6 +198,7 @@ impl TryFrom<v1::Network> for Network {
             unknown: UnknownMachines::from_wire("unknown", message.unknown)?,
             loaders: message.loaders.into_iter().map(loader).collect::<Result<_, WireError>>()?,
             cache_bytes: (message.cache_bytes != 0).then_some(message.cache_bytes),
+            decline_ipv6: message.decline_ipv6,
         })
     }
 }
@@ -455,6 +457,7 @@ mod tests {
             unknown: UnknownMachines::Ignore,
             loaders: BTreeMap::from([(Platform::UefiX64, Loader { name: "snponly.efi".into(), blob })]),
             cache_bytes: None,
+            decline_ipv6: true,
         }
     }
 

@@ -84,6 +84,10 @@ struct Fields {
     /// What each agent's image cache may take, for example 20GiB
     #[arg(long, value_name = "SIZE")]
     cache: Option<String>,
+    /// Whether machines that ask for IPv6 are told at once that there is none, so that they wait for nothing; true
+    /// unless it is said otherwise
+    #[arg(long, value_name = "BOOL")]
+    decline_ipv6: Option<bool>,
     #[command(flatten)]
     labels: Labels,
     #[command(flatten)]
@@ -105,6 +109,7 @@ impl Fields {
             Edit::optional("unknown", self.unknown.clone()),
             Edit::optional("loaders", self.loaders.clone()),
             Edit::optional("cache", self.cache.clone()),
+            Edit::optional("decline_ipv6", self.decline_ipv6),
         ];
         let plain = subnet.into_iter().chain(site).flatten();
         plain.chain(self.labels.edits()).chain(self.variables.edits()).collect()

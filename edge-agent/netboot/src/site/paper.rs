@@ -54,6 +54,7 @@ pub(crate) fn network() -> Network {
             (Platform::UefiX64, loader("snponly.efi")),
         ]),
         cache_bytes: None,
+        decline_ipv6: false,
     }
 }
 

@@ -55,6 +55,7 @@ fn plan(revision: u64, pool: &str, hosts: &[HostPlan]) -> SitePlan {
         unknown: UnknownMachines::Lease,
         loaders: BTreeMap::new(),
         cache_bytes: None,
+        decline_ipv6: false,
     };
     let entries = [network_entry(&network)].into_iter().chain(hosts.iter().map(host_entry));
     let generation = Generation { epoch: 1, revision };
