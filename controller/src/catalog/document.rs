@@ -1,6 +1,6 @@
 //! Documents as operators write them: JSON, checked on its own, with the path of every mistake.
 
-use proto::catalog::{AnyResource, Kind, Problem, Resource, Spec, check_name};
+use proto::catalog::{AnyResource, Kind, Problem, check_name};
 use serde_json::{Map, Value};
 
 /// The fields of a document.
@@ -67,29 +67,11 @@ impl Document {
 /// # Errors
 /// The first field that is unknown, missing or of the wrong type; else every mistake that validation finds.
 pub(super) fn parse(kind: Kind, body: Value) -> Result<AnyResource, Vec<Problem>> {
-    let any = match kind {
-        Kind::Site => typed(body).map(AnyResource::Site),
-        Kind::Agent => typed(body).map(AnyResource::Agent),
-        Kind::Host => typed(body).map(AnyResource::Host),
-        Kind::Image => typed(body).map(AnyResource::Image),
-        Kind::Profile => typed(body).map(AnyResource::Profile),
-        Kind::Order => typed(body).map(AnyResource::Order),
-        Kind::Secret => typed(body).map(AnyResource::Secret),
-        Kind::Token => typed(body).map(AnyResource::Token),
-        Kind::Operator => typed(body).map(AnyResource::Operator),
-    }
-    .map_err(|problem| vec![problem])?;
+    let any = AnyResource::from_value(kind, body).map_err(|error| vec![error.0])?;
     let mut problems = any.validate();
     problems.extend(check_labels(&any));
     problems.extend(check_certificate_name(&any));
     if problems.is_empty() { Ok(any) } else { Err(problems) }
-}
-
-fn typed<S: Spec>(body: Value) -> Result<Resource<S>, Problem> {
-    serde_path_to_error::deserialize(body).map_err(|error| {
-        let path = error.path().to_string();
-        Problem::new(if path == "." { String::new() } else { path }, error.into_inner().to_string())
-    })
 }
 
 fn check_labels(any: &AnyResource) -> Option<Problem> {

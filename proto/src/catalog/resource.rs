@@ -229,9 +229,26 @@ pub enum AnyResource {
 }
 
 /// JSON that is no document of the catalog.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NotAResource(String);
+pub struct NotAResource(pub Problem);
+
+impl NotAResource {
+    fn new(field: &str, message: impl Into<String>) -> Self {
+        Self(Problem::new(field, message))
+    }
+}
+
+/// The text or number at a path.
+fn leaf(value: &Value, path: &serde_path_to_error::Path) -> Option<Value> {
+    use serde_path_to_error::Segment;
+    let at = path.iter().try_fold(value, |at, segment| match segment {
+        Segment::Seq { index } => at.get(index),
+        Segment::Map { key } => at.get(key),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    });
+    at.filter(|found| found.is_string() || found.is_number()).cloned()
+}
 
 macro_rules! each {
     ($any:expr, $resource:ident => $body:expr) => {
@@ -256,7 +273,14 @@ impl AnyResource {
     /// Names the field that is unknown, missing or of the wrong type.
     pub fn from_value(kind: Kind, value: Value) -> Result<Self, NotAResource> {
         fn typed<S: Spec>(value: Value) -> Result<Resource<S>, NotAResource> {
-            serde_json::from_value(value).map_err(|error| NotAResource(error.to_string()))
+            serde_path_to_error::deserialize(&value).map_err(|error| {
+                let path = error.path().to_string();
+                let found = leaf(&value, error.path()).map(|found| format!(", found {found}"));
+                let message = error.into_inner().to_string();
+                // What serde itself found wrong says so already.
+                let found = found.filter(|_| !message.contains("expected")).unwrap_or_default();
+                NotAResource::new(if path == "." { "" } else { &path }, message + &found)
+            })
         }
         Ok(match kind {
             Kind::Site => Self::Site(typed(value)?),
@@ -276,12 +300,13 @@ impl AnyResource {
     /// # Errors
     /// Names the place of what is not JSON, or the field that is wrong.
     pub fn from_json(json: &[u8]) -> Result<Self, NotAResource> {
-        let value: Value = serde_json::from_slice(json).map_err(|error| NotAResource(error.to_string()))?;
+        let value: Value =
+            serde_json::from_slice(json).map_err(|error| NotAResource::new("", error.to_string()))?;
         let kind = value
             .get("kind")
             .and_then(Value::as_str)
-            .ok_or_else(|| NotAResource("kind: is missing".into()))?;
-        let kind = kind.parse().map_err(|error: NotAKind| NotAResource(format!("kind: {error}")))?;
+            .ok_or_else(|| NotAResource::new("kind", "is missing"))?;
+        let kind = kind.parse().map_err(|error: NotAKind| NotAResource::new("kind", error.to_string()))?;
         Self::from_value(kind, value)
     }
 

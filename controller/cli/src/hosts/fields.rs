@@ -71,7 +71,8 @@ impl Heading {
         let mut problems = Vec::new();
         let filled = self.columns.iter().zip(&row.cells).filter(|(_, cell)| !cell.is_empty());
         for (column, cell) in filled {
-            problems.extend(host.take(column, cell, defaults).err());
+            let problem = host.take(column, cell, defaults).err();
+            problems.extend(problem.map(|problem| format!("column {}: {problem}", column.word())));
         }
         if problems.is_empty() {
             host.finish(defaults).map_err(|problem| vec![problem])
@@ -79,6 +80,33 @@ impl Heading {
             Err(problems)
         }
     }
+}
+
+impl Column {
+    /// As a heading names it.
+    fn word(&self) -> String {
+        let word = match self {
+            Self::Name => "name",
+            Self::Macs => "mac",
+            Self::Site => "site",
+            Self::Address => "address",
+            Self::Profile => "profile",
+            Self::Os => "os",
+            Self::Uuid => "uuid",
+            Self::Serial => "serial",
+            Self::AssetTag => "asset_tag",
+            Self::Labels => "labels",
+            Self::Label(key) => return format!("label:{key}"),
+        };
+        word.to_owned()
+    }
+}
+
+/// The column that a field of the document came from.
+pub(super) fn column_of(field: &str) -> String {
+    let field = field.strip_prefix("spec.").unwrap_or(field);
+    let word = field.split(['.', '[']).next().unwrap_or(field);
+    format!("column {}", if word == "macs" { "mac" } else { word })
 }
 
 fn column(word: &str) -> Option<Column> {

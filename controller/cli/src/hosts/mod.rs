@@ -9,7 +9,7 @@ mod table;
 use std::collections::BTreeMap;
 
 use proto::Mac;
-use proto::catalog::{AnyResource, HostSpec, Kind, Resource};
+use proto::catalog::{AnyResource, HostSpec, Kind, Problem, Resource};
 
 use fields::{Heading, Row};
 
@@ -77,7 +77,7 @@ pub(crate) fn read(text: &str, defaults: &Defaults) -> Result<Vec<Listed>, Vec<B
 
 fn host(heading: &Heading, row: &Row, defaults: &Defaults) -> Result<Resource<HostSpec>, Vec<String>> {
     let value = heading.document(row, defaults)?;
-    let any = AnyResource::from_value(Kind::Host, value).map_err(|error| vec![error.to_string()])?;
+    let any = AnyResource::from_value(Kind::Host, value).map_err(|error| vec![in_column(&error.0)])?;
     let problems = any.validate();
     match any {
         AnyResource::Host(host) if problems.is_empty() => Ok(host),
@@ -89,7 +89,14 @@ fn host(heading: &Heading, row: &Row, defaults: &Defaults) -> Result<Resource<Ho
         | AnyResource::Order(_)
         | AnyResource::Secret(_)
         | AnyResource::Token(_)
-        | AnyResource::Operator(_) => Err(problems.iter().map(ToString::to_string).collect()),
+        | AnyResource::Operator(_) => Err(problems.iter().map(in_column).collect()),
+    }
+}
+
+fn in_column(problem: &Problem) -> String {
+    match problem.field.as_str() {
+        "" => problem.message.clone(),
+        field => format!("{}: {}", fields::column_of(field), problem.message),
     }
 }
 
@@ -176,6 +183,17 @@ mod tests {
         assert_eq!(lines, [2, 3, 3, 4, 5, 6], "{bad:?}");
         assert!(bad[1].1.contains("line 1"), "{bad:?}");
         assert!(bad[3].1.contains("--map Windows=PROFILE"), "{bad:?}");
+    }
+
+    #[test]
+    fn a_bad_cell_is_named_with_its_column() {
+        let text = "name,mac,ip,labels\nA B,52:54:00:00:00:01,10.1.0.300,\nb,zz,,\nc,52:54:00:00:00:03,,x\n";
+        let bad = bad(text, &lyon());
+        let starts = [(2, "column address: "), (3, "column mac: "), (4, "column labels: ")];
+        for ((line, start), (found, message)) in starts.iter().zip(&bad) {
+            assert!(line == found && message.starts_with(start), "{bad:?}");
+        }
+        assert!(bad[0].1.contains("10.1.0.300"), "{bad:?}");
     }
 
     #[test]

@@ -204,8 +204,8 @@ fn a_table_of_hosts_is_imported_or_every_bad_line_is_named() {
     let bad = fleet.write("bad.csv", "name,mac\na,52:54:00:00:00:09\nB,52:54:00:00:00:10\nc,nonsense\n");
     let mut import = fleet.bootlane(["host", "import", "--site", "lyon"]);
     import.arg(&bad).assert().code(64).stderr(
-        contains(format!("{}:3: name: ", bad.display()))
-            .and(contains(format!("{}:4: \"nonsense\"", bad.display()))),
+        contains(format!("{}:3: column name: ", bad.display()))
+            .and(contains(format!("{}:4: column mac: \"nonsense\"", bad.display()))),
     );
     assert_eq!(fleet.catalog.get(Kind::Host, "a"), None);
 }
