@@ -51,6 +51,10 @@ fn refused(error: PutError) -> Status {
     match error {
         PutError::Digest { .. } => refusal::field("sha256", text),
         PutError::Size { .. } | PutError::TooLarge(_) => refusal::field("size", text),
+        PutError::Full(_) => {
+            tracing::error!(%error, "cannot store a blob");
+            Status::resource_exhausted(text)
+        }
         PutError::Store(_) => {
             tracing::error!(%error, "cannot store a blob");
             Status::unavailable(text)

@@ -6,6 +6,7 @@
 pub(crate) mod http;
 mod put;
 mod range;
+mod room;
 
 use std::fs;
 use std::io;
@@ -22,11 +23,17 @@ use object_store::path::Path as ObjectPath;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _};
 use proto::Digest;
 
+use room::Room;
+
 pub use put::{BlobUpload, PutError};
+pub use room::NoRoom;
 
 /// The blobs. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Blobs(Arc<dyn ObjectStore>);
+pub struct Blobs {
+    store: Arc<dyn ObjectStore>,
+    room: Room,
+}
 
 /// The folder of blobs cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +58,7 @@ impl Blobs {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(at)?;
         sweep(folder).map_err(at)?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| at(io::Error::other(error)))?;
-        Ok(Self(Arc::new(store.with_fsync(true))))
+        Ok(Self { store: Arc::new(store.with_fsync(true)), room: Room::of(folder) })
     }
 
     /// Begins to take a blob in; see [`BlobUpload`].
@@ -59,7 +66,7 @@ impl Blobs {
     /// # Errors
     /// [`PutError`].
     pub async fn begin(&self, digest: Digest, size: u64) -> Result<BlobUpload, PutError> {
-        BlobUpload::begin(Arc::clone(&self.0), digest, size).await
+        BlobUpload::begin(Arc::clone(&self.store), self.room.clone(), digest, size).await
     }
 
     /// The size of a blob in bytes; None where it is not held.
@@ -67,7 +74,7 @@ impl Blobs {
     /// # Errors
     /// [`BlobError`].
     pub async fn size(&self, digest: Digest) -> Result<Option<u64>, BlobError> {
-        match self.0.head(&place(digest)).await {
+        match self.store.head(&place(digest)).await {
             Ok(about) => Ok(Some(about.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
@@ -92,7 +99,7 @@ impl Blobs {
         range: Range<u64>,
     ) -> Result<BoxStream<'static, Result<Bytes, BlobError>>, BlobError> {
         let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-        let found = self.0.get_opts(&place(digest), options).await?;
+        let found = self.store.get_opts(&place(digest), options).await?;
         Ok(found.into_stream().map_err(BlobError).boxed())
     }
 
@@ -101,7 +108,7 @@ impl Blobs {
     /// # Errors
     /// [`BlobError`], also for a blob that is not held.
     pub async fn read_all(&self, digest: Digest) -> Result<Bytes, BlobError> {
-        Ok(self.0.get(&place(digest)).await?.bytes().await?)
+        Ok(self.store.get(&place(digest)).await?.bytes().await?)
     }
 }
 

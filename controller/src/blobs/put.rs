@@ -8,6 +8,7 @@ use proto::Digest;
 use sha2::{Digest as _, Sha256};
 
 use super::place;
+use super::room::{NoRoom, Room, is_full};
 
 /// Bytes of one part: above what object stores take at least.
 const PART: usize = 8 << 20;
@@ -38,9 +39,12 @@ pub enum PutError {
     /// Larger than any blob may be.
     #[error("a blob of {0} bytes is larger than {LARGEST}")]
     TooLarge(u64),
-    /// The store failed; a full disk, mostly.
+    /// There is no room for it.
+    #[error(transparent)]
+    Full(#[from] NoRoom),
+    /// The store failed.
     #[error("the blob could not be stored: {0}; nothing was kept")]
-    Store(#[from] object_store::Error),
+    Store(object_store::Error),
 }
 
 /// A blob on its way in. Dropped before [`BlobUpload::finish`], it leaves nothing.
@@ -52,19 +56,23 @@ pub struct BlobUpload {
     hash: Sha256,
     buffer: BytesMut,
     upload: Option<Box<dyn MultipartUpload>>,
+    room: Room,
 }
 
 impl BlobUpload {
     pub(super) async fn begin(
         store: Arc<dyn ObjectStore>,
+        room: Room,
         digest: Digest,
         size: u64,
     ) -> Result<Self, PutError> {
         if size > LARGEST {
             return Err(PutError::TooLarge(size));
         }
-        let upload = Some(store.put_multipart(&place(digest)).await?);
-        Ok(Self { digest, size, received: 0, hash: Sha256::new(), buffer: BytesMut::new(), upload })
+        room.check(size)?;
+        let upload = store.put_multipart(&place(digest)).await;
+        let upload = Some(upload.map_err(|error| failed(&room, size, error))?);
+        Ok(Self { digest, size, received: 0, hash: Sha256::new(), buffer: BytesMut::new(), upload, room })
     }
 
     /// Takes the next bytes.
@@ -94,7 +102,7 @@ impl BlobUpload {
         // An empty object has one empty part.
         self.flush().await?;
         if let Some(mut upload) = self.upload.take() {
-            upload.complete().await?;
+            upload.complete().await.map_err(|error| failed(&self.room, 0, error))?;
         }
         Ok(())
     }
@@ -115,7 +123,7 @@ impl BlobUpload {
         let Some(upload) = &mut self.upload else { return Ok(()) };
         if let Err(error) = upload.put_part(part.into()).await {
             self.abort().await;
-            return Err(error.into());
+            return Err(failed(&self.room, self.size.saturating_sub(self.received), error));
         }
         Ok(())
     }
@@ -128,4 +136,9 @@ impl BlobUpload {
             }
         }
     }
+}
+
+/// A disk may become full after the room was looked at: others write too.
+fn failed(room: &Room, missing: u64, error: object_store::Error) -> PutError {
+    if is_full(&error) { room.none(missing).into() } else { PutError::Store(error) }
 }

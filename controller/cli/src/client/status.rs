@@ -48,13 +48,15 @@ fn exit_of(code: Code) -> Exit {
 fn remedy(code: Code) -> Option<&'static str> {
     match code {
         Code::Unauthenticated | Code::PermissionDenied => Some(
-            "`bootlane whoami` shows who you are and what you may do; an admin can give a role with `bootlane operator add`",
+            "`bootlane whoami` shows who you are and what you may do; an admin gives another role with `bootlane operator set`, and a new credential with `bootlane operator add`",
         ),
         Code::Aborted => Some("somebody else wrote meanwhile: look at it again, then repeat the command"),
         Code::Unimplemented => {
             Some("the controller is older than this program: `bootlane whoami` shows its version")
         }
-        Code::Unavailable => Some("the controller is starting, stopping or overloaded: try again shortly"),
+        Code::Unavailable => {
+            Some("if the controller is only starting or stopping, try again shortly; else its log says more")
+        }
         Code::Ok
         | Code::Cancelled
         | Code::Unknown
