@@ -14,7 +14,8 @@ use super::{Context, outcomes};
 use crate::client::{Change, Client, Writing};
 use crate::failure::{Exit, Failure};
 use crate::image::{
-    Download, Found, Media, Progress, Taken, Wanted, hash, is_url, recognise, upload, without_secrets,
+    Download, Found, Media, Progress, Taken, Wanted, check_boot, hash, is_url, recognise, upload,
+    without_secrets,
 };
 use crate::output::words;
 
@@ -87,6 +88,9 @@ pub(crate) struct Import {
     /// The loader of a platform (bios, uefi-x64, uefi-arm64, …); may be repeated
     #[arg(long = "loader", value_name = "PLATFORM=PATH", value_parser = loader)]
     loaders: Vec<(Platform, String)>,
+    /// Take a kernel or an initial RAM disk whose first bytes are of neither
+    #[arg(long)]
+    force: bool,
     /// Say what would be taken, upload nothing
     #[arg(long)]
     dry_run: bool,
@@ -176,13 +180,21 @@ async fn open(import: &Import, live: bool) -> Result<Opened, Failure> {
         Some(download) => (download.path().to_owned(), download.name().to_owned()),
         None => (source.into(), file_name(source)),
     };
-    let (family, wanted) = (Family::from(import.family), wanted(import));
+    let (family, wanted, force) = (Family::from(import.family), wanted(import), import.force);
     let opened = blocking(move || {
         let media =
             Media::open(&path, &name).map_err(|error| Failure::because(Exit::BadInput, &action, &error))?;
         let taken = recognise(family, media.files(), &wanted)
             .map_err(|error| Failure::because(Exit::BadInput, &action, &error))?;
-        Ok((Arc::new(media), taken))
+        match check_boot(&media, &taken) {
+            Err(error) if !force => {
+                let failure = Failure::because(Exit::BadInput, &action, &error);
+                Err(failure.remedy(
+                    "name another file with --kernel or --initrd, or take it all the same with --force",
+                ))
+            }
+            Ok(()) | Err(_) => Ok((Arc::new(media), taken)),
+        }
     });
     let (media, taken) = opened.await?;
     Ok(Opened { media, taken, _download: download })

@@ -4,12 +4,14 @@
 mod download;
 mod folder;
 mod iso;
+mod magic;
 mod media;
 mod progress;
 mod recognise;
 mod upload;
 
 pub(crate) use download::{Download, is_url, without_secrets};
+pub(crate) use magic::check_boot;
 pub(crate) use media::{Found, Media, MediaError};
 pub(crate) use progress::Progress;
 pub(crate) use recognise::{Taken, Wanted, recognise};

@@ -9,12 +9,19 @@ use proto::catalog::Kind;
 
 use crate::fleet::Fleet;
 
+/// As long as one and with its magic.
+fn kernel() -> Vec<u8> {
+    let mut bytes = vec![1; 700_000];
+    bytes[0x202..0x206].copy_from_slice(b"HdrS");
+    bytes
+}
+
 fn netboot(fleet: &Fleet) -> std::path::PathBuf {
     let tree = fleet.path("netboot");
     let folder = tree.join("debian-installer/amd64");
     std::fs::create_dir_all(&folder).expect("made");
-    std::fs::write(folder.join("linux"), vec![1; 700_000]).expect("written");
-    std::fs::write(folder.join("initrd.gz"), "ram").expect("written");
+    std::fs::write(folder.join("linux"), kernel()).expect("written");
+    std::fs::write(folder.join("initrd.gz"), b"\x1f\x8bram").expect("written");
     std::fs::write(folder.join("grubx64.efi"), "not taken").expect("written");
     tree
 }
@@ -28,7 +35,7 @@ fn a_debian_tree_is_taken_and_the_same_again_is_nothing_new() {
     let fleet = Fleet::start();
     let tree = netboot(&fleet);
     let told = contains("kernel: debian-installer/amd64/linux (683.5 KiB)")
-        .and(contains("initrd: debian-installer/amd64/initrd.gz (3 B)"))
+        .and(contains("initrd: debian-installer/amd64/initrd.gz (5 B)"))
         .and(contains("grub").not());
     import(&fleet, &tree, "debian", "debian-12").success().stdout("Image debian-12 created\n").stderr(told);
     let image = fleet.catalog.get(Kind::Image, "debian-12").expect("there");
@@ -36,10 +43,10 @@ fn a_debian_tree_is_taken_and_the_same_again_is_nothing_new() {
         (&image["spec"]["architecture"], image["spec"]["files"].as_object().map(|f| f.len())),
         (&"amd64".into(), Some(2))
     );
-    assert!(fleet.catalog.blobs.lock().expect("whole").contains_key(&Digest::of(&vec![1; 700_000])));
+    assert!(fleet.catalog.blobs.lock().expect("whole").contains_key(&Digest::of(&kernel())));
     import(&fleet, &tree, "debian", "debian-12").success().stdout("Image debian-12 is already there\n");
     assert_eq!(*fleet.catalog.uploads.lock().expect("whole"), 2, "the second import uploads nothing");
-    std::fs::write(tree.join("debian-installer/amd64/initrd.gz"), "other").expect("written");
+    std::fs::write(tree.join("debian-installer/amd64/initrd.gz"), b"\x1f\x8bother").expect("written");
     import(&fleet, &tree, "debian", "debian-12").code(4).stderr(contains("an image never changes"));
     assert_eq!(*fleet.catalog.uploads.lock().expect("whole"), 2, "nothing is uploaded in vain");
 }
@@ -56,6 +63,19 @@ fn an_upload_that_breaks_leaves_no_document() {
     import(&fleet, &tree, "debian", "debian-12").code(1).stderr(expected);
     assert!(fleet.catalog.writes.lock().expect("whole").is_empty(), "the document comes last");
     assert_eq!(fleet.catalog.get(Kind::Image, "debian-12"), None);
+}
+
+#[test]
+fn what_no_machine_boots_is_refused_unless_forced() {
+    let fleet = Fleet::start();
+    let tree = netboot(&fleet);
+    std::fs::write(tree.join("debian-installer/amd64/initrd.gz"), "<html>not found</html>").expect("written");
+    let named =
+        contains("debian-installer/amd64/initrd.gz is no initial RAM disk").and(contains("<html>not found"));
+    import(&fleet, &tree, "debian", "debian-12").code(64).stderr(named.and(contains("--force")));
+    assert_eq!(*fleet.catalog.uploads.lock().expect("whole"), 0);
+    let arguments = ["image", "import", "--family", "debian", "--name", "debian-12", "--force"];
+    fleet.bootlane(arguments).arg(&tree).assert().success();
 }
 
 #[test]
