@@ -10,7 +10,7 @@ use proto::catalog::{
 use super::{
     ReadError,
     draft::{Draft, Edit, Id, describe, users},
-    keys, orders,
+    keys, orders, secrets,
 };
 use crate::store::Scan;
 
@@ -230,7 +230,10 @@ async fn check_admin_remains(draft: &Draft) -> Result<Option<Problem>, ReadError
 }
 
 async fn check_removal(draft: &Draft, (kind, name): &Id, edit: &Edit) -> Result<Vec<Problem>, ReadError> {
-    let users = users(draft, *kind, name).await?;
+    let mut users = users(draft, *kind, name).await?;
+    if *kind == Kind::Secret {
+        users.extend(secrets::users(draft, name).await?);
+    }
     if !users.is_empty() {
         return Ok(vec![Problem::new("", format!("is used by {}", list(users.iter().map(describe))))]);
     }

@@ -18,6 +18,7 @@ mod fields;
 mod index;
 mod page;
 mod read;
+mod secrets;
 
 #[cfg(test)]
 pub(crate) mod tests;

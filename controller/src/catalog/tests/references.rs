@@ -213,3 +213,33 @@ async fn a_host_moves_to_another_site_with_its_indices() {
     assert_eq!(left, []);
     assert_eq!(fleet.catalog.list_any(Kind::Host, Some("lyon")).await.expect("read").items, []);
 }
+
+#[tokio::test]
+async fn a_secret_that_templates_ask_for_stays() {
+    let fleet = fleet().await;
+    let secret = |name: &str| json!({"kind": "Secret", "name": name, "spec": {"value": "v"}});
+    let text = "{{ secret('mine') }}{{ secret(which) }}";
+    let mut web = host("web-1", 1);
+    web["spec"]["variables"] = json!({"which": "theirs", "root_password": "root-hash", "city": "free"});
+    fleet
+        .apply(&[
+            secret("mine"),
+            secret("theirs"),
+            secret("root-hash"),
+            secret("free"),
+            web,
+            json!({"kind": "Profile", "name": "own", "spec": {"image": "debian-12",
+                "templates": {"late.sh": {"text": text}}}}),
+        ])
+        .await
+        .expect("all is in order");
+    for (name, user) in [("mine", "Profile own"), ("theirs", "Host web-1"), ("root-hash", "Host web-1")] {
+        assert_refused(fleet.write(vec![remove(Kind::Secret, name)]).await, &["is used by", user]);
+    }
+    fleet
+        .write(vec![remove(Kind::Secret, "free")])
+        .await
+        .expect("a variable that no template takes for a secret");
+    let both = vec![remove(Kind::Secret, "mine"), remove(Kind::Profile, "own")];
+    fleet.write(both).await.expect("they go together");
+}
