@@ -78,7 +78,7 @@ pub fn decide<'plan>(facts: &Facts, at: &Circumstances<'plan, '_>) -> Decision<'
             (&order.boot, Some(order), format!("order {} installs {}", order.number, order.boot.profile))
         }
         (Ok(None), Some(boot)) => (boot, None, format!("profile {} is what it runs", boot.profile)),
-        (Ok(None), None) => return plain(Answer::LocalDisk, "no order stands"),
+        (Ok(None), None) => return plain(Answer::LocalDisk, nothing_stands(host, at)),
     };
     if boot.blobs().any(|blob| at.out_of_reach.contains(&blob.digest)) {
         let image = &boot.image;
@@ -133,6 +133,16 @@ fn standing_order<'plan>(
         return Err("the agent's disk is full: orders wait until there is room".into());
     }
     Ok(Some(order))
+}
+
+/// Whoever looks at the boot after an installation sees that it is that one.
+fn nothing_stands(host: &HostPlan, at: &Circumstances<'_, '_>) -> String {
+    match at.orders.newest_of(host.id) {
+        Some(last) if last.phase.is_end() => {
+            format!("no order stands; order {} is done: {}", last.number, last.phase.word())
+        }
+        Some(_) | None => "no order stands".into(),
+    }
 }
 
 fn first_step(facts: &Facts, plan: &SitePlan) -> Result<Answer, String> {
@@ -217,6 +227,25 @@ mod tests {
         let (plan, orders) = (paper::plan(), Orders::default());
         let decision = decide(&facts(Client::PxeRom), &at(&plan, &orders));
         assert_eq!((decision.answer, decision.reason.as_str()), (Answer::LocalDisk, "no order stands"));
+    }
+
+    #[test]
+    fn the_boot_after_an_installation_says_that_it_is_that() {
+        let (plan, mut orders) = (paper::plan(), Orders::default());
+        let host = at(&plan, &Orders::default()).host.expect("known").id;
+        orders.restore(&proto::ledger::Record::Order(proto::ledger::OrderState {
+            order: proto::OrderId([9; 16]),
+            host,
+            number: 4,
+            phase: proto::event::OrderPhase::Installed,
+            attempts: 1,
+            attempt: None,
+            token: None,
+            started: None,
+            not_after: Wall(9),
+        }));
+        let decision = decide(&facts(Client::PxeRom), &at(&plan, &orders));
+        assert_eq!(decision.reason, "no order stands; order 4 is done: installed");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use proto::{
-    AttemptId, OrderId, Token128, Wall,
+    AttemptId, HostId, OrderId, Token128, Wall,
     event::{EventKind, OrderPhase},
     ledger::{OrderState, Record},
     plan::{OrderPlan, SitePlan},
@@ -81,6 +81,11 @@ impl Standing {
 }
 
 impl Orders {
+    /// The newest order of a host that this agent remembers.
+    pub fn newest_of(&self, host: HostId) -> Option<&OrderState> {
+        self.states.values().filter(|state| state.host == host).max_by_key(|state| state.number)
+    }
+
     /// May `attempt` (None: any new one) boot under this order now?
     ///
     /// # Errors
@@ -95,8 +100,7 @@ impl Orders {
         if order.agent != agent {
             return Err(Standing::OtherAgent(order.agent.clone()));
         }
-        let newest =
-            self.states.values().filter(|state| state.host == order.host).map(|state| state.number).max();
+        let newest = self.newest_of(order.host).map(|state| state.number);
         if let Some(newest) = newest.filter(|newest| *newest > order.number) {
             return Err(Standing::Superseded(newest));
         }
