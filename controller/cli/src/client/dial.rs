@@ -40,6 +40,14 @@ pub(crate) enum DialError {
         /// Why not.
         source: PeerError,
     },
+    /// A controller of our fleet, but its listener for agents that join.
+    #[error("{address} is not where operators call")]
+    Port {
+        /// `host:port`.
+        address: String,
+        /// Which listener it is.
+        source: PeerError,
+    },
     /// Whoever answers speaks no TLS, or refuses ours.
     #[error("no secure connection to {address}")]
     Handshake {
@@ -132,6 +140,7 @@ async fn handshake(config: &Arc<ClientConfig>, address: &str) -> Result<TlsStrea
     let name = ServerName::try_from("controller").expect("a plain host name");
     TlsConnector::from(Arc::clone(config)).connect(name, stream).await.map_err(|source| {
         match peer_error(&source) {
+            Some(peer @ PeerError::NotFleet(_)) => DialError::Port { address: at(), source: peer.clone() },
             Some(peer) => DialError::Peer { address: at(), source: peer.clone() },
             None => DialError::Handshake { address: at(), source },
         }

@@ -314,6 +314,9 @@ fn unreachable(errors: &[dial::DialError]) -> Failure {
     let lines: Vec<_> = errors.iter().map(|error| chain(error)).collect();
     let remedy = match errors {
         [dial::DialError::Peer { .. }] => "check the address, or use the credential of that fleet",
+        [dial::DialError::Port { .. }] => {
+            "name the other port with --controller, or correct `controllers` in the credential file"
+        }
         [dial::DialError::Credential(_)] => "ask an admin for a new credential",
         _ => "is the controller running, and is its fleet listener reachable from here?",
     };

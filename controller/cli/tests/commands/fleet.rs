@@ -25,6 +25,8 @@ pub(crate) struct Fleet {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) authority: Arc<Authority>,
     pub(crate) address: String,
+    /// Where the controller's other listener is: agents join there.
+    pub(crate) enrol: String,
     _runtime: Runtime,
 }
 
@@ -46,8 +48,8 @@ impl Fleet {
             .build()
             .expect("a runtime");
         let admin = FakeAdmin { catalog: Arc::clone(&catalog), authority: Arc::clone(&authority) };
-        let address = runtime.block_on(serve(&authority, admin));
-        let fleet = Self { folder, catalog, authority, address, _runtime: runtime };
+        let (address, enrol) = runtime.block_on(serve(&authority, admin));
+        let fleet = Self { folder, catalog, authority, address, enrol, _runtime: runtime };
         fleet.credential("admin", DAY).save(&fleet.credential_file()).expect("written");
         fleet
     }
@@ -106,7 +108,7 @@ fn key_and_request(identity: &Identity) -> (Arc<KeyPair>, CertificateRequest) {
     (key, request)
 }
 
-async fn serve(authority: &Authority, admin: FakeAdmin) -> String {
+async fn serve(authority: &Authority, admin: FakeAdmin) -> (String, String) {
     let name: certs::ControllerName = "one".parse().expect("legal");
     let identity = Identity::Controller { fleet: authority.fleet().clone(), controller: name.clone() };
     let (key, request) = key_and_request(&identity);
@@ -115,8 +117,14 @@ async fn serve(authority: &Authority, admin: FakeAdmin) -> String {
     let (fleet, bundle, time) =
         (authority.fleet().clone(), authority.bundle(), Arc::new(DefaultTimeProvider));
     let server = ReloadableServer::new(fleet, &credential, &issued.root_der, &bundle, time).expect("usable");
-    let socket = TcpListener::bind("127.0.0.1:0").await.expect("bound");
-    let address = socket.local_addr().expect("bound").to_string();
+    let (socket, address) = listen().await;
+    let (enrol_socket, enrol) = listen().await;
+    let mut joining = TlsListener::new(enrol_socket, server.enrol_config(), HandshakeLimits::default());
+    tokio::spawn(async move {
+        loop {
+            drop(joining.accept().await);
+        }
+    });
     let mut listener = TlsListener::new(socket, server.fleet_config(), HandshakeLimits::default());
     let (sender, accepted) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -130,5 +138,11 @@ async fn serve(authority: &Authority, admin: FakeAdmin) -> String {
     let incoming = ReceiverStream::new(accepted).map(Ok::<_, std::io::Error>);
     let service = AdminServer::new(admin).max_decoding_message_size(proto::MESSAGE_LIMIT);
     tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
-    address
+    (address, enrol)
+}
+
+async fn listen() -> (TcpListener, String) {
+    let socket = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    let address = socket.local_addr().expect("bound").to_string();
+    (socket, address)
 }

@@ -18,6 +18,15 @@ fn without_a_credential_it_is_said_how_to_get_one() {
 }
 
 #[test]
+fn the_wrong_one_of_the_two_ports_is_called_by_its_name() {
+    let fleet = Fleet::start();
+    let expected = contains(format!("{} is not where operators call", fleet.enrol))
+        .and(contains("enrol listener: the fleet listener has another port"))
+        .and(contains("name the other port with --controller"));
+    fleet.bootlane(["whoami", "--controller", &fleet.enrol]).assert().code(6).stderr(expected);
+}
+
+#[test]
 fn an_exposed_credential_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
     let fleet = Fleet::start();
