@@ -94,13 +94,17 @@ pub enum ConfigError {
         message: String,
     },
     /// All that is wrong, one line each.
-    #[error("{} has {} mistakes:\n  {}", path.display(), mistakes.len(), mistakes.join("\n  "))]
+    #[error("{} has {}:\n  {}", path.display(), count(mistakes.len()), mistakes.join("\n  "))]
     Mistakes {
         /// The file.
         path: PathBuf,
         /// `listen.fleet: …`
         mistakes: Vec<String>,
     },
+}
+
+fn count(mistakes: usize) -> String {
+    if mistakes == 1 { "a mistake".into() } else { format!("{mistakes} mistakes") }
 }
 
 impl Config {

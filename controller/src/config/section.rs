@@ -30,7 +30,7 @@ impl<'m> Section<'m> {
     pub(super) fn value<T: DeserializeOwned>(&mut self, name: &str, default: T) -> T {
         let Some(value) = self.table.remove(name) else { return default };
         value.try_into().unwrap_or_else(|error: toml::de::Error| {
-            self.mistake(name, error.message());
+            self.mistake(name, plainly(error.message()));
             default
         })
     }
@@ -52,7 +52,7 @@ impl<'m> Section<'m> {
     pub(super) fn optional<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
         let value = self.table.remove(name)?;
         let Value::String(text) = &value else {
-            self.mistake(name, format!("expected text in quotes, found a {}", value.type_str()));
+            self.mistake(name, format!("expected text in quotes, found {}", kind(&value)));
             return None;
         };
         text.parse().map_err(|error| self.mistake(name, error)).ok()
@@ -79,5 +79,33 @@ impl<'m> Section<'m> {
     pub(super) fn end(mut self) {
         let left: Vec<_> = std::mem::take(&mut self.table).into_iter().map(|(name, _)| name).collect();
         left.iter().for_each(|name| self.mistake(name, "is not known: see the commented default file"));
+    }
+}
+
+/// A complaint of the TOML reader, in the words of who writes the file and not of who wrote the program.
+fn plainly(message: &str) -> String {
+    let words = [
+        ("usize", "a whole number"),
+        ("u32", "a whole number"),
+        ("u64", "a whole number"),
+        ("a map", "a table: [NAME] and lines below it"),
+        ("a sequence", "a list in square brackets"),
+        ("path string", "a path in quotes"),
+    ];
+    let (found, expected) = message.rsplit_once("expected ").unwrap_or((message, ""));
+    let expected = words.iter().find(|(theirs, _)| *theirs == expected).map_or(expected, |(_, ours)| ours);
+    if expected.is_empty() { message.to_owned() } else { format!("{found}expected {expected}") }
+}
+
+/// With its article.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "text",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number",
+        Value::Boolean(_) => "true or false",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a table",
     }
 }

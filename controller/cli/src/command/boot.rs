@@ -63,8 +63,8 @@ pub(crate) struct Watch {
     /// Only those at this site
     #[arg(long)]
     site: Option<String>,
-    /// Follow the host, through an installation and the boot after it, until its system is up; exit code 1 if the
-    /// installation failed
+    /// Follow the host that --host names, through an installation and the boot after it, until its system is up; exit
+    /// code 1 if the installation failed
     #[arg(long, requires = "host")]
     until_end: bool,
 }

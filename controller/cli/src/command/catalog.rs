@@ -10,7 +10,7 @@ use super::edit::{Edit, Unset, edit};
 use super::{Context, outcomes};
 use crate::client::{Change, Selection, Stored, Writing};
 use crate::failure::{Exit, Failure};
-use crate::output::{Format, document, table, words};
+use crate::output::{Format, document, plain, table, words};
 
 /// Which documents to list.
 #[derive(Debug, Default, clap::Args)]
@@ -110,8 +110,25 @@ pub(crate) async fn get(
     let found = context.connect().await?.get(kind, &one.name).await?;
     match context.output.format_or(Format::Yaml) {
         Format::Json => context.output.line(&document::json(&found.json)),
-        format @ (Format::Yaml | Format::Table) => show(context, columns, &[found], format),
+        format @ (Format::Yaml | Format::Table) => {
+            let problems = problems(&found.json);
+            show(context, columns, &[found], format)?;
+            if problems.is_empty() { Ok(()) } else { context.output.text(&problems) }
+        }
     }
+}
+
+/// What a site's plan lacks, as comments: YAML below which they stand is read as before.
+fn problems(document: &Value) -> String {
+    let text = |problem: &Value, field: &str| cell(problem, &format!("/{field}"));
+    let line = |problem: &Value| {
+        let (field, message) = (text(problem, "field"), text(problem, "message"));
+        let field = if field.is_empty() { field } else { format!("{field}: ") };
+        plain(&format!("#   {} {}: {field}{message}", text(problem, "kind"), text(problem, "name"))) + "\n"
+    };
+    let all = document.pointer("/status/problems").and_then(Value::as_array).into_iter().flatten();
+    let lines: String = all.map(line).collect();
+    if lines.is_empty() { lines } else { format!("# what the plan of this site lacks:\n{lines}") }
 }
 
 /// Documents in the format that was asked for.
@@ -125,7 +142,8 @@ pub(crate) fn show(
         Format::Table => context.output.line(&rows(columns, found, words::now(), context.output.colours())),
         Format::Yaml => {
             let texts: Vec<_> = found.iter().map(|stored| document::yaml(&stored.json)).collect();
-            context.output.text(&texts.join("---\n"))
+            let first = if texts.len() > 1 { "---\n" } else { "" };
+            context.output.text(&format!("{first}{}", texts.join("---\n")))
         }
         Format::Json => {
             let all = found.iter().map(|stored| stored.json.clone()).collect();
@@ -227,6 +245,25 @@ mod tests {
         assert_eq!(cell(&document, "/spec/locked"), "yes");
         assert_eq!(cell(&document, "/spec/labels"), "x");
         assert_eq!(cell(&document, "/spec/none"), "");
+    }
+
+    #[test]
+    fn what_a_plan_lacks_is_a_comment() {
+        let problem = json!({"kind": "Host", "name": "web-1", "field": "spec.profile", "message": "there is no\nprofile"});
+        let text = problems(&json!({"status": {"problems": [problem]}}));
+        assert_eq!(
+            text,
+            "# what the plan of this site lacks:\n#   Host web-1: spec.profile: there is no\u{fffd}profile\n"
+        );
+        assert_eq!(problems(&json!({"status": {"problems": []}})), "");
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_field() {
+        let json = json!({"kind": "Site", "name": "a", "spec": {"subnets": [{"network": "10.1.0/24"}]}});
+        let failure = check(Kind::Site, json).expect_err("no network");
+        assert!(failure.message.starts_with("spec.subnets[0].network: "), "{failure}");
+        assert!(failure.message.ends_with("found \"10.1.0/24\""), "{failure}");
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use proto::Wall;
 use proto::catalog::Kind;
+
+use super::words;
 
 /// A document in the order in which people write it.
 #[derive(Serialize)]
@@ -27,6 +30,7 @@ struct Ordered<'a> {
 pub(crate) fn yaml(document: &Value) -> String {
     let kind = document.get("kind").and_then(Value::as_str).and_then(|kind| kind.parse::<Kind>().ok());
     let declared = kind.is_some_and(Kind::declarable);
+    let document = &if declared { document.clone() } else { with_moments(document) };
     let seen = |field| document.get(field).filter(|_| !declared);
     let ordered = Ordered {
         kind: document.get("kind"),
@@ -37,6 +41,25 @@ pub(crate) fn yaml(document: &Value) -> String {
         status: seen("status"),
     };
     serde_yaml_ng::to_string(&ordered).expect("JSON values have string keys, which YAML can write")
+}
+
+/// Milliseconds since 1970 as people read them: `not_after_ms: 1772366400000` becomes `not_after: 2026-03-01T12:00:00Z`.
+fn with_moments(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(name, value)| moment(name, value)).collect())
+        }
+        Value::Array(values) => values.iter().map(with_moments).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+fn moment(name: &str, value: &Value) -> (String, Value) {
+    match (name.strip_suffix("_ms"), value.as_u64()) {
+        (Some(name), Some(0)) => (name.to_owned(), Value::Null),
+        (Some(name), Some(at)) => (name.to_owned(), words::moment(Wall(at)).into()),
+        (Some(_), None) | (None, _) => (name.to_owned(), with_moments(value)),
+    }
 }
 
 /// Labels and spec alone: what a diff compares.
@@ -78,8 +101,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_applied_shows_its_status() {
-        let json = r#"{"spec":{},"name":"a","kind":"Agent","status":{"connected":true}}"#;
+        let json = r#"{"spec":{},"name":"a","kind":"Agent",
+            "status":{"connected":true,"last_contact_ms":1772366400999,"took_ms":0}}"#;
         let document = serde_json::from_str(json).expect("JSON");
-        assert!(yaml(&document).contains("connected: true"));
+        let text = yaml(&document);
+        assert!(text.contains("connected: true"), "{text}");
+        assert!(text.contains("last_contact: 2026-03-01T12:00:00Z") && text.contains("took: null"), "{text}");
     }
 }
