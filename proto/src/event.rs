@@ -320,6 +320,10 @@ pub enum AlarmKind {
     PoolEmpty,
     /// An address of a pool or a host is used by somebody else.
     AddressInUse,
+    /// Machines that the plan does not know were not answered, as the site wants it.
+    UnknownIgnored,
+    /// A host gives rise to so many events that further ones are left out for a while.
+    TooManyEvents,
 }
 
 twin!(
@@ -333,6 +337,8 @@ twin!(
     PlanNotUnderstood,
     PoolEmpty,
     AddressInUse,
+    UnknownIgnored,
+    TooManyEvents,
 );
 
 /// Text from a machine, fit to be shown: printable ASCII alone, at most `limit` characters.

@@ -196,6 +196,8 @@ fn alarm(kind: AlarmKind) -> &'static str {
         AlarmKind::PlanNotUnderstood => "a part of the plan is not understood",
         AlarmKind::PoolEmpty => "no address is free",
         AlarmKind::AddressInUse => "an address is used by somebody else",
+        AlarmKind::UnknownIgnored => "unknown machines are ignored",
+        AlarmKind::TooManyEvents => "further events of this host are left out",
     }
 }
 

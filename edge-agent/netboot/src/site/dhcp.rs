@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use proto::{
     OrderId,
     event::{Answer, Client, EventKind, clean},
-    plan::{DhcpMode, HostPlan, SitePlan},
+    plan::{DhcpMode, HostPlan, SitePlan, UnknownMachines},
 };
 
 use super::{About, Action, Arrival, Disk, Site};
@@ -26,6 +26,9 @@ impl Site {
             return;
         }
         let host = plan.host_of(request.mac);
+        if host.is_none() && plan.network.unknown == UnknownMachines::Ignore {
+            return self.note_ignored(now, request.mac);
+        }
         let about = self.join_attempt(now, arrival, request, host);
         let Some((answer, order)) = self.answer(now, arrival, request, &plan, about) else { return };
         let context = Context {
@@ -59,7 +62,7 @@ impl Site {
         let Some(attempt) = self.attempt_of(now, about) else { return };
         if comes_up(attempt.answered, attempt.reached) {
             attempt.reached = Reached::Ended;
-            self.report(now, about, EventKind::OsUp { address });
+            self.tell(now, about, EventKind::OsUp { address });
         }
     }
 
@@ -99,8 +102,8 @@ impl Site {
         let (attempt, joined) = table.boot_packet(now.mono, mac, host_id, request.client, fresh);
         attempt.uuid = request.uuid.or(attempt.uuid);
         let about = About { attempt: Some(attempt.id), host: host_id, mac: Some(mac) };
-        if joined == Joined::Begins && (host.is_some() || self.unknown.take(now.mono)) {
-            self.report(now, about, began(request));
+        if joined == Joined::Begins {
+            self.tell(now, about, began(request));
         }
         about
     }
@@ -151,17 +154,14 @@ impl Site {
             return;
         }
         attempt.answered = answered;
-        if about.host.is_none() && !self.unknown.take(now.mono) {
-            return;
-        }
         let order = decision.order.map(|order| order.id);
-        self.report(
+        self.tell(
             now,
             about,
             EventKind::Decided { answer: decision.answer, reason: decision.reason.clone(), order },
         );
         if let Some((kind, detail)) = decision.alarm.clone() {
-            self.report(now, about, EventKind::Alarm { kind, detail });
+            self.tell(now, about, EventKind::Alarm { kind, detail });
         }
     }
 
@@ -211,9 +211,7 @@ impl Site {
     }
 
     fn report_dhcp(&mut self, now: Now, about: About, kind: EventKind) {
-        if about.host.is_some() || self.unknown.take(now.mono) {
-            self.report(now, about, kind.clone());
-        }
+        self.tell(now, about, kind.clone());
         let EventKind::Leased { address, client, .. } = kind else { return };
         let Some(attempt) = self.attempt_of(now, about) else { return };
         attempt.address = Some(address);

@@ -319,16 +319,13 @@ impl Site {
     }
 
     fn note_refusal(&mut self, now: Now, request: &FileRequest, asker: About, refusal: Refusal) {
-        if asker.host.is_none() && !self.unknown.take(now.mono) {
-            return;
-        }
         let name = shown(&request.name);
         let why = refusal.why;
         if refusal.alarm {
             let detail = format!("{} asked for {name}: {why}", request.from);
-            self.report(now, asker, EventKind::Alarm { kind: AlarmKind::OrderFileFromElsewhere, detail });
+            self.tell(now, asker, EventKind::Alarm { kind: AlarmKind::OrderFileFromElsewhere, detail });
         }
-        self.report(now, asker, EventKind::FileRefused { transport: request.transport, name, why });
+        self.tell(now, asker, EventKind::FileRefused { transport: request.transport, name, why });
     }
 
     pub(super) fn handle_told(&mut self, now: Now, told: FileTold) {
@@ -341,7 +338,7 @@ impl Site {
             }
             Some(why) => EventKind::FileBroken { transport, stage, name, bytes, why },
         };
-        self.report(now, About { attempt, host, mac }, kind);
+        self.tell(now, About { attempt, host, mac }, kind);
     }
 }
 

@@ -9,6 +9,7 @@ mod dhcp;
 mod files;
 mod follow;
 mod installation;
+mod meter;
 #[cfg(test)]
 pub(crate) mod paper;
 mod reports;
@@ -74,7 +75,7 @@ pub struct Site {
     disk: Disk,
     out_of_reach: BTreeSet<Digest>,
     next_look: Mono,
-    unknown: Allowance,
+    meter: meter::Meter,
 }
 
 /// Where a datagram or a request came in.
@@ -193,7 +194,7 @@ impl Site {
             disk: Disk::Fine,
             out_of_reach: BTreeSet::new(),
             next_look: Mono::default(),
-            unknown: Allowance::default(),
+            meter: meter::Meter::default(),
         }
     }
 
@@ -270,6 +271,7 @@ impl Site {
         if now.mono >= self.next_look {
             self.next_look = now.mono.plus(LOOK);
             self.look_at_orders(now);
+            self.tell_ignored(now);
             if now.wall > self.recorded.plus(WALL_STEP) {
                 self.persist(Record::Wall(now.wall));
             }
@@ -385,27 +387,4 @@ struct About {
     attempt: Option<AttemptId>,
     host: Option<HostId>,
     mac: Option<Mac>,
-}
-
-/// How many events about machines that nobody knows may still be written: such machines can be made up by the
-/// hundred thousand (S5), and the journal is not theirs to fill.
-#[derive(Debug, Default)]
-struct Allowance {
-    window: Mono,
-    spent: u32,
-}
-
-/// Events about unknown machines in each window.
-const UNKNOWN_EVENTS: u32 = 60;
-/// The window.
-const UNKNOWN_WINDOW: Duration = Duration::from_secs(60);
-
-impl Allowance {
-    fn take(&mut self, now: Mono) -> bool {
-        if now.since(self.window) >= UNKNOWN_WINDOW {
-            *self = Self { window: now, spent: 0 };
-        }
-        self.spent = self.spent.saturating_add(1);
-        self.spent <= UNKNOWN_EVENTS
-    }
 }

@@ -113,6 +113,12 @@ pub(crate) fn plan() -> SitePlan {
     plan_of(1, vec![network_entry(&network()), host_entry(&host())])
 }
 
+/// A site that gives leases to machines that it does not know.
+pub(crate) fn plan_that_leases() -> SitePlan {
+    let network = Network { unknown: UnknownMachines::Lease, ..network() };
+    plan_of(1, vec![network_entry(&network), host_entry(&host())])
+}
+
 pub(crate) fn plan_with_order() -> SitePlan {
     let mut entries = vec![network_entry(&network()), host_entry(&host()), order_entry(&order())];
     entries.extend(secrets_entry(&order()));

@@ -78,7 +78,7 @@ impl Site {
             Err(OpenError::NoSuchToken) => ReportAnswer::NotFound,
             Err(OpenError::Elsewhere) => {
                 let detail = format!("{} reports for an order of another host", request.from);
-                self.report(now, asker, EventKind::Alarm { kind: AlarmKind::OrderFileFromElsewhere, detail });
+                self.tell(now, asker, EventKind::Alarm { kind: AlarmKind::OrderFileFromElsewhere, detail });
                 ReportAnswer::NotFound
             }
             Err(OpenError::Closed(phase)) => repeated(phase, &request.callback),
@@ -102,7 +102,7 @@ impl Site {
                 if self.begin_installation(now, plan, order, mac).is_err() {
                     return ReportAnswer::TooLate;
                 }
-                self.report(
+                self.tell(
                     now,
                     about,
                     EventKind::Progress { percent: Some(0), text: "the installer runs".into() },
@@ -111,7 +111,7 @@ impl Site {
             }
             Callback::Progress { percent, text } => {
                 let percent = percent.filter(|percent| *percent <= 100);
-                self.report(now, about, EventKind::Progress { percent, text: clean(&text, TEXT) });
+                self.tell(now, about, EventKind::Progress { percent, text: clean(&text, TEXT) });
                 return ReportAnswer::Recorded;
             }
             Callback::Installed => (OrderPhase::Installed, "the installer says so".to_owned()),

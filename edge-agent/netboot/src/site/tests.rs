@@ -328,7 +328,7 @@ fn a_clock_that_ran_away_is_set_right_by_the_controller() {
 
 #[test]
 fn strangers_push_no_known_machine_out() {
-    let mut paper = Paper::new(plan_with_order());
+    let mut paper = Paper::new(plan_that_leases());
     paper.dora(1, Voice::Ipxe);
     let attempt = paper.attempt();
     for machine in 0..3_000u32 {
@@ -499,14 +499,68 @@ fn without_an_order_and_for_strangers() {
 
 #[test]
 fn strangers_do_not_fill_the_journal() {
-    let mut paper = Paper::new(plan());
+    let mut paper = Paper::new(plan_that_leases());
     for machine in 0..1_000u32 {
         let [a, b, c, d] = machine.to_be_bytes();
         paper.say(1, &message(MessageType::Discover, Voice::UefiRom, Mac([2, 0, a, b, c, d]), machine));
     }
-    assert!(paper.events().len() < 100, "{}", paper.events().len());
+    assert!((50..100).contains(&paper.events().len()), "{}", paper.events().len());
+    let sent = paper.sent.len();
     paper.dora(2, Voice::UefiRom);
-    assert_eq!(paper.sent.len(), 2, "the reserved host is served all the same");
+    assert_eq!(paper.sent.len(), sent + 2, "the reserved host is served all the same");
+}
+
+/// The alarms of a kind.
+fn alarms(paper: &Paper, wanted: AlarmKind) -> Vec<String> {
+    let detail = |event| match event {
+        EventKind::Alarm { kind, detail } if kind == wanted => Some(detail),
+        _ => None,
+    };
+    paper.events().into_iter().filter_map(detail).collect()
+}
+
+#[test]
+fn ignored_machines_are_counted_and_begin_no_boot() {
+    let mut paper = Paper::new(plan());
+    let stranger = |n| Mac([2, 0, 0, 0, 0, n]);
+    for (n, voice) in [(1, Voice::UefiRom), (2, Voice::Os), (2, Voice::Os), (3, Voice::Ipxe)] {
+        paper.say(10, &message(MessageType::Discover, voice, stranger(n), 1));
+    }
+    paper.wait(60);
+    assert_eq!(alarms(&paper, AlarmKind::UnknownIgnored), [""; 0], "not one by one");
+    paper.wait(75);
+    let told = "3 that no host has: 02:00:00:00:00:01, 02:00:00:00:00:02, 02:00:00:00:00:03";
+    assert_eq!(alarms(&paper, AlarmKind::UnknownIgnored), [told]);
+    paper.say(80, &message(MessageType::Discover, Voice::Os, stranger(2), 1));
+    paper.wait(200);
+    assert_eq!(alarms(&paper, AlarmKind::UnknownIgnored).len(), 1, "it has been told");
+    paper.say(210, &message(MessageType::Discover, Voice::Os, stranger(4), 1));
+    paper.wait(300);
+    assert_eq!(alarms(&paper, AlarmKind::UnknownIgnored)[1..], ["1 that no host has: 02:00:00:00:00:04"]);
+    paper.say(4_000, &message(MessageType::Discover, Voice::Os, stranger(2), 1));
+    paper.wait(4_100);
+    assert_eq!(alarms(&paper, AlarmKind::UnknownIgnored).len(), 3, "it is still there");
+    let began = paper.events().into_iter().filter(|kind| matches!(kind, EventKind::AttemptBegan { .. }));
+    assert_eq!((began.count(), paper.sent.len()), (0, 0));
+}
+
+#[test]
+fn one_known_host_does_not_fill_the_journal_and_its_order_goes_on() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let token = paper.token();
+    for _ in 0..2_000 {
+        paper.ask(2, ADDRESS, "no-such-file");
+        paper.callback(2, &token, Callback::Progress { percent: Some(1), text: b"again".to_vec() });
+    }
+    assert!((300..320).contains(&paper.events().len()), "{}", paper.events().len());
+    assert_eq!(alarms(&paper, AlarmKind::TooManyEvents).len(), 1);
+    assert_eq!(paper.text(3, &format!("o/{token}/preseed.cfg")).as_deref(), Some("password hunter2"));
+    assert_eq!(paper.callback(4, &token, Callback::Installed), ReportAnswer::Recorded);
+    assert_eq!(paper.phases().last(), Some(&OrderPhase::Installed), "orders are never left out");
+    let before = paper.events().len();
+    paper.ask(700, ADDRESS, "no-such-file");
+    assert_eq!(paper.events().len(), before + 1, "told again in the next window");
 }
 
 #[test]
