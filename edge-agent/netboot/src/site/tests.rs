@@ -512,9 +512,8 @@ fn strangers_do_not_fill_the_journal() {
 
 /// The alarms of a kind.
 fn alarms(paper: &Paper, wanted: AlarmKind) -> Vec<String> {
-    let detail = |event| match event {
-        EventKind::Alarm { kind, detail } if kind == wanted => Some(detail),
-        _ => None,
+    let detail = |event| {
+        if let EventKind::Alarm { kind, detail } = event { (kind == wanted).then_some(detail) } else { None }
     };
     paper.events().into_iter().filter_map(detail).collect()
 }
