@@ -123,7 +123,7 @@ fn verify(folder: &Path, acknowledged: &[Acknowledged]) {
         assert_eq!(page.entries.len() as u64, newest.0, "one revision, one write");
         let mut watch = store.watch("/", Revision(1));
         for expected in 1..=newest.0 {
-            let event = tokio::time::timeout(Duration::from_secs(20), watch.next()).await.expect("in time");
+            let event = tokio::time::timeout(Duration::from_secs(60), watch.next()).await.expect("in time");
             let Some(WatchEvent::Batch(batch)) = event else { panic!("at revision {expected}: {event:?}") };
             assert_eq!(batch.revision, Revision(expected), "no revision repeats or is missing");
             assert_eq!(batch.changes.len(), 2, "no revision is torn");

@@ -249,7 +249,7 @@ impl Subject {
 
 /// The next event; a watch that stays silent fails its history.
 async fn next(watch: &mut WatchStream) -> Option<WatchEvent> {
-    tokio::time::timeout(Duration::from_secs(20), watch.next()).await.expect("the watch reports in time")
+    tokio::time::timeout(Duration::from_secs(60), watch.next()).await.expect("the watch reports in time")
 }
 
 fn changes(batch: &Batch) -> BTreeMap<String, [Option<u64>; 2]> {

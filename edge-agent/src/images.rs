@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use crate::disk::cache::FillState;
 
-    const SOON: Duration = Duration::from_secs(10);
+    const SOON: Duration = Duration::from_secs(60);
 
     fn cache(root: &std::path::Path) -> Arc<Cache> {
         Arc::new(Cache::open(root, SystemTime::now(), SOON).expect("opens").0)

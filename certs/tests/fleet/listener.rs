@@ -64,7 +64,7 @@ async fn a_silent_and_a_broken_peer_block_nobody() {
 #[tokio::test]
 async fn a_silent_peer_gives_up_its_place_when_its_time_is_over() {
     // Ample for the one who does speak, on a busy machine too.
-    let mut scene = scene(HandshakeLimits { concurrent: 1, within: Duration::from_secs(1) }).await;
+    let mut scene = scene(HandshakeLimits { concurrent: 1, within: Duration::from_secs(3) }).await;
     let mut silent = TcpStream::connect(scene.address).await.expect("connected");
     let calling = call(scene.address, scene.client.clone());
     let (_client, accepted) = within(async { tokio::join!(calling, scene.listener.accept()) }).await;

@@ -54,7 +54,7 @@ fn listed(page: &Page) -> Vec<(&str, &str)> {
 
 /// The next event; a watch that stays silent fails its case.
 async fn next(watch: &mut WatchStream) -> Option<WatchEvent> {
-    tokio::time::timeout(Duration::from_secs(20), watch.next()).await.expect("the watch reports in time")
+    tokio::time::timeout(Duration::from_secs(60), watch.next()).await.expect("the watch reports in time")
 }
 
 async fn next_batch(watch: &mut WatchStream) -> Batch {

@@ -26,7 +26,7 @@ use super::{OpenError, Sockets};
 const SERVE_ON: &str = "BOOTLANE_TEST_DHCP_READY";
 
 /// How long a client may take; BusyBox asks again after 3 s.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One namespace with the server in it and one with a machine; both go when this is dropped.
 struct Segment {

@@ -24,7 +24,9 @@ use crate::{
     images::Images,
 };
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
+/// Longer than any test.
+const NEVER: Duration = Duration::from_secs(3_600);
 
 /// A table of names, and what it was told.
 struct Table {
@@ -407,7 +409,8 @@ async fn a_client_that_takes_nothing_is_cut_off() {
 #[tokio::test]
 async fn a_slow_client_that_takes_something_is_not_cut_off() {
     let content = content(MUCH);
-    let stall = Duration::from_millis(500);
+    // Its pauses are far below the limit and together far beyond it, on a busy machine too.
+    let stall = Duration::from_secs(2);
     let mut site =
         site(&[], &[("disk.img", &content)], Limits { stall, idle: stall, head: stall, ..limits() });
     let began = Instant::now();
@@ -416,7 +419,7 @@ async fn a_slow_client_that_takes_something_is_not_cut_off() {
         socket.write_all(b"GET /disk.img HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sends");
         let mut answer = Vec::new();
         while (&mut socket).take(MUCH as u64 / 10).read_to_end(&mut answer).expect("reads") > 0 {
-            std::thread::sleep(Duration::from_millis(120));
+            std::thread::sleep(Duration::from_millis(450));
         }
         assert!(answer.len() > MUCH, "{}", answer.len());
     })
@@ -436,27 +439,29 @@ fn closed_after(mut socket: TcpStream) -> Duration {
 
 #[tokio::test]
 async fn clients_that_do_not_speak_are_cut_off() {
-    let (head, idle) = (Duration::from_millis(300), Duration::from_millis(900));
-    let site = site(&[("menu", b"x")], &[], Limits { head, idle, ..limits() });
-    let near = |took: Duration, expected: Duration| {
-        took >= expected / 2 && took < expected + Duration::from_millis(500)
-    };
+    let short = Duration::from_millis(300);
+    let site_of = |head, idle| site(&[("menu", b"x")], &[], Limits { head, idle, ..limits() });
+    // That it comes at all tells which limit it was: the other one never ends.
+    let near = |took: Duration| took >= short / 2 && took < SOON;
+    let site = site_of(short, NEVER);
     let silent = site.beside(|address| closed_after(connect(address))).await;
-    assert!(near(silent, head), "{silent:?}");
+    assert!(near(silent), "{silent:?}");
     let halfway = site.beside(|address| {
         let mut socket = connect(address);
         socket.write_all(b"GET /menu HTT").expect("sends");
         closed_after(socket)
     });
     let halfway = halfway.await;
-    assert!(near(halfway, head), "{halfway:?}");
+    assert!(near(halfway), "{halfway:?}");
+    let (ample, idle) = (Duration::from_secs(2), Duration::from_secs(4));
+    let site = site_of(ample, idle);
     let idling = site.beside(|address| {
         let mut socket = connect(address);
         socket.write_all(b"GET /menu HTTP/1.1\r\nHost: x\r\n\r\n").expect("sends");
         closed_after(socket)
     });
     let idling = idling.await;
-    assert!(near(idling, idle), "{idling:?}");
+    assert!(idling > (ample + idle) / 2 && idling < SOON, "{idling:?}");
 }
 
 #[tokio::test]
@@ -472,11 +477,11 @@ async fn a_head_that_is_too_large_is_refused() {
 
 #[tokio::test]
 async fn an_address_has_so_many_connections() {
-    let site = site(&[("menu", b"x")], &[], Limits { connections_per_address: 2, ..limits() });
+    let site = site(&[("menu", b"x")], &[], Limits { connections_per_address: 2, head: NEVER, ..limits() });
     let address = site.serving.address();
     let held = [connect(address), connect(address)];
     let refused = site.beside(|address| closed_after(connect(address))).await;
-    assert!(refused < Duration::from_secs(2), "{refused:?}");
+    assert!(refused < SOON, "{refused:?}");
     drop(held);
     let mut status = String::new();
     let until = Instant::now() + SOON;

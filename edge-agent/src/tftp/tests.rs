@@ -55,7 +55,7 @@ fn slots(count: u8) -> NonZeroU8 {
 
 impl Site {
     async fn event(&mut self) -> EventKind {
-        let event = tokio::time::timeout(Duration::from_secs(20), self.events.recv()).await;
+        let event = tokio::time::timeout(Duration::from_secs(60), self.events.recv()).await;
         event.expect("an event comes soon").expect("the server runs").kind
     }
 

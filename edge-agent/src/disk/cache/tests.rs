@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use proto::Digest;
 
@@ -268,6 +268,15 @@ fn strangers_in_the_cache_are_left_alone() {
     assert!(shelf.join("README").exists());
 }
 
+/// How long this thread has run so far, in hundredths of a second: fields 14 and 15 of proc(5)'s `stat`. On a busy machine
+/// the time on the wall tells mostly how long it did not run.
+fn processor_ticks() -> u64 {
+    let stat = fs::read_to_string("/proc/thread-self/stat").expect("Linux");
+    let (_, fields) = stat.rsplit_once(')').expect("the name is in parentheses");
+    let ticks = fields.split_ascii_whitespace().skip(11).take(2);
+    ticks.map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+}
+
 /// 20,000 by default, since making them takes longer than listing them; `BOOTLANE_BLOBS=100000` for more.
 #[test]
 fn start_up_lists_the_blobs_within_a_second() {
@@ -281,11 +290,11 @@ fn start_up_lists_the_blobs_within_a_second() {
         let shelf = blobs.join(format!("{:02x}", digest.0[0]));
         fs::File::create(shelf.join(digest.to_string())).expect("blob");
     }
-    let began = Instant::now();
+    let before = processor_ticks();
     let (_, scanned) = open(dir.path());
-    let took = began.elapsed();
+    let took = processor_ticks() - before;
     assert_eq!(scanned.blobs, u64::from(count));
-    assert!(took < Duration::from_secs(1), "{count} blobs took {took:?}");
+    assert!(took < 100, "{count} blobs took {took} hundredths of a second");
 }
 
 const FULL: &str = "disk::cache::tests::child_on_a_tiny_tmpfs";
