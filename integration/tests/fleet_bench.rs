@@ -1,13 +1,14 @@
 //! The fleet's measurement runs: a small one, for what it does and not for its figures. Needs root.
 
+use integration::binaries::{Binaries, Profile};
 use integration::fleet_bench::{Options, measure};
-use integration::kills::binaries;
 
 #[test]
 fn a_small_fleet_is_measured_by_both_ways() {
+    let binaries = Binaries::build(Profile::of_this_program()).expect("they build");
     let options = Options {
-        controller: binaries::build("controller", "bootlane-controller"),
-        cli: binaries::build("cli", "bootlane"),
+        controller: binaries.controller,
+        cli: binaries.cli,
         agents: 6,
         sites: 2,
         rounds: 2,

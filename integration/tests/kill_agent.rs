@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
+use integration::binaries::{Binaries, Profile};
 use integration::kills::judge::{self, Found};
 use integration::kills::life::Ending;
 use integration::kills::plan::{Known, Stand, lay_down, plan};
 use integration::kills::segment::{Controllers, Segment};
 use integration::kills::witness::Witness;
-use integration::kills::{binaries, kills, life};
+use integration::kills::{kills, life};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -24,7 +25,8 @@ const A_STEP: Duration = Duration::from_millis(8);
 fn no_lease_no_order_and_no_event_is_lost_or_doubled_by_a_kill() {
     let kills = kills();
     let machines: Vec<_> = (0..kills * MACHINES).map(Stand::new).collect();
-    let mut segment = Segment::create(binaries::build("edge-agent", "bootlane-agent")).expect("a segment");
+    let binaries = Binaries::build(Profile::of_this_program()).expect("they build");
+    let mut segment = Segment::create(binaries.agent).expect("a segment");
     segment.configure(&Controllers::default()).expect("written");
     lay_down(&segment.state(), plan(&machines)).expect("laid down");
     segment.start().and_then(|()| segment.wait_until_it_listens()).expect("it serves");

@@ -5,9 +5,10 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
+use integration::binaries::{Binaries, Profile};
 use integration::kills::controller::ControllerStand;
 use integration::kills::writers::{self, Acknowledged, WRITES};
-use integration::kills::{binaries, inside, kills};
+use integration::kills::{inside, kills};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -16,8 +17,8 @@ const A_WRITE: Duration = Duration::from_millis(5);
 
 #[test]
 fn what_an_operator_was_told_is_written_survives_a_kill() {
-    let program = binaries::build("controller", "bootlane-controller");
-    let mut stand = ControllerStand::create(program).expect("a namespace");
+    let binaries = Binaries::build(Profile::of_this_program()).expect("they build");
+    let mut stand = ControllerStand::create(binaries.controller).expect("a namespace");
     let mut random = SmallRng::seed_from_u64(3);
     let (mut acknowledged, mut watched) = (Vec::new(), 0);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

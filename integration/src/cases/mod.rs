@@ -17,7 +17,7 @@ mod wire;
 use std::fmt;
 use std::time::Duration;
 
-use crate::fleet::Binaries;
+use crate::binaries::Binaries;
 use crate::lab::{LabFolder, Run};
 
 /// What a case is run with.

@@ -16,9 +16,9 @@ use crate::lab::capture::Capture;
 use crate::lab::{Machine, MachineSpec, media};
 
 /// How long images may take to the edge.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long an agent may take to report or to obey.
-const OBEY_TIMEOUT: Duration = Duration::from_secs(15);
+const OBEY_TIMEOUT: Duration = Duration::from_secs(60);
 const CAPTURE_BOUND: Duration = Duration::from_secs(600);
 /// The kernel hands packets to tcpdump in blocks, at the latest after a second.
 const CAPTURE_LAG: Duration = Duration::from_millis(1_200);

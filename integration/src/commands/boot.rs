@@ -7,16 +7,14 @@ use std::fs;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
-use integration::cases::{Bench, Case};
-use integration::fleet::{Binaries, last_lines};
+use integration::binaries::{Binaries, Profile};
+use integration::cases::{Bench, CASES, Case};
+use integration::fleet::last_lines;
 use integration::lab::{LabFolder, Run};
 
 use super::Verdict;
-use super::cargo::{self, Profile};
 use super::console::Console;
 use super::setup;
-
-pub(crate) use integration::cases::CASES;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -42,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> anyhow::Result<Ve
     }
     let cases = arguments.cases.iter().map(|name| find(name)).collect::<anyhow::Result<Vec<_>>>()?;
     let lab = setup::prepare(console)?;
-    let binaries = build(console)?;
+    let binaries = build(Profile::Debug, console)?;
     let (mut passed, mut failed) = (0_u32, 0_u32);
     for _ in 0..arguments.repeat {
         for case in &cases {
@@ -55,9 +53,9 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> anyhow::Result<Ve
 }
 
 /// The programs that operators run, built now.
-pub(crate) fn build(console: &Console) -> anyhow::Result<Binaries> {
-    let cargo::Binaries { controller, agent, cli } = cargo::build_binaries(Profile::Debug, console)?;
-    Ok(Binaries { controller, agent, cli })
+pub(crate) fn build(profile: Profile, console: &Console) -> anyhow::Result<Binaries> {
+    console.line("building the controller, the agent and the CLI");
+    Ok(Binaries::build(profile)?)
 }
 
 fn find(name: &str) -> anyhow::Result<&'static Case> {

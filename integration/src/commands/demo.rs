@@ -9,9 +9,10 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use integration::binaries::{Binaries, Profile};
 use integration::fleet::example::{self, AGENT, PROFILE, SITE};
 use integration::fleet::{
-    Binaries, DISK_LABEL, ENROL_PORT, FLEET_PORT, Fleet, FleetError, Interrupt, Stock, last_lines,
+    DISK_LABEL, ENROL_PORT, FLEET_PORT, Fleet, FleetError, Interrupt, Stock, last_lines,
 };
 use integration::lab::qemu::Firmware;
 use integration::lab::{LabFolder, Machine, MachineSpec, Process, Run, media};
@@ -27,7 +28,7 @@ const DISK_MIB: u32 = 256;
 /// How long images may take to the edge.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the agent may take to arm the order.
-const OBEY_TIMEOUT: Duration = Duration::from_secs(15);
+const OBEY_TIMEOUT: Duration = Duration::from_secs(60);
 /// From power-on to the installed system.
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(240);
 /// The longest that `--keep` keeps.
@@ -44,7 +45,7 @@ pub(crate) struct Arguments {
 /// Shows a machine's way from an empty controller to its own disk.
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> anyhow::Result<Verdict> {
     let lab = setup::prepare(console)?;
-    let binaries = boot::build(console)?;
+    let binaries = boot::build(Profile::Debug, console)?;
     let run = Run::begin(&lab).context("failed to begin a run")?;
     let interrupt = Interrupt::default();
     let story = Story { console, run: &run, interrupt: &interrupt, began: Instant::now() };

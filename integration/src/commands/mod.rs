@@ -5,7 +5,6 @@
 
 mod bench;
 mod boot;
-mod cargo;
 mod console;
 mod demo;
 mod setup;
@@ -35,7 +34,7 @@ enum Command {
     Boot(boot::Arguments),
     /// Measures, side by side with what others use.
     Bench(bench::Arguments),
-    /// Installs the Debian packages that the lab needs, and tidies up after crashed runs.
+    /// Installs the Debian packages that the lab needs, builds what machines boot, and tidies up after crashed runs.
     #[command(hide = true)]
     Setup,
 }
@@ -72,7 +71,7 @@ fn obey(command: Command, console: &Console) -> anyhow::Result<Verdict> {
         Command::Test(arguments) => test::run(&arguments, console),
         Command::Boot(arguments) => boot::run(&arguments, console),
         Command::Bench(arguments) => bench::run(&arguments, console),
-        Command::Setup => setup::prepare(console).map(|_| Verdict::Passed),
+        Command::Setup => setup::run(console),
     }
 }
 

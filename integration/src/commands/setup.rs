@@ -1,9 +1,18 @@
 //! What must be there before the lab can do anything: root, Debian packages, no leftovers.
 
 use anyhow::{Context as _, ensure};
+use integration::fleet::LabMedia;
 use integration::lab::{LabFolder, packages, sweep};
 
+use super::Verdict;
 use super::console::Console;
+
+/// Does once what all boots need, so that those that begin at the same time find it.
+pub(crate) fn run(console: &Console) -> anyhow::Result<Verdict> {
+    let lab = prepare(console)?;
+    LabMedia::build(&lab, &mut |line| console.line(line)).context("failed to build what machines boot")?;
+    Ok(Verdict::Passed)
+}
 
 /// The lab's folder, once everything that machines need is installed and crashed runs are tidied away.
 ///

@@ -10,12 +10,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::controller::{LIFE, check};
-use super::{Binaries, ENROL_PORT, FLEET_PORT, Fleet, FleetError, Ledger, START_TIMEOUT};
+use super::{ENROL_PORT, FLEET_PORT, Fleet, FleetError, Ledger, START_TIMEOUT};
+use crate::binaries::Binaries;
 use crate::lab::netns::BRIDGE;
 use crate::lab::{Namespace, Process, Run};
 
 /// After an outage an agent pauses for up to 30 s before it tries again, and a try may take 10 s.
-const RECONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+const RECONNECT_TIMEOUT: Duration = Duration::from_secs(120);
 /// What an agent logs once its servers are up.
 const SERVES: &str = "serving";
 

@@ -5,7 +5,8 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Binaries, ENROL_PORT, FLEET_NAME, FLEET_PORT, FleetError, logs};
+use super::{ENROL_PORT, FLEET_NAME, FLEET_PORT, FleetError, logs};
+use crate::binaries::Binaries;
 use crate::lab::{Namespace, Process, Run};
 
 /// The name that the controller gives to the file (`ADMIN_CREDENTIAL` of controller/src/run.rs).

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Binaries, Fleet, FleetError, Interrupt};
+use super::{Fleet, FleetError, Interrupt};
+use crate::binaries::Binaries;
 use crate::lab::Run;
 use crate::lab::site::SitePlan;
 

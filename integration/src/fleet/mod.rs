@@ -24,9 +24,10 @@ pub use agent::AgentProcess;
 pub use cli::{Cli, CliError};
 pub use journal::{Ledger, LedgerError};
 pub use logs::last_lines;
-pub use stock::{DISK_LABEL, Stock};
+pub use stock::{DISK_LABEL, LabMedia, Stock};
 pub use wait::{Interrupt, Wait};
 
+use crate::binaries::Binaries;
 use crate::lab::netns::NetworkError;
 use crate::lab::process::LaunchError;
 use crate::lab::site::SitePlan;
@@ -40,18 +41,7 @@ pub const FLEET_PORT: u16 = 7443;
 /// Where agents enrol.
 pub const ENROL_PORT: u16 = 7444;
 /// How long a controller or an agent may take until it answers.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// The programs that operators run.
-#[derive(Debug, Clone)]
-pub struct Binaries {
-    /// `bootlane-controller`
-    pub controller: PathBuf,
-    /// `bootlane-agent`
-    pub agent: PathBuf,
-    /// `bootlane`
-    pub cli: PathBuf,
-}
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why a fleet does not do what it was asked for.
 #[derive(Debug, thiserror::Error)]

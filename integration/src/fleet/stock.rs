@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::lab::media::{self, DiskImage, DiskImageSpec, Flavour, Kernel, MediaError};
+use crate::lab::media::{self, BootFolder, DiskImage, DiskImageSpec, Flavour, Kernel, MediaError};
 use crate::lab::{LabFolder, Run};
 
 /// What the lab's disk image calls itself when it starts.
@@ -23,18 +23,41 @@ pub struct Stock {
     pub raw_disk: PathBuf,
 }
 
+/// What is built once and kept in the lab's folder.
+#[derive(Debug)]
+pub struct LabMedia {
+    loaders: PathBuf,
+    installer: BootFolder,
+    disk: DiskImage,
+}
+
+impl LabMedia {
+    /// Builds what was not built before, one process at a time; `say` is told what takes long.
+    ///
+    /// # Errors
+    /// When a Debian package or a tool is missing.
+    pub fn build(lab: &LabFolder, say: &mut dyn FnMut(&str)) -> Result<Self, MediaError> {
+        let _lock = lab.lock().map_err(MediaError::file(lab.root()))?;
+        let kernel = Kernel::obtain(lab, Flavour::Cloud, say)?;
+        Ok(Self {
+            loaders: media::loaders(lab)?,
+            installer: media::installer(lab, &kernel)?,
+            disk: DiskImage::obtain(lab, &kernel, &DiskImageSpec::new(DISK_LABEL), say)?,
+        })
+    }
+}
+
 impl Stock {
     /// Builds what was not built before; `say` is told what takes long.
     ///
     /// # Errors
     /// When a Debian package or a tool is missing.
     pub fn prepare(lab: &LabFolder, run: &Run, say: &mut dyn FnMut(&str)) -> Result<Self, MediaError> {
-        let kernel = Kernel::obtain(lab, Flavour::Cloud, say)?;
-        let installer = media::installer(lab, &kernel)?;
-        let image = DiskImage::obtain(lab, &kernel, &DiskImageSpec::new(DISK_LABEL), say)?;
+        let media = LabMedia::build(lab, say)?;
+        let (installer, image) = (media.installer, media.disk);
         let folder = run.folder().join("stock");
         Ok(Self {
-            loaders: media::loaders(lab)?,
+            loaders: media.loaders,
             installer: installer.folder,
             disk: gather(&folder.join("disk"), &[(&image.compressed, "disk.img.gz")])?,
             raw_disk: image.path,

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use proto::v1::admin_client::AdminClient;
 use tonic::transport::Channel;
 
-use super::{dial, end, inside};
+use super::{dial, inside, kill};
 use crate::lab::{LabFolder, Namespace, Process, Run};
 
 /// Where its fleet listener is reached within the namespace; it listens on all addresses.
@@ -15,7 +15,7 @@ pub const FLEET_ADDRESS: &str = "127.0.0.1:7443";
 /// Where its enrol listener is reached.
 pub const ENROL_ADDRESS: &str = "127.0.0.1:7444";
 /// How long it may take from its start to its first answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -99,7 +99,7 @@ impl ControllerStand {
     /// # Errors
     /// When it had ended by itself; its log is then in the message.
     pub fn kill(&mut self) -> anyhow::Result<()> {
-        end::kill(self.process.take().context("it was not started")?)
+        kill(self.process.take().context("it was not started")?)
     }
 
     fn log(&self) -> String {

@@ -10,8 +10,10 @@ use tokio::time::timeout;
 
 use crate::rom::Source;
 
-/// How long a transfer may stand still: an agent that is killed says nothing more.
+/// TFTP: how long a server may say nothing before a packet is sent again: one that is killed says nothing more.
 const STILL: Duration = Duration::from_millis(700);
+/// HTTP: how long a transfer may stand still. A kill closes the connection, so this is for what hangs.
+const HTTP_STILL: Duration = Duration::from_secs(20);
 /// TFTP: how often a packet is sent before the server is taken for dead.
 const TRIES: u32 = 3;
 /// The largest file, in bytes.
@@ -53,10 +55,10 @@ async fn exchange(method: &str, from: Ipv4Addr, url: &str, reply: &mut Vec<u8>) 
     let port = authority.split_once(':').map_or(Ok(80), |(_, port)| port.parse()).map_err(|_| bad())?;
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from((from, 0)))?;
-    let mut stream = timeout(STILL, socket.connect(SocketAddr::from((host, port)))).await??;
+    let mut stream = timeout(HTTP_STILL, socket.connect(SocketAddr::from((host, port)))).await??;
     let request = format!("{method} /{path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
-    while reply.len() < LARGEST && timeout(STILL, stream.read_buf(reply)).await?? > 0 {}
+    while reply.len() < LARGEST && timeout(HTTP_STILL, stream.read_buf(reply)).await?? > 0 {}
     Ok(())
 }
 

@@ -9,9 +9,7 @@ use std::thread::JoinHandle;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::lab::Namespace;
-
-/// Where `ip netns` keeps them.
-const NAMESPACES: &str = "/run/netns";
+use crate::lab::netns::NAMESPACES;
 
 /// Runs `work` in a thread of the namespace, on a runtime of that thread. Threads that it starts are there too.
 ///

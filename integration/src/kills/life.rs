@@ -20,10 +20,11 @@ use crate::rom::{Action, End, Input, Machine};
 
 /// A machine's clock runs so much faster than ours: firmware waits for seconds what a test need not.
 const HASTE: u32 = 8;
-/// Boots before a machine is taken to be lost. An order has three attempts, then comes the disk.
-const MOST_BOOTS: u32 = 12;
+/// Boots before a machine is taken to be lost. An order has three attempts, then comes the disk; an agent that is slow to
+/// come back costs some more.
+const MOST_BOOTS: u32 = 40;
 /// How often an installer asks again for what did not come, and how long it waits before that.
-const INSTALLER_TRIES: u32 = 40;
+const INSTALLER_TRIES: u32 = 400;
 const INSTALLER_PAUSE: Duration = Duration::from_millis(150);
 /// Of a hundred installers, so many lose their power after the answer file has come.
 const POWER_CUTS: u32 = 20;

@@ -6,11 +6,9 @@
 //!
 //! The seeds are fixed and the moments are not: a kill falls where the scheduler lets it fall.
 
-pub mod binaries;
 pub mod card;
 pub mod controller;
 pub mod dial;
-pub mod end;
 pub mod fetch;
 pub mod inside;
 pub mod judge;
@@ -20,10 +18,23 @@ pub mod segment;
 pub mod witness;
 pub mod writers;
 
+use crate::lab::Process;
+
 /// The environment variable that says how many kills a loop makes.
 pub const KILLS_VARIABLE: &str = "BOOTLANE_KILLS";
 /// The kills of a loop when nothing is said.
 pub const KILLS: u32 = 5;
+
+/// Kills a process, which must have lived until then.
+///
+/// # Errors
+/// When it had ended by itself, with its log.
+pub fn kill(mut process: Process) -> anyhow::Result<()> {
+    let lived = process.kill();
+    let log = || std::fs::read_to_string(process.log()).unwrap_or_default();
+    anyhow::ensure!(lived, "it had ended by itself: {}", log());
+    Ok(())
+}
 
 /// How many kills each loop makes.
 ///

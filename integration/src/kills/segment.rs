@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use ipnet::Ipv4Net;
 
-use super::{end, inside};
+use super::{inside, kill};
 use crate::lab::{LabFolder, Namespace, Process, Run};
 
 /// The fleet's name.
@@ -28,7 +28,7 @@ pub const MACHINES: &str = "machines";
 /// An address that is no machine's: the kernel sends nothing from an interface that has none.
 const NOBODY: &str = "10.77.255.253/16";
 /// How long an agent may take from its start to its first answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An agent's segment. Dropping it takes everything away.
 #[derive(Debug)]
@@ -158,7 +158,7 @@ impl Segment {
     /// # Errors
     /// When it had ended by itself; its log is then in the message.
     pub fn kill(&mut self) -> anyhow::Result<()> {
-        end::kill(self.process.take().context("it was not started")?)
+        kill(self.process.take().context("it was not started")?)
     }
 
     /// The number of the agent's process.
@@ -169,7 +169,7 @@ impl Segment {
 
     fn listens(&self) -> anyhow::Result<bool> {
         let connect = async || {
-            TcpStream::connect_timeout(&SocketAddr::from((SERVER, 80)), Duration::from_secs(1)).is_ok()
+            TcpStream::connect_timeout(&SocketAddr::from((SERVER, 80)), Duration::from_secs(5)).is_ok()
         };
         let thread = inside::spawn(&self.machines, connect)?;
         thread.join().map_err(|_| anyhow::anyhow!("failed to look"))

@@ -22,7 +22,7 @@ pub const WRITES: u32 = 1_000;
 /// Writes that are on their way at one moment.
 const CONCURRENT: usize = 8;
 /// A watch that says nothing for so long is stuck.
-const SILENCE: Duration = Duration::from_secs(20);
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// A host that the controller says it has written.
 #[derive(Debug, Clone, PartialEq, Eq)]

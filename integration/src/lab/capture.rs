@@ -8,7 +8,7 @@ use super::process::{LaunchError, Process};
 
 /// Bytes kept of each packet. More, and tcpdump's ring drops packets behind 64 KiB segments.
 const SNAP_LENGTH: &str = "2000";
-const START_TIMEOUT: Duration = Duration::from_secs(5);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A running capture of a bridge. Dropping it ends it, with the file complete.

@@ -1,5 +1,7 @@
 //! Where the lab keeps things: built media and packages (kept), and one folder per run (logs).
 
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The environment variable that moves the lab's folder.
@@ -43,6 +45,17 @@ impl LabFolder {
         self.root.join("media")
     }
 
+    /// Waits until nobody else builds media or fetches packages; others wait until the file is closed.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn lock(&self) -> io::Result<File> {
+        fs::create_dir_all(&self.root)?;
+        let file = File::create(self.root.join("building.lock"))?;
+        file.lock()?;
+        Ok(file)
+    }
+
     /// One folder for each run.
     #[must_use]
     pub fn runs(&self) -> PathBuf {
@@ -59,6 +72,17 @@ fn default_root() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_builds_at_a_time() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let lab = LabFolder::at(folder.path().join("lab"));
+        let first = lab.lock().expect("locked");
+        let other = File::open(lab.root().join("building.lock")).expect("there");
+        assert!(other.try_lock().is_err(), "it is held");
+        drop(first);
+        other.lock().expect("free again");
+    }
 
     #[test]
     fn a_relative_root_becomes_absolute() {

@@ -14,6 +14,8 @@ use super::run::Run;
 
 /// The bridge of a site, to which machines' TAPs are plugged.
 pub const BRIDGE: &str = "br0";
+/// Where `ip netns` keeps them.
+pub(crate) const NAMESPACES: &str = "/run/netns";
 /// The longest name the kernel takes for an interface (`IFNAMSIZ` without the final NUL).
 const INTERFACE_NAME_LIMIT: usize = 15;
 
@@ -187,16 +189,26 @@ impl Drop for Namespace {
     }
 }
 
-/// All namespaces of this machine, by name.
+/// All namespaces of this machine, by name. Not by `ip netns list`, which asks the kernel about each and stumbles over
+/// those that others remove meanwhile.
 pub(crate) fn list_namespaces() -> Result<Vec<String>, NetworkError> {
-    let listed = execute(Command::new("ip").args(["netns", "list"]))?;
-    Ok(listed.lines().filter_map(|line| line.split_ascii_whitespace().next()).map(str::to_owned).collect())
+    match std::fs::read_dir(NAMESPACES) {
+        Ok(entries) => {
+            Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+        }
+        // Nobody has made one since the machine was started.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(NetworkError::Run { command: format!("ls {NAMESPACES}"), source }),
+    }
 }
 
-/// The processes that run in a namespace.
+/// The processes that run in a namespace. One that is gone already, as when another process sweeps too, has none.
 pub(crate) fn processes_in(name: &str) -> Result<Vec<i32>, NetworkError> {
-    let listed = execute(Command::new("ip").args(["netns", "pids", name]))?;
-    Ok(listed.lines().filter_map(|line| line.trim().parse().ok()).collect())
+    match execute(Command::new("ip").args(["netns", "pids", name])) {
+        Ok(listed) => Ok(listed.lines().filter_map(|line| line.trim().parse().ok()).collect()),
+        Err(_) if !list_namespaces()?.iter().any(|listed| listed == name) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Removes a namespace. One that is gone already, as when another process sweeps too, is no error.
@@ -244,6 +256,11 @@ mod tests {
         assert!(check_interface_name("tap-machine-001").is_ok());
         assert!(check_interface_name("tap-machine-0001").is_err());
         assert!(check_interface_name("").is_err());
+    }
+
+    #[test]
+    fn a_namespace_that_is_gone_holds_no_processes() {
+        assert_eq!(processes_in("bootlane-1-1-0-gone").expect("no error"), [0; 0]);
     }
 
     #[test]

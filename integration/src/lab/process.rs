@@ -27,6 +27,9 @@ pub const DEFAULT_BOUND: Duration = Duration::from_secs(600);
 /// How long [`Process::stop`] waits for a child to obey SIGTERM.
 pub const STOP_GRACE: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// How long a killed process may take to be gone. Longer, and it hangs in the kernel.
+const END_TIMEOUT: Duration = Duration::from_secs(30);
+const END_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Failure to start a child.
 #[derive(Debug, thiserror::Error)]
@@ -315,15 +318,31 @@ impl Process {
         self.kill();
     }
 
-    /// Ends it at once (`kill -9`), with everything it started in its process group.
-    pub fn kill(&mut self) {
+    /// Ends it at once (`kill -9`), with everything it started in its process group. When this returns the program
+    /// is gone with its files and locks, so that the next life can take them. Says whether it had lived until then.
+    pub fn kill(&mut self) -> bool {
+        let program = self.program_pid().and_then(ProcessIdentity::of);
+        let lived = program.is_some_and(|program| program.is_alive());
         if matches!(self.child.try_wait(), Ok(None)) {
             if let Some(group) = Pid::from_raw(self.identity.pid) {
                 let _ = kill_process_group(group, Signal::KILL);
             }
             let _ = self.child.wait();
         }
+        if let Some(program) = program {
+            wait_for_end(program);
+        }
         self.run.forget(self.identity);
+        lived
+    }
+}
+
+/// A child that was killed is reaped by its parent; the program behind it by nobody here, and it lets go of its files
+/// and locks last of all.
+pub(super) fn wait_for_end(process: ProcessIdentity) {
+    let until = Instant::now() + END_TIMEOUT;
+    while process.is_alive() && Instant::now() < until {
+        std::thread::sleep(END_POLL_INTERVAL);
     }
 }
 
@@ -338,7 +357,7 @@ mod tests {
     use super::*;
     use crate::lab::folder::LabFolder;
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     fn run() -> (tempfile::TempDir, Run) {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -391,13 +410,20 @@ mod tests {
         let child: i32 = wait_for_text(process.log()).trim().parse().expect("a number");
         let child = ProcessIdentity::of(child).expect("it runs");
         assert_eq!(records(&run), 1);
-        process.kill();
-        let until = Instant::now() + PATIENCE;
-        while child.is_alive() && Instant::now() < until {
-            std::thread::sleep(POLL_INTERVAL);
-        }
+        let program = process.program_pid().and_then(ProcessIdentity::of).expect("it runs");
+        assert!(process.kill(), "it lived");
+        assert!(!program.is_alive(), "gone when the call returns");
+        wait_for_end(child);
         assert!(!child.is_alive());
         assert_eq!(records(&run), 0);
+    }
+
+    #[test]
+    fn whether_it_had_lived_is_told() {
+        let (_folder, run) = run();
+        let mut process = shell("exit 0").spawn(&run).expect("started");
+        process.wait(PATIENCE).expect("known").expect("ended");
+        assert!(!process.kill());
     }
 
     #[test]

@@ -8,17 +8,16 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::folder::LabFolder;
 use super::netns::{NetworkError, list_namespaces, processes_in, remove_namespace};
+use super::process::wait_for_end;
 use super::run::{NAME_PREFIX, PROCESSES, ProcessIdentity, Stat, owner_of};
 
 /// How many folders of dead runs are kept for their logs.
 pub const KEPT_RUNS: usize = 20;
-const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a sweep took away.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -81,12 +80,25 @@ pub fn sweep(lab: &LabFolder) -> Result<Swept, SweepError> {
         // Without records the next sweep has nothing to look for here.
         let _ = fs::remove_dir_all(folder.join(PROCESSES));
     }
-    let surplus = dead.len().saturating_sub(KEPT_RUNS);
-    for folder in dead.into_iter().take(surplus) {
-        fs::remove_dir_all(&folder).map_err(|source| SweepError::Folder { path: folder.clone(), source })?;
-        swept.folders.push(folder);
-    }
+    swept.folders = thin_out(dead)?;
     Ok(swept)
+}
+
+/// Removes all folders but the newest, and returns those that are gone.
+fn thin_out(mut dead: Vec<PathBuf>) -> Result<Vec<PathBuf>, SweepError> {
+    dead.truncate(dead.len().saturating_sub(KEPT_RUNS));
+    for folder in &dead {
+        remove_folder(folder).map_err(|source| SweepError::Folder { path: folder.clone(), source })?;
+    }
+    Ok(dead)
+}
+
+/// Removes a folder, perhaps together with others who sweep too.
+fn remove_folder(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// The id of the dead run that this namespace belongs to.
@@ -107,8 +119,9 @@ fn dead_runs(runs: &Path) -> Result<Vec<PathBuf>, SweepError> {
             let entry = entry?;
             let id = entry.file_name();
             let dead = owner_of(&id.to_string_lossy()).is_some_and(|owner| !owner.is_alive());
-            if dead {
-                found.push((entry.metadata()?.modified()?, entry.path()));
+            // One that another sweep has just removed has no time any more.
+            if dead && let Ok(modified) = entry.metadata().and_then(|metadata| metadata.modified()) {
+                found.push((modified, entry.path()));
             }
         }
         found.sort();
@@ -165,13 +178,6 @@ fn end_alone(process: ProcessIdentity) {
     wait_for_end(process);
 }
 
-fn wait_for_end(process: ProcessIdentity) {
-    let until = Instant::now() + END_TIMEOUT;
-    while process.is_alive() && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,6 +219,27 @@ mod tests {
         end(identity);
         assert!(!identity.is_alive());
         child.wait().expect("reaped");
+    }
+
+    #[test]
+    fn several_may_sweep_at_once() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let lab = LabFolder::at(folder.path());
+        for number in 0..3 * KEPT_RUNS {
+            // Process 1 started at another time than this: the run is dead.
+            let logs = lab.runs().join(format!("1-1-{number}")).join("machines");
+            fs::create_dir_all(&logs).expect("made");
+            fs::write(logs.join("serial.log"), "hello").expect("written");
+        }
+        let sweeper = || dead_runs(&lab.runs()).and_then(thin_out);
+        std::thread::scope(|scope| {
+            let running: Vec<_> = (0..4).map(|_| scope.spawn(sweeper)).collect();
+            for one in running {
+                one.join().expect("no panic").expect("nobody is in anybody's way");
+            }
+        });
+        // Fewer, where one took what another was removing for the newest.
+        assert!(dead_runs(&lab.runs()).expect("readable").len() <= KEPT_RUNS);
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use integration::binaries::Profile;
 use integration::fleet_bench::{Options, measure, weigh};
 
 use crate::commands::Verdict;
-use crate::commands::cargo::{Profile, build_binaries};
+use crate::commands::boot;
 use crate::commands::console::Console;
 use crate::commands::setup;
 
@@ -22,7 +23,7 @@ const CLI_CHANGES: usize = 20;
 /// Measures, prints, and fails when a goal is missed.
 pub(super) fn run(console: &Console) -> anyhow::Result<Verdict> {
     setup::prepare(console)?;
-    let binaries = build_binaries(Profile::Release, console)?;
+    let binaries = boot::build(Profile::Release, console)?;
     let mut good = true;
     for sites in [1, 10] {
         let agents = AGENTS;

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use super::super::boot::CASES;
+use integration::cases::{CASES, Case};
+
 use super::step::{Counting, Program, Step};
 
 /// The variable that says how often the kill loops kill.
@@ -19,14 +20,15 @@ pub(super) fn every_change() -> Vec<Step> {
     let mut steps = vec![
         Step::new("setup", Program::Lab, &["setup"]).bound(10 * MINUTE).needing_root(),
         Step::new("format", Program::Cargo, &["fmt", "--all", "--check"]).bound(MINUTE),
+        // Before the tests: those that kill and measure real processes build the same.
+        Step::new("build", Program::Cargo, &["build", "--workspace", "--bins"]).bound(20 * MINUTE),
         lints(),
         Step::new("cargo-deny", Program::InstallCargoDeny, &[]).bound(15 * MINUTE),
         Step::new("supply-chain", Program::CargoDeny, &["--offline", "check", "bans", "licenses", "sources"])
             .bound(2 * MINUTE),
         tests("tests", &[]).env(KILLS, "5"),
-        Step::new("build", Program::Cargo, &["build", "--workspace", "--bins"]).bound(20 * MINUTE),
     ];
-    steps.extend(CASES.iter().map(|case| boot(case.name.to_owned(), case.name, case.bound)));
+    steps.extend(CASES.iter().map(|case| boot(case.name, case)));
     steps
 }
 
@@ -53,9 +55,7 @@ pub(super) fn all() -> Vec<Step> {
     ]);
     for case in CASES {
         let times = 1..=BOOTS_IN_A_ROW;
-        steps.extend(
-            times.map(|time| boot(format!("{} {time}/{BOOTS_IN_A_ROW}", case.name), case.name, case.bound)),
-        );
+        steps.extend(times.map(|time| boot(&format!("{} {time}/{BOOTS_IN_A_ROW}", case.name), case)));
     }
     steps
 }
@@ -70,8 +70,10 @@ fn tests(name: &str, more: &[&str]) -> Step {
     Step::new(name, Program::Cargo, &arguments).counting(Counting::Tests).bound(30 * MINUTE)
 }
 
-fn boot(name: String, case: &str, bound: Duration) -> Step {
-    Step::new(&format!("boot {name}"), Program::Lab, &["boot", case]).bound(bound).needing_root()
+fn boot(name: &str, case: &Case) -> Step {
+    Step::new(&format!("boot {name}"), Program::Lab, &["boot", case.name])
+        .bound(case.bound)
+        .booting(case.name)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What passed already, so that a long run can be stopped and goes on.
 //!
-//! Steps that passed are kept one by one, together with a digest of all source files: any change of them
-//! begins the run anew. What failed is tried again.
+//! What became of steps is kept one by one, together with a digest of all source files: any change of them
+//! begins the run anew. What failed is tried again, and with it all boots of the same case: they are to pass in a row.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -9,25 +9,29 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
+use integration::binaries::source_root;
 use integration::lab::LabFolder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::counts::Counts;
-use super::results::{RESULTS, root};
+use super::results::RESULTS;
+use super::step::Step;
 
 /// The steps that passed.
 #[derive(Debug)]
 pub(super) struct Progress {
     /// Where they are kept, if at all.
     file: Option<PathBuf>,
-    steps: Vec<Passed>,
+    passed: Vec<Ended>,
 }
 
 /// A line of the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Passed {
+struct Ended {
     step: String,
+    /// The case that was booted, if one was.
+    case: Option<String>,
     counts: Counts,
     seconds: f32,
 }
@@ -35,7 +39,7 @@ struct Passed {
 impl Progress {
     /// Keeps nothing, for runs that are short.
     pub(super) fn forgetful() -> Self {
-        Self { file: None, steps: Vec::new() }
+        Self { file: None, passed: Vec::new() }
     }
 
     /// Goes on where a run of the same sources was stopped, unless `fresh`.
@@ -51,30 +55,45 @@ impl Progress {
         }
         let kept = fs::read_to_string(&file).unwrap_or_default();
         // A run that was killed may leave half a line: that step is simply run again.
-        let steps = kept.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        Ok(Self { file: Some(file), steps })
+        let ended = kept.lines().filter_map(|line| serde_json::from_str(line).ok());
+        Ok(Self { file: Some(file), passed: ended.fold(Vec::new(), take) })
     }
 
     /// The counts and seconds of a step that passed already.
-    pub(super) fn passed(&self, step: &str) -> Option<(Counts, f32)> {
-        self.steps.iter().find(|passed| passed.step == step).map(|passed| (passed.counts, passed.seconds))
+    pub(super) fn passed(&self, step: &Step) -> Option<(Counts, f32)> {
+        let before = self.passed.iter().find(|ended| ended.step == step.name)?;
+        Some((before.counts, before.seconds))
     }
 
-    /// Keeps a step that passed.
-    pub(super) fn keep(&self, step: &str, counts: &Counts, seconds: f32) -> anyhow::Result<()> {
+    /// Keeps what became of a step.
+    pub(super) fn keep(&self, step: &Step, counts: &Counts, seconds: f32) -> anyhow::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        let passed = Passed { step: step.to_owned(), counts: *counts, seconds };
-        let line = format!("{}\n", serde_json::to_string(&passed).context("failed to write progress")?);
+        let case = step.case.map(str::to_owned);
+        let ended = Ended { step: step.name.clone(), case, counts: *counts, seconds };
+        // A line break first: half a line may stand before it.
+        let line = format!("\n{}\n", serde_json::to_string(&ended).context("failed to write progress")?);
         let mut file =
             File::options().create(true).append(true).open(file).context("failed to keep progress")?;
         file.write_all(line.as_bytes()).context("failed to keep progress")
     }
 }
 
+/// A failure takes back what passed before of the same case.
+fn take(mut passed: Vec<Ended>, ended: Ended) -> Vec<Ended> {
+    if ended.counts.failed == 0 {
+        passed.push(ended);
+    } else {
+        passed.retain(|before| {
+            before.step != ended.step && (before.case.is_none() || before.case != ended.case)
+        });
+    }
+    passed
+}
+
 /// SHA-256 over names and contents of all files that git knows or would take up, but for the results.
 fn digest_of_sources() -> anyhow::Result<String> {
     let listed = Command::new("git")
-        .current_dir(root())
+        .current_dir(source_root())
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .output()
         .context("failed to run git, which tells which files are sources")?;
@@ -90,7 +109,7 @@ fn digest_of_sources() -> anyhow::Result<String> {
             continue;
         }
         // A file that git knows and that was deleted has no content.
-        let content = fs::read(root().join(name.as_ref())).unwrap_or_default();
+        let content = fs::read(source_root().join(name.as_ref())).unwrap_or_default();
         digest.update((name.len() as u64).to_le_bytes());
         digest.update(name.as_bytes());
         digest.update((content.len() as u64).to_le_bytes());
@@ -101,6 +120,7 @@ fn digest_of_sources() -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::step::Program;
     use super::*;
 
     fn lab() -> (tempfile::TempDir, LabFolder) {
@@ -109,32 +129,54 @@ mod tests {
         (folder, lab)
     }
 
+    fn step(name: &str) -> Step {
+        Step::new(name, Program::Lab, &[])
+    }
+
     #[test]
     fn what_passed_is_known_to_the_next_run_of_the_same_sources_only() {
         let (_folder, lab) = lab();
         let counts = Counts { passed: 9, failed: 0, ignored: 0 };
         let first = Progress::of_sources(&lab, "aa", false).expect("opens");
-        assert_eq!(first.passed("tests"), None);
-        first.keep("tests", &counts, 1.5).expect("kept");
+        assert_eq!(first.passed(&step("tests")), None);
+        first.keep(&step("tests"), &counts, 1.5).expect("kept");
 
         let next = |sources, fresh| Progress::of_sources(&lab, sources, fresh).expect("opens");
-        assert_eq!(next("aa", false).passed("tests"), Some((counts, 1.5)));
-        assert_eq!(next("aa", false).passed("boot"), None);
-        assert_eq!(next("bb", false).passed("tests"), None, "other sources");
-        assert_eq!(next("aa", true).passed("tests"), None, "begun anew");
+        assert_eq!(next("aa", false).passed(&step("tests")), Some((counts, 1.5)));
+        assert_eq!(next("aa", false).passed(&step("boot")), None);
+        assert_eq!(next("bb", false).passed(&step("tests")), None, "other sources");
+        assert_eq!(next("aa", true).passed(&step("tests")), None, "begun anew");
     }
 
     #[test]
     fn half_a_line_costs_its_step_alone() {
         let (_folder, lab) = lab();
         let progress = Progress::of_sources(&lab, "aa", false).expect("opens");
-        progress.keep("tests", &Counts::of_one(true), 1.0).expect("kept");
-        let file = progress.file.expect("it keeps");
+        progress.keep(&step("tests"), &Counts::of_one(true), 1.0).expect("kept");
+        let file = progress.file.clone().expect("it keeps");
         let mut text = fs::read_to_string(&file).expect("written");
         text.push_str("{\"step\":\"boot\",\"cou");
         fs::write(&file, text).expect("written");
+        progress.keep(&step("kills"), &Counts::of_one(true), 1.0).expect("kept");
         let next = Progress::of_sources(&lab, "aa", false).expect("opens");
-        assert!(next.passed("tests").is_some() && next.passed("boot").is_none());
+        let passed = ["tests", "boot", "kills"].map(|name| next.passed(&step(name)).is_some());
+        assert_eq!(passed, [true, false, true]);
+    }
+
+    #[test]
+    fn a_failed_boot_begins_its_case_anew_and_no_other() {
+        let (_folder, lab) = lab();
+        let progress = Progress::of_sources(&lab, "aa", false).expect("opens");
+        let boots = [("a 1", "a"), ("b 1", "b"), ("a 2", "a"), ("a 3", "a")];
+        let boots = boots.map(|(name, case)| step(name).booting(case));
+        for (boot, passed) in boots.iter().zip([true, true, false, true]) {
+            progress.keep(boot, &Counts::of_one(passed), 1.0).expect("kept");
+        }
+        progress.keep(&step("lints"), &Counts::of_one(true), 1.0).expect("kept");
+        progress.keep(&step("tests"), &Counts::of_one(false), 1.0).expect("kept");
+        let next = Progress::of_sources(&lab, "aa", false).expect("opens");
+        assert_eq!(boots.map(|boot| next.passed(&boot).is_some()), [false, true, false, true]);
+        assert!(next.passed(&step("lints")).is_some() && next.passed(&step("tests")).is_none());
     }
 
     #[test]

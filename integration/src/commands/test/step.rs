@@ -7,9 +7,9 @@ use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use integration::binaries::{cargo_path, inherited_names};
 use integration::lab::{LabFolder, Launch, Run};
 
-use super::super::cargo;
 use super::super::console::Console;
 use super::counts::{Counts, failures};
 
@@ -51,6 +51,10 @@ pub(super) enum Counting {
 pub(super) struct Step {
     pub(super) name: String,
     pub(super) needs_root: bool,
+    /// It may run while others run that say the same: it needs one core, and nothing that others need.
+    pub(super) shares_machine: bool,
+    /// The case that it boots, if it boots one.
+    pub(super) case: Option<&'static str>,
     program: Program,
     arguments: Vec<String>,
     environment: Vec<(&'static str, &'static str)>,
@@ -63,6 +67,8 @@ impl Step {
         Self {
             name: name.to_owned(),
             needs_root: false,
+            shares_machine: false,
+            case: None,
             program,
             arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
             environment: Vec::new(),
@@ -89,6 +95,13 @@ impl Step {
     pub(super) fn needing_root(mut self) -> Self {
         self.needs_root = true;
         self
+    }
+
+    /// A boot of this case. It has its own namespaces, folder and processes, so it shares the machine.
+    pub(super) fn booting(mut self, case: &'static str) -> Self {
+        self.case = Some(case);
+        self.shares_machine = true;
+        self.needing_root()
     }
 
     /// The command line, as somebody would type it.
@@ -138,10 +151,10 @@ impl<'a> Runner<'a> {
         Ok(Self { run, lab, tools: folder.root().join("tools"), console })
     }
 
-    /// Runs one step to its end, or to its bound.
-    pub(super) fn perform(&self, step: &Step) -> Outcome {
+    /// Runs one step to its end, or to its bound. What it prints begins with `prefix`: others may run beside it.
+    pub(super) fn perform(&self, step: &Step, prefix: &str) -> Outcome {
         let launched = match self.command_of(step) {
-            Some(words) => self.launch(step, words),
+            Some(words) => self.launch(step, words, prefix),
             None => return Outcome::Done(Counts::of_one(true)),
         };
         if step.program == Program::InstallCargoDeny {
@@ -149,16 +162,16 @@ impl<'a> Runner<'a> {
             let _ = fs::remove_dir_all(self.tools.join("build"));
         }
         match launched {
-            Ok((succeeded, log)) => Outcome::Done(self.judge(step, succeeded, &log)),
+            Ok((succeeded, log)) => Outcome::Done(self.judge(step, succeeded, &log, prefix)),
             Err(error) => {
-                self.console.line(format!("        {error:#}"));
+                self.console.line(format!("{prefix}: {error:#}"));
                 Outcome::Done(Counts::of_one(false))
             }
         }
     }
 
     /// Whether it succeeded, and its log.
-    fn launch(&self, step: &Step, words: Vec<OsString>) -> anyhow::Result<(bool, PathBuf)> {
+    fn launch(&self, step: &Step, words: Vec<OsString>, prefix: &str) -> anyhow::Result<(bool, PathBuf)> {
         let mut launch = Launch::new(step.name.replace(['/', ' '], "-"), "env").args(words).bound(step.bound);
         for (name, value) in &step.environment {
             launch = launch.env(name, value);
@@ -168,52 +181,42 @@ impl<'a> Runner<'a> {
         let began = Instant::now();
         while began.elapsed() < step.bound + GRACE {
             if let Some(status) = process.wait(SIGN_OF_LIFE).context("failed to wait for it")? {
-                self.explain(status, step);
+                self.explain(status, step, prefix);
                 return Ok((status.success(), log));
             }
             let last = last_lines(&read(&log), 1);
-            self.console.line(format!("        … {:.0} s: {}", began.elapsed().as_secs_f32(), last.trim()));
+            let seconds = began.elapsed().as_secs_f32();
+            self.console.line(format!("{prefix}: … {seconds:.0} s: {}", last.trim()));
         }
         process.kill();
         anyhow::bail!("it did not end within {} s and was killed", step.bound.as_secs())
     }
 
-    fn explain(&self, status: ExitStatus, step: &Step) {
+    fn explain(&self, status: ExitStatus, step: &Step, prefix: &str) {
         // 124 is what `timeout` says at a bound (see Process::ended).
         if status.code() == Some(124) {
-            self.console.line(format!("        it was ended at its bound of {} s", step.bound.as_secs()));
+            self.console.line(format!("{prefix}: it was ended at its bound of {} s", step.bound.as_secs()));
         }
     }
 
-    fn judge(&self, step: &Step, succeeded: bool, log: &Path) -> Counts {
+    fn judge(&self, step: &Step, succeeded: bool, log: &Path, prefix: &str) -> Counts {
         let output = read(log);
         let counts = match step.counting {
             Counting::Itself => Counts::of_one(succeeded),
             Counting::Tests => Counts::of_tests(&output, succeeded),
         };
         if counts.failed > 0 {
-            self.show_failure(step, &output, log);
+            self.console.line(format!("{prefix}: {}", words_of_failure(step, &output, log)));
         }
         counts
-    }
-
-    fn show_failure(&self, step: &Step, output: &str, log: &Path) {
-        self.console.line(format!("        {}", step.line()));
-        if step.counting == Counting::Tests {
-            for line in failures(output).into_iter().take(SHOWN_FAILURES) {
-                self.console.line(line);
-            }
-        }
-        self.console.line(last_lines(output, SHOWN_LINES));
-        self.console.line(format!("        all of it: {}", log.display()));
     }
 
     /// The arguments of `env`; `None` where nothing is to be done.
     fn command_of(&self, step: &Step) -> Option<Vec<OsString>> {
         let mut words: Vec<OsString> =
-            cargo::inherited_names().into_iter().flat_map(|name| ["-u".into(), name.into()]).collect();
+            inherited_names().into_iter().flat_map(|name| ["-u".into(), name.into()]).collect();
         match step.program {
-            Program::Cargo => words.push(cargo::path()),
+            Program::Cargo => words.push(cargo_path()),
             Program::Lab => words.push(self.lab.clone().into()),
             Program::CargoDeny => words.push(self.cargo_deny().into()),
             Program::InstallCargoDeny if is_cargo_deny(&self.cargo_deny()) => return None,
@@ -229,8 +232,9 @@ impl<'a> Runner<'a> {
     }
 
     fn install_cargo_deny(&self) -> Vec<OsString> {
-        let mut words = vec![cargo::path()];
-        let options = ["--locked", "--no-default-features", "--version", CARGO_DENY_VERSION];
+        let mut words = vec![cargo_path()];
+        // Not optimised: it looks once at a few hundred crates, and to build it takes longer than everything it does.
+        let options = ["--locked", "--debug", "--no-default-features", "--version", CARGO_DENY_VERSION];
         words.extend(["install", "cargo-deny"].into_iter().chain(options).map(OsString::from));
         words.extend(["--root".into(), self.tools.clone().into()]);
         words.extend(["--target-dir".into(), self.tools.join("build").into()]);
@@ -241,6 +245,17 @@ impl<'a> Runner<'a> {
 fn is_cargo_deny(path: &Path) -> bool {
     let version = Command::new(path).arg("--version").output();
     version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(CARGO_DENY_VERSION))
+}
+
+/// The step's command line and the ends of its output, as one text: nothing of another step falls in between.
+fn words_of_failure(step: &Step, output: &str, log: &Path) -> String {
+    let mut lines = vec![step.line()];
+    if step.counting == Counting::Tests {
+        lines.extend(failures(output).into_iter().take(SHOWN_FAILURES).map(str::to_owned));
+    }
+    lines.push(last_lines(output, SHOWN_LINES));
+    lines.push(format!("        all of it: {}", log.display()));
+    lines.join("\n")
 }
 
 /// Logs are other programs' words: whatever is no text is replaced.
@@ -263,7 +278,8 @@ mod tests {
         let run = Run::begin(&lab).expect("begins");
         let mut runner = Runner::new(&run, &lab, Console::silent()).expect("copied");
         runner.lab = "/bin/sh".into();
-        runner.perform(&Step::new("a step", Program::Lab, arguments).counting(counting).bound(bound))
+        runner
+            .perform(&Step::new("a step", Program::Lab, arguments).counting(counting).bound(bound), "a step")
     }
 
     #[test]
@@ -282,7 +298,7 @@ mod tests {
         let began = Instant::now();
         let outcome = perform(&["-c", "sleep 30"], Counting::Itself, Duration::from_secs(1));
         assert_eq!(outcome, Outcome::Done(Counts::of_one(false)));
-        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(29), "{:?}", began.elapsed());
     }
 
     #[test]
