@@ -6,8 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use cargo_metadata::{Dependency, Metadata, MetadataCommand, Package};
+use integration::binaries::cargo_path;
 
 /// Which of our crates each of our crates may use, in any way: tests and build scripts included.
 const ARROWS: &[(&str, &[&str])] = &[
@@ -170,6 +172,24 @@ fn the_engines_have_their_own_bans() {
     ] {
         assert!(banned.contains(path), "{path}");
     }
+}
+
+/// Cargo chooses the features of libraries by what is built together. Where the lab's differ from the workspace's, all
+/// that stands on them is built twice, in every fresh clone.
+#[test]
+fn the_lab_shares_its_libraries_with_the_workspace() {
+    let libraries = |selected: &[&str]| -> BTreeSet<String> {
+        let arguments = ["tree", "--edges", "normal,build", "--prefix", "none", "--format", "{p} {f}"];
+        let mut cargo = Command::new(cargo_path());
+        let output = cargo.current_dir(root()).args(arguments).args(selected).output().expect("cargo runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("text");
+        text.lines().map(|line| line.trim_end_matches(" (*)").trim_end().to_owned()).collect()
+    };
+    let (lab, workspace) = (libraries(&["--package", "integration"]), libraries(&["--workspace"]));
+    assert!(lab.len() > 100, "{lab:?}");
+    let others: Vec<_> = lab.difference(&workspace).collect();
+    assert!(others.is_empty(), "with other features in the workspace: {others:#?}");
 }
 
 #[test]

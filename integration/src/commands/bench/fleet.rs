@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use integration::binaries::Profile;
-use integration::fleet_bench::{Options, measure, weigh};
+use integration::fleet_bench::{Options, Spread, measure, weigh};
 
 use crate::commands::Verdict;
 use crate::commands::boot;
@@ -19,6 +19,11 @@ const AGENTS: usize = 100;
 const ROUNDS: usize = 5;
 const CHANGES: usize = 50;
 const CLI_CHANGES: usize = 20;
+
+/// The figures, and whether they miss the goal.
+fn judged(spread: &Spread) -> String {
+    format!("{spread}{}", if spread.p99 <= GOAL { "" } else { "  MISSED" })
+}
 
 /// Measures, prints, and fails when a goal is missed.
 pub(super) fn run(console: &Console) -> anyhow::Result<Verdict> {
@@ -40,8 +45,8 @@ pub(super) fn run(console: &Console) -> anyhow::Result<Verdict> {
             cli_changes: CLI_CHANGES,
         })?;
         for (number, round) in (1..).zip(&rounds) {
-            console.line(format!("  round {number}, from Admin.Write:       {}", round.api));
-            console.line(format!("  round {number}, from `bootlane apply`:  {}", round.cli));
+            console.line(format!("  round {number}, from Admin.Write:       {}", judged(&round.api)));
+            console.line(format!("  round {number}, from `bootlane apply`:  {}", judged(&round.cli)));
         }
         good &= rounds.iter().all(|round| round.api.p99.max(round.cli.p99) <= GOAL);
     }

@@ -23,7 +23,9 @@ pub(super) fn every_change() -> Vec<Step> {
         // Before the tests: those that kill and measure real processes build the same.
         Step::new("build", Program::Cargo, &["build", "--workspace", "--bins"]).bound(20 * MINUTE),
         lints(),
-        Step::new("cargo-deny", Program::InstallCargoDeny, &[]).bound(15 * MINUTE),
+        Step::new("cargo-deny", Program::InstallCargoDeny, &[])
+            .env("CARGO_PROFILE_DEV_DEBUG", "0")
+            .bound(15 * MINUTE),
         Step::new("supply-chain", Program::CargoDeny, &["--offline", "check", "bans", "licenses", "sources"])
             .bound(2 * MINUTE),
         tests("tests", &[]).env(KILLS, "5"),
