@@ -8,7 +8,7 @@ use proto::{
 };
 
 /// What the slots stand for. A file that needs a value which is None is refused.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Values<'a> {
     /// `http://ADDRESS[:PORT]` as the machine reaches it.
     pub base_url: &'a str,

@@ -4,7 +4,7 @@
 //! `l/NAME` or, by TFTP, `NAME`: a loader. `a/ATTEMPT/NAME`: a file of the attempt's boot. `o/TOKEN/NAME`: a file
 //! of the order, for the leases of its host alone.
 
-use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{fmt, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use prost::bytes::Bytes;
 use proto::{
@@ -53,12 +53,22 @@ pub enum FileAnswer {
 }
 
 /// Where a file's bytes are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Source {
     /// In the image cache.
     Blob(BlobRef),
     /// Here.
     Bytes(Bytes),
+}
+
+impl fmt::Debug for Source {
+    /// Bytes that were made here may hold secrets and tokens: their number alone.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blob(blob) => out.debug_tuple("Blob").field(blob).finish(),
+            Self::Bytes(bytes) => write!(out, "Bytes({} of them)", bytes.len()),
+        }
+    }
 }
 
 /// What is being sent.

@@ -616,6 +616,20 @@ fn a_snapshot_makes_the_same_site_again() {
 }
 
 #[test]
+fn secrets_and_tokens_do_not_show_themselves() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let token = paper.token();
+    let answer = paper.ask(2, ADDRESS, &format!("o/{token}/preseed.cfg"));
+    assert!(
+        matches!(&answer, FileAnswer::Send { source: Source::Bytes(bytes), .. } if bytes.ends_with(b"hunter2"))
+    );
+    assert!(!format!("{answer:?}").contains("hunter2"), "{answer:?}");
+    let report = ReportRequest { ask: 2, from: ADDRESS, token: token.clone(), callback: Callback::Installed };
+    assert!(!format!("{report:?}").contains(&token), "{report:?}");
+}
+
+#[test]
 fn events_name_the_client_that_spoke() {
     let mut paper = Paper::new(plan_with_order());
     paper.dora(1, Voice::UefiRom);
