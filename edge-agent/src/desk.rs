@@ -8,24 +8,40 @@ use std::time::Duration;
 use netboot::site::{FileAnswer, FileRequest, FileTold, ReportAnswer, ReportRequest, Served, Source};
 use proto::event::Transport;
 
-use crate::core::{Core, Stopped};
+use crate::core::{Core, FileReply, Stopped};
 
 /// What a machine may have, and who wants to hear how it went.
 pub trait Desk: Send + Sync + 'static {
     /// Names what is being sent when it is told how that went.
     type Ticket: Clone + Send + Sync + 'static;
 
-    /// What a machine asks for; None: there is no such file for it. `ask` is filled in here.
+    /// What a machine asks for. `ask` is filled in here.
     fn file(
         &self,
         request: FileRequest,
-    ) -> impl Future<Output = Result<Option<Found<Self::Ticket>>, Stopped>> + Send;
+    ) -> impl Future<Output = Result<Answered<Self::Ticket>, Stopped>> + Send;
 
     /// What an installer says. `ask` is filled in here.
     fn report(&self, request: ReportRequest) -> impl Future<Output = Result<ReportAnswer, Stopped>> + Send;
 
     /// How the sending of a file went. Never waits.
     fn told(&self, ticket: Self::Ticket, sent: Sent);
+}
+
+/// What there is for a machine.
+#[derive(Debug, Clone)]
+pub struct Answered<T> {
+    /// The file; None: there is no such file for it.
+    pub found: Option<Found<T>>,
+    /// TFTP answers this machine from port 69 alone (QUIRKS 43).
+    pub tftp_single_port: bool,
+}
+
+impl<T> From<Option<Found<T>>> for Answered<T> {
+    /// In the usual way.
+    fn from(found: Option<Found<T>>) -> Self {
+        Self { found, tftp_single_port: false }
+    }
 }
 
 /// A file that a machine may have.
@@ -55,11 +71,13 @@ pub struct Sent {
 impl Desk for Core {
     type Ticket = Served;
 
-    async fn file(&self, request: FileRequest) -> Result<Option<Found<Served>>, Stopped> {
-        Ok(match Core::file(self, request).await? {
+    async fn file(&self, request: FileRequest) -> Result<Answered<Served>, Stopped> {
+        let FileReply { answer, tftp_single_port } = Core::file(self, request).await?;
+        let found = match answer {
             FileAnswer::Send { source, served } => Some(Found { source, ticket: served }),
             FileAnswer::NotFound => None,
-        })
+        };
+        Ok(Answered { found, tftp_single_port })
     }
 
     async fn report(&self, request: ReportRequest) -> Result<ReportAnswer, Stopped> {

@@ -19,7 +19,7 @@ use proto::{event::Transport, plan::BlobRef};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    desk::{Desk, Found, Sent},
+    desk::{Answered, Desk, Found, Sent},
     disk::cache::FillProgress,
     images::{Images, Opened},
     tftp::{Answer, Library, Source},
@@ -87,22 +87,33 @@ impl<D: Desk> Shelf<D> {
         self.desk.told(ticket, sent);
     }
 
-    async fn find(&self, peer: SocketAddr, from: Ipv4Addr, name: &Name) -> Result<Source, Refusal> {
+    async fn find(&self, peer: SocketAddr, from: Ipv4Addr, name: &Name) -> Answer {
         let since = Instant::now();
         let (transport, arrival) = (Transport::Tftp, self.arrival.clone());
         let request =
             FileRequest { ask: 0, transport, arrival, from, name: name.as_str().to_owned(), probe: false };
-        let found = self
-            .desk
-            .file(request)
-            .await
-            .map_err(|_| refusal(ErrorCode::NOT_DEFINED, "not available now"))?;
-        let Found { source, ticket } = found.ok_or_else(|| self.no_such_file(from))?;
+        let Ok(Answered { found, tftp_single_port: single_port }) = self.desk.file(request).await else {
+            return Err(refusal(ErrorCode::NOT_DEFINED, "not available now")).into();
+        };
+        let outcome = match found {
+            None => Err(self.no_such_file(from)),
+            Some(found) => self.open_found(found, Loan { peer, name: name.as_str().to_owned() }, since).await,
+        };
+        Answer { outcome, single_port }
+    }
+
+    async fn open_found(
+        &self,
+        found: Found<D::Ticket>,
+        loan: Loan,
+        since: Instant,
+    ) -> Result<Source, Refusal> {
+        let Found { source, ticket } = found;
         let source = match source {
             site::Source::Bytes(bytes) => Source::Bytes(bytes),
             site::Source::Blob(blob) => self.open_blob(&blob, &ticket, since).await?,
         };
-        self.lend(Loan { peer, name: name.as_str().to_owned() }, ticket, since);
+        self.lend(loan, ticket, since);
         Ok(source)
     }
 
@@ -157,7 +168,7 @@ impl<D: Desk> Shelf<D> {
 impl<D: Desk> Library for Shelf<D> {
     async fn open(&self, peer: SocketAddr, name: &Name) -> Answer {
         match peer.ip().to_canonical() {
-            IpAddr::V4(from) => self.find(peer, from, name).await.into(),
+            IpAddr::V4(from) => self.find(peer, from, name).await,
             // Leases are IPv4's.
             IpAddr::V6(_) => Err(Refusal::Silence).into(),
         }

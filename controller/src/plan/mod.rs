@@ -156,13 +156,14 @@ impl SitePlanner<'_> {
     }
 
     fn hosts(&mut self, broken: &BTreeSet<proto::HostId>) {
+        let single_port = self.view.local.site.as_ref().is_some_and(|site| site.spec.tftp_single_port);
         for host in self.view.local.hosts.values() {
             let Some(id) = host.id() else {
                 self.problem(Kind::Host, &host.name, Mistake::new("", "has no id"));
                 continue;
             };
             let boot = self.run_boot(host);
-            let mut plan = bare_host(host, id.into());
+            let mut plan = bare_host(host, id.into(), single_port);
             plan.locked |= boot.is_err() || broken.contains(&plan.id);
             match boot {
                 Ok(boot) => plan.boot = boot,
@@ -214,7 +215,7 @@ fn stands(order: &Resource<OrderSpec>) -> bool {
     !order.spec.revoked && !status.is_some_and(|status| status.phase.is_end())
 }
 
-fn bare_host(host: &Arc<Resource<HostSpec>>, id: proto::HostId) -> HostPlan {
+fn bare_host(host: &Arc<Resource<HostSpec>>, id: proto::HostId, site_wide_port: bool) -> HostPlan {
     HostPlan {
         id,
         name: host.name.clone(),
@@ -224,6 +225,7 @@ fn bare_host(host: &Arc<Resource<HostSpec>>, id: proto::HostId) -> HostPlan {
         address: host.spec.address,
         locked: host.spec.locked,
         boot: None,
+        tftp_single_port: host.spec.tftp_single_port.unwrap_or(site_wide_port),
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) fn network(site: &SiteSpec, image: Option<&ImageSpec>) -> (Network, V
         loaders,
         cache_bytes: site.cache.map(|size| size.0),
         decline_ipv6: site.decline_ipv6,
+        tftp_single_port: site.tftp_single_port,
     };
     (network, mistakes)
 }

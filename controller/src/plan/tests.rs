@@ -177,6 +177,27 @@ fn a_diskless_host_boots_its_profile_of_mode_run() {
 }
 
 #[test]
+fn quirk_43_a_host_says_otherwise_than_its_site() {
+    let globals = globals(json!({}));
+    let (name, plain) = host("plain", 3, None);
+    let said = |name: &str, id: u8, said: bool| {
+        let mac = format!("52:54:00:00:00:{id:02x}");
+        let spec = json!({"site": "lyon", "macs": [mac], "tftp_single_port": said});
+        (name.to_owned(), resource(name, id, spec))
+    };
+    for site_says in [true, false] {
+        let local = Local {
+            site: Some(site(json!({"tftp_single_port": site_says}))),
+            hosts: [(name.clone(), plain.clone()), said("yes", 4, true), said("no", 5, false)].into(),
+            orders: BTreeMap::new(),
+        };
+        let plan = decoded(&planned(&globals, &local));
+        let hosts = [None, Some(HostId([3; 16])), Some(HostId([4; 16])), Some(HostId([5; 16]))];
+        assert_eq!(hosts.map(|host| plan.tftp_single_port(host)), [site_says, site_says, true, false]);
+    }
+}
+
+#[test]
 fn orders_that_do_not_stand_are_left_out() {
     let globals = globals(json!({"deb": {"image": "debian-12"}}));
     let changed = |change: &dyn Fn(&mut Resource<OrderSpec>)| {

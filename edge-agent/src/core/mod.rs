@@ -79,7 +79,7 @@ pub struct View {
 
 enum Command {
     Input(Input),
-    File(FileRequest, oneshot::Sender<FileAnswer>),
+    File(FileRequest, oneshot::Sender<FileReply>),
     Report(ReportRequest, oneshot::Sender<ReportAnswer>),
     Events { after: u64, limit: usize, reply: oneshot::Sender<Vec<NumberedEvent>> },
     Stop,
@@ -98,6 +98,15 @@ pub struct Core {
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the agent's core has stopped; the log says why")]
 pub struct Stopped;
+
+/// What the engine says to a [`FileRequest`].
+#[derive(Debug)]
+pub struct FileReply {
+    /// The file, or that there is none.
+    pub answer: FileAnswer,
+    /// By TFTP it goes out from port 69, found or not (QUIRKS 43).
+    pub tftp_single_port: bool,
+}
 
 impl Core {
     /// Opens the ledger, replays it and starts the thread. The receiver yields once the thread has ended.
@@ -130,7 +139,7 @@ impl Core {
     ///
     /// # Errors
     /// When the core has stopped.
-    pub async fn file(&self, request: FileRequest) -> Result<FileAnswer, Stopped> {
+    pub async fn file(&self, request: FileRequest) -> Result<FileReply, Stopped> {
         let (reply, answer) = oneshot::channel();
         let request = FileRequest { ask: self.next_ask(), ..request };
         self.commands.send(Command::File(request, reply)).await.map_err(|_| Stopped)?;

@@ -71,6 +71,7 @@ fn plan() -> SitePlan {
         loaders: BTreeMap::new(),
         cache_bytes: None,
         decline_ipv6: false,
+        tftp_single_port: false,
     };
     let host = HostPlan {
         id: HostId([1; 16]),
@@ -81,6 +82,7 @@ fn plan() -> SitePlan {
         address: Some(FIXED),
         locked: false,
         boot: None,
+        tftp_single_port: false,
     };
     let entries = [network_entry(&network), host_entry(&host)];
     let document = PlanDocument::assemble("acme", "lyon", Generation { epoch: 1, revision: 1 }, 1, entries);

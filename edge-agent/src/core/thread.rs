@@ -9,14 +9,14 @@ use std::{
 
 use netboot::{
     dhcp::Destination,
-    site::{Action, Disk, FileAnswer, Input, ReportAnswer, Site},
+    site::{Action, Disk, Input, ReportAnswer, Site},
     time::{Mono, Now},
 };
 use proto::{Incarnation, OrderId, Wall, event::NumberedEvent, ledger::Record};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Command, Options, StartError, View};
+use super::{Command, FileReply, Options, StartError, View};
 use crate::{
     dhcp,
     disk::{
@@ -66,7 +66,7 @@ struct Worker {
     view: watch::Sender<View>,
     low_disk_bytes: u64,
     ledger_folder: std::path::PathBuf,
-    files: HashMap<u64, oneshot::Sender<FileAnswer>>,
+    files: HashMap<u64, oneshot::Sender<FileReply>>,
     reports: HashMap<u64, oneshot::Sender<ReportAnswer>>,
     disk: Disk,
     pressure: Pressure,
@@ -97,7 +97,7 @@ struct Reader {
 /// What leaves once the records before it are on disk.
 enum Held {
     Datagram { interface: u32, datagram: Vec<u8>, to: Destination },
-    File(u64, FileAnswer),
+    File(u64, FileReply),
     Report(u64, ReportAnswer),
 }
 
@@ -305,7 +305,9 @@ impl Worker {
                 Action::Send { interface, datagram, to } => {
                     held.push(Held::Datagram { interface, datagram, to })
                 }
-                Action::Answer { ask, answer } => held.push(Held::File(ask, answer)),
+                Action::Answer { ask, answer, tftp_single_port } => {
+                    held.push(Held::File(ask, FileReply { answer, tftp_single_port }));
+                }
                 Action::Replied { ask, answer } => held.push(Held::Report(ask, answer)),
                 Action::DestroySecrets(order) => drop(self.ended.insert(order)),
             }
@@ -362,7 +364,11 @@ impl Worker {
         for each in held {
             match each {
                 Held::Datagram { interface, datagram, to } => self.send(interface, &datagram, &to).await,
-                Held::File(ask, answer) => drop(self.files.remove(&ask).map(|reply| reply.send(answer))),
+                Held::File(ask, answer) => {
+                    if let Some(reply) = self.files.remove(&ask) {
+                        drop(reply.send(answer));
+                    }
+                }
                 Held::Report(ask, answer) => drop(self.reports.remove(&ask).map(|reply| reply.send(answer))),
             }
         }

@@ -209,6 +209,7 @@ fn plan() -> SitePlan {
         loaders: BTreeMap::new(),
         cache_bytes: None,
         decline_ipv6: false,
+        tftp_single_port: false,
     };
     let generation = Generation { epoch: 1, revision: 1 };
     let document = PlanDocument::assemble("acme", "lyon", generation, 1, [network_entry(&network)]);

@@ -24,7 +24,10 @@ use super::{
     report,
     sending::Sending,
 };
-use crate::{desk::Desk, images::Images};
+use crate::{
+    desk::{Answered, Desk},
+    images::Images,
+};
 
 /// What every request is answered with.
 #[derive(Debug)]
@@ -117,8 +120,8 @@ impl<D: Desk> Service<D> {
             probe: request.method() == Method::HEAD,
         };
         let found = match self.shared.desk.file(asked).await {
-            Ok(Some(found)) => found,
-            Ok(None) => return not_found(),
+            Ok(Answered { found: Some(found), .. }) => found,
+            Ok(Answered { found: None, .. }) => return not_found(),
             Err(stopped) => return self.failed(&stopped),
         };
         let (desk, line) = (Arc::clone(&self.shared.desk), Arc::clone(&self.line));

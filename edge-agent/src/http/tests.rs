@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     core::Stopped,
-    desk::{Desk, Found, Sent},
+    desk::{Answered, Desk, Found, Sent},
     disk::cache::{Cache, Fill, WITHHELD_BYTES},
     images::Images,
 };
@@ -38,14 +38,14 @@ struct Table {
 impl Desk for Table {
     type Ticket = String;
 
-    async fn file(&self, request: FileRequest) -> Result<Option<Found<String>>, Stopped> {
+    async fn file(&self, request: FileRequest) -> Result<Answered<String>, Stopped> {
         assert_eq!((request.transport, request.from), (Transport::Http, [127, 0, 0, 1].into()));
         assert_eq!(&*request.arrival.base_url, "http://127.0.0.1");
         if request.name == "stopped" {
             return Err(Stopped);
         }
         let source = self.files.get(&request.name).cloned();
-        Ok(source.map(|source| Found { source, ticket: request.name }))
+        Ok(source.map(|source| Found { source, ticket: request.name }).into())
     }
 
     async fn report(&self, request: ReportRequest) -> Result<ReportAnswer, Stopped> {

@@ -119,6 +119,7 @@ fn plan() -> SitePlan {
         unknown: UnknownMachines::Ignore,
         loaders: BTreeMap::new(),
         cache_bytes: None,
+        tftp_single_port: false,
         decline_ipv6: true,
     };
     let generation = Generation { epoch: 1, revision: 1 };

@@ -23,10 +23,12 @@ struct Table {
 impl Desk for Table {
     type Ticket = String;
 
-    async fn file(&self, request: FileRequest) -> Result<Option<Found<String>>, Stopped> {
+    async fn file(&self, request: FileRequest) -> Result<Answered<String>, Stopped> {
         assert_eq!(request.transport, Transport::Tftp);
         let source = self.files.get(request.name.as_str()).cloned();
-        Ok(source.map(|source| Found { source, ticket: request.name }))
+        let tftp_single_port = request.from == Ipv4Addr::new(10, 1, 0, 43);
+        let found = source.map(|source| Found { source, ticket: request.name });
+        Ok(Answered { found, tftp_single_port })
     }
 
     async fn report(&self, _request: ReportRequest) -> Result<ReportAnswer, Stopped> {
@@ -92,6 +94,16 @@ async fn a_completed_transfer_is_told_with_its_ticket() {
     assert_eq!(site.told(), [("menu".to_owned(), sent)]);
     site.heard(completed());
     assert_eq!(site.told(), [], "it has been told");
+}
+
+#[tokio::test]
+async fn quirk_43_what_the_desk_says_of_the_machine_reaches_the_server_found_or_not() {
+    let site = site([("menu", text("boot"))]);
+    let strict = SocketAddr::from(([10, 1, 0, 43], 2070));
+    for asked in ["menu", "none"] {
+        assert!(site.shelf.open(strict, &name(asked)).await.single_port, "{asked}");
+        assert!(!site.shelf.open(PEER, &name(asked)).await.single_port, "{asked}");
+    }
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ fn network() -> Entry {
         loaders: BTreeMap::new(),
         cache_bytes: None,
         decline_ipv6: false,
+        tftp_single_port: false,
     };
     Entry { body: v1::Network::from(&network).encode_to_vec().into(), level: 1 }
 }

@@ -51,6 +51,7 @@ fn document(revision: u64) -> (PlanDocument, Arc<SitePlan>) {
         loaders: std::collections::BTreeMap::new(),
         cache_bytes: None,
         decline_ipv6: false,
+        tftp_single_port: false,
     };
     let body = prost::Message::encode_to_vec(&proto::v1::Network::from(&network)).into();
     let entry = ("network".to_owned(), proto::plan::Entry { body, level: 1 });

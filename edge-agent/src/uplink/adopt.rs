@@ -192,6 +192,7 @@ mod tests {
             loaders: BTreeMap::new(),
             cache_bytes: None,
             decline_ipv6: false,
+            tftp_single_port: false,
         };
         let entry = Entry { body: v1::Network::from(&network).encode_to_vec().into(), level: 1 };
         let generation = Generation { epoch: 1, revision: 1 };

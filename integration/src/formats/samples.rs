@@ -70,6 +70,7 @@ pub fn network() -> Network {
         cache_bytes: Some(1 << 30),
         // Younger than the first set, and so off in it.
         decline_ipv6: false,
+        tftp_single_port: false,
     }
 }
 
@@ -85,6 +86,7 @@ pub fn host() -> HostPlan {
         address: Some(ADDRESS),
         locked: true,
         boot: Some(boot()),
+        tftp_single_port: false,
     }
 }
 

@@ -162,6 +162,7 @@ fn network() -> Network {
         ]),
         cache_bytes: None,
         decline_ipv6: false,
+        tftp_single_port: false,
     }
 }
 
@@ -175,6 +176,7 @@ fn host(machine: Stand) -> HostPlan {
         address: machine.address(),
         locked: false,
         boot: None,
+        tftp_single_port: false,
     }
 }
 

@@ -38,6 +38,7 @@ fn plan() -> SitePlan {
         loaders: BTreeMap::new(),
         cache_bytes: None,
         decline_ipv6: false,
+        tftp_single_port: false,
     };
     let host = HostPlan {
         id: HostId([1; 16]),
@@ -48,6 +49,7 @@ fn plan() -> SitePlan {
         address: Some(ADDRESS),
         locked: false,
         boot: None,
+        tftp_single_port: false,
     };
     let entries = [network_entry(&network), host_entry(&host)];
     let generation = Generation { epoch: 1, revision: 1 };

@@ -33,6 +33,9 @@ pub struct HostSpec {
     /// The protection lock: while it is set no order can be made or obeyed.
     #[serde(default)]
     pub locked: bool,
+    /// Whether its TFTP answers come from port 69 alone; None: as the site says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tftp_single_port: Option<bool>,
     /// Values for templates; they win over the profile's and the site's.
     #[serde(default, skip_serializing_if = "Variables::is_empty")]
     pub variables: Variables,

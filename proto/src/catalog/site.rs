@@ -30,6 +30,10 @@ pub struct SiteSpec {
     /// waits a quarter of a minute, or a whole one, for an answer.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub decline_ipv6: bool,
+    /// Whether TFTP answers come from port 69 alone, for firewalls that know no other, instead of a port for each
+    /// transfer; some firmware refuses that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tftp_single_port: bool,
     /// Values for templates.
     #[serde(default, skip_serializing_if = "Variables::is_empty")]
     pub variables: Variables,

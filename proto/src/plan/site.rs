@@ -50,6 +50,13 @@ impl SitePlan {
         self.hosts.get(self.by_mac.get(&mac)?)
     }
 
+    /// Do a machine's TFTP answers come from port 69 alone? None: it is no host of the plan.
+    #[must_use]
+    pub fn tftp_single_port(&self, host: Option<HostId>) -> bool {
+        let known = host.and_then(|id| self.hosts.get(&id));
+        known.map_or(self.network.tftp_single_port, |host| host.tftp_single_port)
+    }
+
     /// The orders that stand for a host, the highest number first.
     pub fn orders_of(&self, host: HostId) -> impl Iterator<Item = &OrderPlan> {
         let mut orders: Vec<_> = self.orders.values().filter(|order| order.host == host).collect();
@@ -81,6 +88,8 @@ pub struct Network {
     pub cache_bytes: Option<u64>,
     /// Whether machines that ask for IPv6 are told at once that there is none.
     pub decline_ipv6: bool,
+    /// TFTP from port 69 alone, for machines that are no host of the plan.
+    pub tftp_single_port: bool,
 }
 
 impl Network {
@@ -177,6 +186,8 @@ pub struct HostPlan {
     pub locked: bool,
     /// What it boots when no order stands; None: its local disk.
     pub boot: Option<Boot>,
+    /// TFTP from port 69 alone.
+    pub tftp_single_port: bool,
 }
 
 /// Everything that a machine fetches after its loader.

@@ -175,6 +175,7 @@ impl From<&Network> for v1::Network {
                 .collect(),
             cache_bytes: network.cache_bytes.unwrap_or(0),
             decline_ipv6: network.decline_ipv6,
+            tftp_single_port: network.tftp_single_port,
         }
     }
 }
@@ -199,6 +200,7 @@ impl TryFrom<v1::Network> for Network {
             loaders: message.loaders.into_iter().map(loader).collect::<Result<_, WireError>>()?,
             cache_bytes: (message.cache_bytes != 0).then_some(message.cache_bytes),
             decline_ipv6: message.decline_ipv6,
+            tftp_single_port: message.tftp_single_port,
         })
     }
 }
@@ -268,6 +270,7 @@ impl From<&HostPlan> for v1::HostPlan {
             address: address_bits(host.address),
             locked: host.locked,
             boot: host.boot.as_ref().map(Into::into),
+            tftp_single_port: host.tftp_single_port,
         }
     }
 }
@@ -285,6 +288,7 @@ impl TryFrom<v1::HostPlan> for HostPlan {
             address: optional_address(message.address),
             locked: message.locked,
             boot: message.boot.map(Boot::try_from).transpose().map_err(|e| e.within("boot"))?,
+            tftp_single_port: message.tftp_single_port,
         })
     }
 }
@@ -437,6 +441,7 @@ mod tests {
             address: Some([10, 1, 0, 9].into()),
             locked: false,
             boot: Some(boot()),
+            tftp_single_port: true,
         }
     }
 
@@ -458,6 +463,7 @@ mod tests {
             loaders: BTreeMap::from([(Platform::UefiX64, Loader { name: "snponly.efi".into(), blob })]),
             cache_bytes: None,
             decline_ipv6: true,
+            tftp_single_port: true,
         }
     }
 

@@ -92,6 +92,9 @@ struct Fields {
     /// Set the protection lock: no order can be made or obeyed
     #[arg(long)]
     lock: bool,
+    /// TFTP from port 69 alone, whatever the site says: true or false
+    #[arg(long, value_name = "BOOL")]
+    tftp_single_port: Option<bool>,
     #[command(flatten)]
     labels: Labels,
     #[command(flatten)]
@@ -109,6 +112,7 @@ impl Fields {
             Edit::optional("serial", self.serial.clone()),
             Edit::optional("asset_tag", self.asset_tag.clone()),
             self.lock.then(|| Edit::spec("locked", true)),
+            Edit::optional("tftp_single_port", self.tftp_single_port),
         ];
         let plain = plain.into_iter().flatten();
         plain.chain(self.labels.edits()).chain(self.variables.edits()).collect()

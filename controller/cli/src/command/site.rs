@@ -88,6 +88,9 @@ struct Fields {
     /// unless it is said otherwise
     #[arg(long, value_name = "BOOL")]
     decline_ipv6: Option<bool>,
+    /// TFTP from port 69 alone, for firewalls that know no other; some firmware refuses that: true or false
+    #[arg(long, value_name = "BOOL")]
+    tftp_single_port: Option<bool>,
     #[command(flatten)]
     labels: Labels,
     #[command(flatten)]
@@ -110,6 +113,7 @@ impl Fields {
             Edit::optional("loaders", self.loaders.clone()),
             Edit::optional("cache", self.cache.clone()),
             Edit::optional("decline_ipv6", self.decline_ipv6),
+            Edit::optional("tftp_single_port", self.tftp_single_port),
         ];
         let plain = subnet.into_iter().chain(site).flatten();
         plain.chain(self.labels.edits()).chain(self.variables.edits()).collect()

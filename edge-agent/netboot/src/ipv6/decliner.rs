@@ -170,6 +170,7 @@ mod tests {
             unknown: UnknownMachines::Ignore,
             loaders: BTreeMap::new(),
             cache_bytes: None,
+            tftp_single_port: false,
             decline_ipv6: true,
         };
         change(&mut network);
@@ -182,6 +183,7 @@ mod tests {
             address: None,
             locked: false,
             boot: None,
+            tftp_single_port: false,
         };
         let hosts = (!hosts.is_empty()).then(|| host_entry(&host));
         let entries = [network_entry(&network)].into_iter().chain(hosts);

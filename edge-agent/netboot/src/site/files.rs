@@ -116,8 +116,8 @@ const SHOWN_NAME: usize = 128;
 impl Site {
     pub(super) fn handle_file(&mut self, now: Now, request: FileRequest) {
         let Some(plan) = self.plan.clone() else {
-            let answer = FileAnswer::NotFound;
-            return self.actions.push_back(Action::Answer { ask: request.ask, answer });
+            let (answer, tftp_single_port) = (FileAnswer::NotFound, false);
+            return self.actions.push_back(Action::Answer { ask: request.ask, answer, tftp_single_port });
         };
         let asker = self.asker(&plan, request.from);
         let answer = match self.find(now, &plan, &request, asker) {
@@ -127,7 +127,8 @@ impl Site {
                 FileAnswer::NotFound
             }
         };
-        self.actions.push_back(Action::Answer { ask: request.ask, answer });
+        let tftp_single_port = plan.tftp_single_port(asker.host);
+        self.actions.push_back(Action::Answer { ask: request.ask, answer, tftp_single_port });
     }
 
     /// Whose address this is: by its lease, or by its own word to another server, else by the plan. An installer may

@@ -148,6 +148,8 @@ pub enum Action {
         ask: u64,
         /// The answer.
         answer: FileAnswer,
+        /// By TFTP it goes out from port 69, found or not (QUIRKS 43).
+        tftp_single_port: bool,
     },
     /// This order is at its end: its secrets are to be destroyed.
     DestroySecrets(OrderId),

@@ -31,6 +31,7 @@ pub(crate) fn host() -> HostPlan {
         address: Some(ADDRESS),
         locked: false,
         boot: None,
+        tftp_single_port: false,
     }
 }
 
@@ -55,6 +56,7 @@ pub(crate) fn network() -> Network {
         ]),
         cache_bytes: None,
         decline_ipv6: false,
+        tftp_single_port: false,
     }
 }
 

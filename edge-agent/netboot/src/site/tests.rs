@@ -58,6 +58,8 @@ struct Paper {
     ledger: Vec<Record>,
     sent: Vec<(usize, Vec<u8>)>,
     answers: Vec<(usize, FileAnswer)>,
+    /// Of the latest answer.
+    single_port: bool,
     replies: Vec<ReportAnswer>,
     destroyed: Vec<proto::OrderId>,
 }
@@ -75,7 +77,15 @@ impl Paper {
         ledger.iter().for_each(|record| site.restore(record));
         site.begin(now.mono, now.wall);
         let ledger = ledger.to_vec();
-        Self { site, ledger, sent: vec![], answers: vec![], replies: vec![], destroyed: vec![] }
+        Self {
+            site,
+            ledger,
+            sent: vec![],
+            answers: vec![],
+            single_port: false,
+            replies: vec![],
+            destroyed: vec![],
+        }
     }
 
     fn input(&mut self, second: u64, input: Input) {
@@ -96,7 +106,10 @@ impl Paper {
                     assert_eq!(interface, 3);
                     self.sent.push((self.ledger.len(), datagram));
                 }
-                Action::Answer { answer, .. } => self.answers.push((self.ledger.len(), answer)),
+                Action::Answer { answer, tftp_single_port, .. } => {
+                    self.answers.push((self.ledger.len(), answer));
+                    self.single_port = tftp_single_port;
+                }
                 Action::Replied { answer, .. } => self.replies.push(answer),
                 Action::DestroySecrets(order) => self.destroyed.push(order),
             }
@@ -485,6 +498,19 @@ fn names_outside_the_plan_do_not_exist() {
     }
     assert_eq!(paper.text(2, "snponly.efi").as_deref(), Some("a blob"));
     assert_eq!(paper.ask(2, [10, 1, 0, 77].into(), "snponly.efi"), FileAnswer::NotFound, "no lease");
+}
+
+#[test]
+fn quirk_43_a_host_in_single_port_mode_is_answered_so_found_or_not() {
+    let mut plan = plan();
+    plan.hosts.values_mut().for_each(|host| host.tftp_single_port = true);
+    let mut paper = Paper::new(plan);
+    for name in ["snponly.efi", "nothing.efi"] {
+        paper.ask(2, ADDRESS, name);
+        assert!(paper.single_port, "{name}");
+        paper.ask(2, [10, 1, 0, 77].into(), name);
+        assert!(!paper.single_port, "{name} for a machine that is no host");
+    }
 }
 
 #[test]

@@ -44,7 +44,17 @@ fn subnet(network: &str, pool: &str) -> Subnet {
 
 fn host(id: u8, name: &str, macs: Vec<Mac>, address: Option<Ipv4Addr>) -> HostPlan {
     let (id, name) = (HostId([id; 16]), name.into());
-    HostPlan { id, name, macs, uuid: None, serial: None, address, locked: false, boot: None }
+    HostPlan {
+        id,
+        name,
+        macs,
+        uuid: None,
+        serial: None,
+        address,
+        locked: false,
+        boot: None,
+        tftp_single_port: false,
+    }
 }
 
 /// A plan with these hosts; `revision` makes its identity.
@@ -56,6 +66,7 @@ fn plan(revision: u64, pool: &str, hosts: &[HostPlan]) -> SitePlan {
         loaders: BTreeMap::new(),
         cache_bytes: None,
         decline_ipv6: false,
+        tftp_single_port: false,
     };
     let entries = [network_entry(&network)].into_iter().chain(hosts.iter().map(host_entry));
     let generation = Generation { epoch: 1, revision };
