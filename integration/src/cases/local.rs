@@ -13,8 +13,8 @@ use crate::lab::MachineSpec;
 use crate::lab::qemu::Firmware;
 
 const BIOS: Duration = Duration::from_secs(120);
-/// UEFI tries HTTP over IPv4 and IPv6, a minute each, before its disk (LAB, OVMF).
-const UEFI: Duration = Duration::from_secs(280);
+/// UEFI tries PXE and HTTP Boot over IPv4 and IPv6 before its disk, 4 s each where it is told at once that it is to.
+const UEFI: Duration = Duration::from_secs(180);
 
 /// Where the agent sends UEFI HTTP Boot that is to boot its disk.
 const NO_FILE: &str = " /l/none";
@@ -106,6 +106,7 @@ fn turns_to_disk(firmware: Firmware) -> &'static str {
 fn must_have_asked_for_nothing(setting: &mut Setting<'_>, spec: &MachineSpec) -> anyhow::Result<()> {
     let wire = setting.wire()?;
     ensure!(wire.leased(mac(spec)), "no DHCP reply to the machine was captured");
+    ensure!(wire.declined_ipv6(mac(spec)), "nobody told the machine that there is no IPv6");
     let (files, mut requests) = (wire.tftp_names(), wire.http_requests());
     requests.retain(|request| !request.ends_with(NO_FILE));
     ensure!(files.is_empty() && requests.is_empty(), "it fetched {files:?} and {requests:?}");

@@ -1,5 +1,5 @@
 //! What a capture tells: who asked whom for what. Reads classic pcap files of Ethernet (the format of libpcap's
-//! `pcap-savefile(5)`), IPv4 without fragments, and of HTTP the first line of a request.
+//! `pcap-savefile(5)`), IPv4 without fragments, of HTTP the first line of a request, and of IPv6 that it is declined.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -20,6 +20,8 @@ pub(super) enum Said {
     DhcpRequest { mac: Mac },
     /// A DHCP message to a client.
     DhcpReply { mac: Mac },
+    /// A machine is told that there is no IPv6: by an advertisement of a router that is none, or by a DHCPv6 Advertise.
+    Ipv6Declined { mac: Mac },
     /// A TFTP read request (RFC 1350 §5).
     TftpRead { from: Ipv4Addr, name: String },
     /// The first line of an HTTP request.
@@ -56,6 +58,11 @@ impl Wire {
         self.said.contains(&Said::DhcpRequest { mac }) && self.said.contains(&Said::DhcpReply { mac })
     }
 
+    /// Whether the machine was told that there is no IPv6.
+    pub(super) fn declined_ipv6(&self, mac: Mac) -> bool {
+        self.said.contains(&Said::Ipv6Declined { mac })
+    }
+
     /// The names that were asked for by TFTP.
     pub(super) fn tftp_names(&self) -> Vec<&str> {
         self.said
@@ -70,7 +77,10 @@ impl Wire {
     pub(super) fn http_requests(&self) -> Vec<String> {
         let line = |said: &Said| match said {
             Said::HttpRequest { method, target, .. } => Some(format!("{method} {target}")),
-            Said::DhcpRequest { .. } | Said::DhcpReply { .. } | Said::TftpRead { .. } => None,
+            Said::DhcpRequest { .. }
+            | Said::DhcpReply { .. }
+            | Said::Ipv6Declined { .. }
+            | Said::TftpRead { .. } => None,
         };
         self.said.iter().filter_map(line).collect()
     }
@@ -90,6 +100,9 @@ fn short(bytes: &[u8], at: usize) -> Option<u16> {
 }
 
 fn parse(frame: &[u8]) -> Option<Said> {
+    if short(frame, 12) == Some(0x86dd) {
+        return ipv6(frame);
+    }
     // Ethernet II: destination, source, type 0x0800 for IPv4.
     let packet = frame.get(14..).filter(|_| short(frame, 12) == Some(0x0800))?;
     let header = usize::from(packet.first()? & 0x0f) * 4;
@@ -102,6 +115,20 @@ fn parse(frame: &[u8]) -> Option<Said> {
         6 => http(from, segment.get(usize::from(segment.get(12)? >> 4) * 4..)?),
         _ => None,
     }
+}
+
+/// RFC 8200 §3, behind the link's 14 bytes: the next header is the 7th byte, the payload begins behind the 40th.
+fn ipv6(frame: &[u8]) -> Option<Said> {
+    let payload = frame.get(54..)?;
+    let declines = match frame.get(20)? {
+        // RFC 4861 §4.2: an advertisement of lifetime 0.
+        58 => *payload.first()? == 134 && short(payload, 6) == Some(0),
+        // RFC 8415 §8: an Advertise to a client's port.
+        17 => short(payload, 2) == Some(546) && *payload.get(8)? == 2,
+        _ => false,
+    };
+    let mac = Mac(*frame.first_chunk()?);
+    declines.then_some(Said::Ipv6Declined { mac })
 }
 
 fn udp(from: Ipv4Addr, segment: &[u8]) -> Option<Said> {
@@ -164,6 +191,20 @@ mod tests {
             [&[0; 12][..], &[0x50, 0, 0, 0, 0, 0, 0, 0], b"GET /a/b HTTP/1.1\r\nHost: x\r\n\r\n"].concat();
         let (method, target) = ("GET".to_owned(), "/a/b".to_owned());
         assert_eq!(parse(&ipv4(6, &tcp)), Some(Said::HttpRequest { from, method, target }));
+    }
+
+    #[test]
+    fn a_refusal_of_ipv6_is_known() {
+        let frame = |protocol: u8, payload: &[u8]| {
+            let link = [&[2, 3, 4, 5, 6, 7][..], &[0; 6], &[0x86, 0xdd]].concat();
+            [&link[..], &[0x60, 0, 0, 0, 0, 0, protocol, 255], &[0; 32], payload].concat()
+        };
+        let declined = Some(Said::Ipv6Declined { mac: Mac([2, 3, 4, 5, 6, 7]) });
+        assert_eq!(parse(&frame(58, &[134, 0, 0, 0, 0, 0, 0, 0])), declined);
+        assert_eq!(parse(&frame(58, &[134, 0, 0, 0, 0, 0, 7, 8])), None, "a router");
+        assert_eq!(parse(&frame(58, &[133, 0, 0, 0, 0, 0, 0, 0])), None, "a solicitation");
+        assert_eq!(parse(&frame(17, &[2, 35, 2, 34, 0, 9, 0, 0, 2])), declined);
+        assert_eq!(parse(&frame(17, &[2, 35, 2, 34, 0, 9, 0, 0, 7])), None, "a Reply");
     }
 
     #[test]

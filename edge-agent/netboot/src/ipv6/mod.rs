@@ -6,7 +6,7 @@
 //! - to a router solicitation an advertisement of a router that is none: lifetime 0, no prefix, no flag, no option
 //!   (RFC 4861 §4.2). Whoever hears it learns no route, no address and no server;
 //! - to a DHCPv6 Solicit of firmware that wants to boot an Advertise without an address (RFC 8415 §18.2.9: a client
-//!   ignores it; EDK2 ends at its first retransmission, after 5 s instead of 60).
+//!   ignores it; EDK2 ends at its first retransmission, after 4 s instead of 60).
 //!
 //! [`Decliner`] holds its tongue where a router is heard, and where the plan does not answer the machine. Frames come
 //! in and go out whole: the kernel's IPv6 may be switched off. Sockets and the clock are left to others.
