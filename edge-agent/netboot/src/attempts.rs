@@ -1,8 +1,8 @@
 //! Boot attempts: which packets and requests belong to one boot of one machine (DESIGN §7).
 //!
 //! One boot is three or four DHCP dialogues (ROM, loader, kernel, installed system) with other transaction ids and
-//! client ids each, so they are joined by MAC address, order of stages and time (QUIRKS 64). Memory only: what must
-//! outlive a restart stands in the order's state and in the journal.
+//! client ids each, so they are joined by MAC address, order of stages and time (QUIRKS 64). Memory only: after a
+//! restart they are made again from the order's state and from the journal.
 
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
@@ -13,8 +13,6 @@ use proto::{
 
 use crate::time::Mono;
 
-/// After so long without a word, a boot-class packet begins another attempt.
-const QUIET: Duration = Duration::from_secs(300);
 /// The most machines whose attempts are kept; the one that was silent longest gives way.
 const MACHINES: usize = 20_000;
 
@@ -73,7 +71,29 @@ pub enum Joined {
     Begins,
 }
 
+impl Attempt {
+    /// An attempt of before a restart, as its first event tells of it.
+    #[must_use]
+    pub fn recalled(id: AttemptId, mac: Mac, host: HostId, client: Client, uuid: Option<[u8; 16]>) -> Self {
+        let (reached, last) = (reached_by(client), Mono::default());
+        Self { id, mac, host: Some(host), reached, answered: None, address: None, uuid, last }
+    }
+
+    /// Does an operating system's lease end the attempt? Not under an order: there it is the installer's.
+    #[must_use]
+    pub fn awaits_system(&self) -> bool {
+        match self.answered {
+            Some((_, Answer::LocalDisk, _)) => self.reached < Reached::Ended,
+            Some((_, Answer::Script, None)) => self.reached == Reached::Handover,
+            Some(_) | None => false,
+        }
+    }
+}
+
 impl Attempts {
+    /// After so long without a word, a boot-class packet begins another attempt.
+    pub const QUIET: Duration = Duration::from_secs(300);
+
     /// Room for so many machines.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
@@ -119,6 +139,11 @@ impl Attempts {
         self.insert(Attempt { id, mac, host, reached, answered, address, uuid, last: now });
     }
 
+    /// Goes on with an attempt as it was before a restart.
+    pub fn recall(&mut self, now: Mono, attempt: Attempt) {
+        self.insert(Attempt { last: now, ..attempt });
+    }
+
     /// The attempt under way on this machine.
     #[must_use]
     pub fn of(&self, mac: Mac) -> Option<&Attempt> {
@@ -147,7 +172,8 @@ impl Attempts {
     }
 }
 
-fn reached_by(client: Client) -> Reached {
+/// The stage at which a program speaks.
+pub(crate) fn reached_by(client: Client) -> Reached {
     match client {
         Client::PxeRom | Client::HttpRom | Client::Bootp => Reached::Rom,
         Client::Ipxe | Client::Gpxe => Reached::Loader,
@@ -161,7 +187,7 @@ fn continues(attempt: &Attempt, reached: Reached, now: Mono) -> bool {
     let to_disk = attempt.answered.is_some_and(|(_, answer, _)| answer == Answer::LocalDisk);
     let forward = reached >= attempt.reached || to_disk;
     let open = attempt.reached < Reached::Handover;
-    forward && open && now.since(attempt.last) < QUIET
+    forward && open && now.since(attempt.last) < Attempts::QUIET
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl Site {
     /// An operating system has its address: that may be the end of the attempt.
     fn note_system(&mut self, now: Now, about: About, address: Option<Ipv4Addr>) {
         let Some(attempt) = self.attempt_of(now, about) else { return };
-        if comes_up(attempt.answered, attempt.reached) {
+        if attempt.awaits_system() {
             attempt.reached = Reached::Ended;
             self.tell(now, about, EventKind::OsUp { address });
         }
@@ -270,14 +270,5 @@ fn began(request: &Request) -> EventKind {
         vendor_class: clean(&request.vendor_class, VENDOR_CLASS),
         uuid: request.uuid,
         relay: request.giaddr,
-    }
-}
-
-/// Does an operating system's lease end the attempt? Not under an order: there it is the installer's.
-fn comes_up(answered: Option<(Client, Answer, Option<OrderId>)>, reached: Reached) -> bool {
-    match answered {
-        Some((_, Answer::LocalDisk, _)) => reached < Reached::Ended,
-        Some((_, Answer::Script, None)) => reached == Reached::Handover,
-        _ => false,
     }
 }

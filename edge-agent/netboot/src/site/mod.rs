@@ -12,6 +12,7 @@ mod installation;
 mod meter;
 #[cfg(test)]
 pub(crate) mod paper;
+mod recall;
 mod reports;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,8 @@ use crate::{
     time::{Mono, Now},
 };
 
+use recall::Recall;
+
 pub use files::{FileAnswer, FileRequest, FileTold, Served, Source};
 pub use reports::{Callback, ReportAnswer, ReportRequest};
 
@@ -58,6 +61,8 @@ pub struct Site {
     plan: Option<Arc<SitePlan>>,
     dhcp: Server,
     attempts: Attempts,
+    /// Of before the restart, until the ledger has been replayed.
+    recall: Recall,
     /// Of machines that the plan does not know: they never push out those that it does (S5).
     strangers: Attempts,
     orders: Orders,
@@ -183,6 +188,7 @@ impl Site {
             plan: None,
             dhcp: Server::new(),
             attempts: Attempts::default(),
+            recall: Recall::default(),
             strangers: Attempts::with_limit(STRANGERS),
             orders: Orders::default(),
             pinned: BTreeMap::new(),
@@ -205,6 +211,9 @@ impl Site {
         self.journal.restore(record);
         self.orders.restore(record);
         self.dhcp.restore(record);
+        if let Record::Event(numbered) = record {
+            self.recall.note(&numbered.event);
+        }
         self.note_time(record);
     }
 
@@ -215,6 +224,7 @@ impl Site {
         self.actions.extend(self.orders.ended().map(Action::DestroySecrets));
         self.clock_in_doubt = wall < self.recorded;
         self.floor = Now { mono: now, wall: self.recorded };
+        self.recall.finish(Now { mono: now, wall: wall.max(self.recorded) }, &mut self.attempts);
         if self.clock_in_doubt {
             let behind = self.recorded.since(wall).as_secs();
             let detail = format!(
