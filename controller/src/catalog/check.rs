@@ -67,6 +67,9 @@ async fn check_host(
     {
         problems.push(missing("spec.profile", Kind::Profile, profile));
     }
+    if let Some(loaders) = &host.spec.loaders {
+        problems.extend(check_family(draft, "spec.loaders", loaders, &[Family::Loaders]).await?);
+    }
     let moved = before.is_some_and(|before| before.site() != Some(host.spec.site.as_str()));
     if moved {
         let orders = users(draft, Kind::Host, &host.name).await?;
@@ -124,6 +127,9 @@ async fn check_profile(draft: &Draft, profile: &Resource<ProfileSpec>) -> Result
     let mut problems = check_family(draft, "spec.image", name, &bootable).await?;
     if let Some(installer) = installer {
         problems.extend(check_family(draft, "spec.installer", installer, &[Family::Linux]).await?);
+    }
+    if let Some(loaders) = &profile.spec.loaders {
+        problems.extend(check_family(draft, "spec.loaders", loaders, &[Family::Loaders]).await?);
     }
     let Some(AnyResource::Image(image)) = draft.get(Kind::Image, name).await? else { return Ok(problems) };
     problems.extend(check_mode(&profile.spec, image.spec.family));

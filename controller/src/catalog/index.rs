@@ -1,5 +1,7 @@
 //! What the store holds beside a document, so that it is found and its references are: written with the document.
 
+use std::collections::BTreeSet;
+
 use proto::catalog::{AnyResource, HostSpec, Kind, OrderSpec, ProfileSpec, Resource, SiteSpec};
 
 use super::{
@@ -61,9 +63,9 @@ fn of_site(site: &Resource<SiteSpec>) -> Result<Vec<Indexed>, NotAName> {
 
 fn of_profile(profile: &Resource<ProfileSpec>) -> Result<Vec<Indexed>, NotAName> {
     let user = (Kind::Profile, profile.name.as_str());
-    let other = profile.spec.installer.as_ref().filter(|installer| **installer != profile.spec.image);
-    let images = [Some(&profile.spec.image), other].into_iter().flatten();
-    images.map(|image| Ok(plain(keys::uses((Kind::Image, image), user)?, ""))).collect()
+    let ProfileSpec { image, installer, loaders, .. } = &profile.spec;
+    let images = BTreeSet::from_iter([Some(image), installer.as_ref(), loaders.as_ref()]);
+    images.into_iter().flatten().map(|image| Ok(plain(keys::uses((Kind::Image, image), user)?, ""))).collect()
 }
 
 fn of_host(host: &Resource<HostSpec>) -> Result<Vec<Indexed>, NotAName> {
@@ -87,6 +89,9 @@ fn of_host(host: &Resource<HostSpec>) -> Result<Vec<Indexed>, NotAName> {
     }
     if let Some(profile) = profile {
         all.push(plain(keys::uses((Kind::Profile, profile), (Kind::Host, &host.name))?, ""));
+    }
+    if let Some(loaders) = &host.spec.loaders {
+        all.push(plain(keys::uses((Kind::Image, loaders), (Kind::Host, &host.name))?, ""));
     }
     Ok(all)
 }

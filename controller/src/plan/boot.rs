@@ -6,16 +6,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use proto::Program;
 use proto::catalog::{FileEntry, HostSpec, ImageSpec, Kind, Mode, ProfileSpec, Resource, SiteSpec};
 use proto::plan::{BlobRef, Boot, Content, Guard, PlannedFile, Stage};
 use serde_json::json;
 
+use super::loaders::{self, Choice};
 use super::script::{self, Script};
 use super::{Mistake, SiteView};
 use crate::render::{self, Place, Rendered, Scope, context, render};
-
-/// The file that the loader is sent to first.
-const ENTRY: &str = "boot.ipxe";
 
 /// By name.
 type Files = BTreeMap<String, PlannedFile>;
@@ -73,21 +72,27 @@ impl BootMaker<'_> {
         if let Some(profile) = self.view.globals.profiles.get(self.profile) {
             note(Kind::Image, &profile.spec.image);
             profile.spec.installer.iter().for_each(|name| note(Kind::Image, name));
+            profile.spec.loaders.iter().for_each(|name| note(Kind::Image, name));
         }
+        self.host.spec.loaders.iter().for_each(|name| note(Kind::Image, name));
     }
 
     pub(super) fn make(&self) -> Result<Made, Mistake> {
         let profile = self.found_profile()?;
         let image = self.image("image", &profile.image)?;
-        let recipe = self.recipe(profile, image).map_err(|mistake| self.in_profile(mistake))?;
+        let loaders =
+            loaders::choose(self.view, [self.host.spec.loaders.as_ref(), profile.loaders.as_ref()])?;
+        let recipe = self.recipe(profile, image, &loaders).map_err(|mistake| self.in_profile(mistake))?;
         let scope = self.scope(profile, &recipe)?;
         let (files, secrets) =
-            self.files(profile, &recipe, &scope).map_err(|mistake| self.in_profile(mistake))?;
+            self.files(profile, &recipe, &loaders, &scope).map_err(|mistake| self.in_profile(mistake))?;
         let boot = Boot {
             profile: self.profile.to_owned(),
             image: profile.image.clone(),
-            entry: ENTRY.to_owned(),
+            entry: Program::Ipxe.script().to_owned(),
             files,
+            loaders: loaders.named,
+            menu: false,
         };
         Ok(Made { boot, secrets })
     }
@@ -150,6 +155,7 @@ impl BootMaker<'_> {
         &self,
         profile: &ProfileSpec,
         recipe: &Recipe,
+        loaders: &Choice,
         scope: &Arc<Scope>,
     ) -> Result<(Files, Secrets), Mistake> {
         let mut files = BTreeMap::new();
@@ -170,30 +176,34 @@ impl BootMaker<'_> {
         blob(&recipe.kernel, Stage::Kernel, Guard::Attempt);
         recipe.initrds.iter().for_each(|initrd| blob(initrd, Stage::Initrd, Guard::Attempt));
         recipe.image.iter().for_each(|image| blob(image, Stage::Image, Guard::Order));
-        let content = Content::Parts(self.script(profile, recipe, scope)?);
-        files.insert(ENTRY.to_owned(), PlannedFile { stage: Stage::Script, guard: Guard::Attempt, content });
+        let script = self.script(profile, recipe, scope)?;
+        for program in &loaders.programs {
+            let content = Content::Parts(script::boot(*program, &script));
+            let file = PlannedFile { stage: Stage::Script, guard: Guard::Attempt, content };
+            files.insert(program.script().to_owned(), file);
+        }
         Ok((files, secrets))
     }
 
-    fn script(
-        &self,
+    fn script<'s>(
+        &'s self,
         profile: &ProfileSpec,
-        recipe: &Recipe,
+        recipe: &'s Recipe,
         scope: &Arc<Scope>,
-    ) -> Result<Vec<proto::plan::Part>, Mistake> {
+    ) -> Result<Script<'s>, Mistake> {
         let arguments = arguments("boot.arguments", &recipe.arguments, scope)?;
         let more = match &profile.boot.more_arguments {
             Some(more) => Some(arguments_behind(recipe.separator, more, scope)?),
             None => None,
         };
-        Ok(script::parts(&Script {
+        Ok(Script {
             host: &self.host.name,
             profile: self.profile,
             kernel: &recipe.kernel.name,
             initrds: recipe.initrds.iter().map(|blob| blob.name.as_str()).collect(),
             arguments,
             more,
-        }))
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 //! installer needs it to report, and there is no other way to hand it over.
 
 mod boot;
+mod loaders;
 mod network;
 mod script;
 mod view;
@@ -15,8 +16,8 @@ use std::sync::Arc;
 
 use proto::catalog::{HostSpec, Kind, Mode, OrderSpec, OrderStatus, Resource};
 use proto::plan::{
-    BlobRef, Boot, Entry, HostPlan, OrderPlan, PlanDocument, host_entry, network_entry, order_entry,
-    secrets_entry,
+    BlobRef, Boot, Entry, HostPlan, OrderPlan, PlanDocument, host_entry, loaders_entry, network_entry,
+    order_entry, secrets_entry,
 };
 use proto::{Digest, Generation};
 use serde::{Deserialize, Serialize};
@@ -62,7 +63,8 @@ pub fn plan(view: &SiteView<'_>, generation: Generation) -> Option<Planned> {
     planner.network(&site.spec);
     let broken = planner.orders();
     planner.hosts(&broken);
-    let Gathered { entries, mut problems, uses, blobs } = planner.out;
+    planner.loaders(&site.spec);
+    let Gathered { entries, mut problems, uses, blobs, .. } = planner.out;
     problems.sort();
     let document = PlanDocument::assemble(view.fleet, &site.name, generation, PLANNER, entries);
     Some(Planned { document, problems, uses, blobs })
@@ -74,6 +76,8 @@ struct Gathered {
     problems: Vec<PlanProblem>,
     uses: BTreeSet<(Kind, String)>,
     blobs: BTreeMap<Digest, u64>,
+    /// The names of the sets of loaders that something names.
+    loaders: BTreeSet<String>,
 }
 
 impl Gathered {
@@ -102,15 +106,29 @@ impl Mistake {
 
 impl SitePlanner<'_> {
     fn network(&mut self, site: &proto::catalog::SiteSpec) {
-        let image = site.loaders.as_ref().and_then(|name| {
+        let mut default = None;
+        if let Some(name) = &site.loaders {
             self.out.uses.insert((Kind::Image, name.clone()));
-            self.view.globals.images.get(name)
-        });
-        let (network, mistakes) = network::network(site, image.map(|image| &image.spec));
-        network.loaders.values().for_each(|loader| self.out.blob(loader.blob));
-        self.out.entries.push(network_entry(&network));
-        let name = self.view.name;
-        mistakes.into_iter().for_each(|mistake| self.problem(Kind::Site, name, mistake));
+            self.out.loaders.insert(name.clone());
+            match loaders::image(self.view, name) {
+                Ok(image) => default = Some(image),
+                Err(message) => {
+                    self.problem(Kind::Site, self.view.name, Mistake::new("spec.loaders", message));
+                }
+            }
+        }
+        self.out.entries.push(network_entry(&network::network(site, default)));
+    }
+
+    /// The sets that the site and its boots name.
+    fn loaders(&mut self, site: &proto::catalog::SiteSpec) {
+        for name in std::mem::take(&mut self.out.loaders) {
+            // A mistake was told where the name stands.
+            let Ok(image) = loaders::image(self.view, &name) else { continue };
+            let set = loaders::set(&name, image, site.loaders.as_ref() == Some(&name));
+            set.files.values().for_each(|blob| self.out.blob(*blob));
+            self.out.entries.push(loaders_entry(&set));
+        }
     }
 
     /// Plans the orders that stand; returns the hosts that lost one.
@@ -197,6 +215,7 @@ impl SitePlanner<'_> {
             self.out.uses.insert((kind, name.to_owned()));
         });
         let made = maker.make()?;
+        self.out.loaders.extend(made.boot.loaders.iter().cloned());
         let secrets = made.secrets.keys().map(|name| name.split('|').next().unwrap_or(name).to_owned());
         self.out.uses.extend(secrets.map(|name| (Kind::Secret, name)));
         Ok(made)

@@ -34,7 +34,21 @@ fn globals(profiles: Value) -> Globals {
     let disk = json!({"family": "disk-image", "disk": "web.img.gz", "files": {"web.img.gz": file()}});
     let loaders = json!({"family": "loaders", "loaders": {"uefi-x64": "efi/snponly.efi"},
         "files": {"efi/snponly.efi": file()}});
-    let images = [("debian-12", debian), ("live", linux), ("web-1", disk), ("ipxe", loaders)];
+    let shim = json!({"family": "loaders", "program": "grub", "loaders": {"uefi-x64": "shimx64.efi"},
+        "files": {"shimx64.efi": file(), "grubx64.efi": file()}});
+    let pxelinux = json!({"family": "loaders", "program": "pxelinux", "loaders": {"bios": "pxelinux.0"},
+        "files": {"pxelinux.0": file(), "ldlinux.c32": file()}});
+    let lpxelinux = json!({"family": "loaders", "program": "lpxelinux", "loaders": {"bios": "lpxelinux.0"},
+        "files": {"lpxelinux.0": file(), "ldlinux.c32": file()}});
+    let images = [
+        ("debian-12", debian),
+        ("live", linux),
+        ("web-1", disk),
+        ("ipxe", loaders),
+        ("shim", shim),
+        ("pxelinux", pxelinux),
+        ("lpxelinux", lpxelinux),
+    ];
     let images = images.map(|(name, spec)| (name.to_owned(), resource::<ImageSpec>(name, 1, spec)));
     let profiles: BTreeMap<String, Value> = serde_json::from_value(profiles).expect("a map");
     let profile = |(name, spec): (String, Value)| (name.clone(), resource::<ProfileSpec>(&name, 2, spec));
@@ -174,6 +188,72 @@ fn a_diskless_host_boots_its_profile_of_mode_run() {
     assert_eq!(text(boot, "motd"), "node-1 at lyon\n");
     assert_eq!(boot.files["motd"].guard, Guard::Attempt);
     assert_eq!(planned.blobs.len(), 1);
+}
+
+/// A host whose profile and whose own document name these loaders, at a site that has others.
+fn with_loaders(site_has: &str, host_has: Option<&str>, profile_has: Option<&str>) -> Planned {
+    let globals = globals(json!({"run": {"image": "live", "mode": "run", "loaders": profile_has,
+        "boot": {"arguments": "a=b;c", "more_arguments": "quiet"}}}));
+    let spec = json!({"site": "lyon", "macs": ["52:54:00:00:00:03"], "profile": "run", "loaders": host_has});
+    let local = Local {
+        site: Some(site(json!({"loaders": site_has}))),
+        hosts: [("node-1".to_owned(), resource("node-1", 3, spec))].into(),
+        orders: BTreeMap::new(),
+    };
+    planned(&globals, &local)
+}
+
+#[test]
+fn each_program_is_told_in_its_own_words() {
+    let script = |loaders: &str, name: &str| {
+        let planned = with_loaders("ipxe", Some(loaders), None);
+        assert_eq!(planned.problems, []);
+        let plan = decoded(&planned);
+        let boot = plan.hosts[&HostId([3; 16])].boot.clone().expect("it boots");
+        assert_eq!(boot.loaders, [loaders, "ipxe"]);
+        assert!(boot.files.contains_key("boot.ipxe"), "any ROM may be iPXE");
+        text(&boot, name)
+    };
+    insta::assert_snapshot!("pxelinux", script("pxelinux", "pxelinux.cfg"));
+    insta::assert_snapshot!("lpxelinux", script("lpxelinux", "lpxelinux.cfg"));
+    insta::assert_snapshot!("grub", script("shim", "grub.cfg"));
+}
+
+#[test]
+fn loaders_of_the_host_come_before_the_profile_s_and_the_site_s() {
+    let level = |planned: &Planned| {
+        let host = |(key, _): &(&str, &Entry)| key.starts_with("host/");
+        planned.document.entries().find(host).expect("one").1.level
+    };
+    let all = with_loaders("ipxe", Some("shim"), Some("pxelinux"));
+    let plan = decoded(&all);
+    let boot = plan.hosts[&HostId([3; 16])].boot.as_ref().expect("it boots");
+    assert_eq!(boot.loaders, ["shim", "pxelinux", "ipxe"]);
+    let chosen = |platform| plan.loader_of(boot, platform).map(|(set, path)| (set.name.as_str(), path));
+    assert_eq!(chosen(proto::Platform::UefiX64), Some(("shim", "shimx64.efi")));
+    assert_eq!(chosen(proto::Platform::Bios), Some(("pxelinux", "pxelinux.0")));
+    assert_eq!(chosen(proto::Platform::UefiArm64), None);
+    assert_eq!((level(&all), plan.loaders.len()), (2, 3));
+    let usual = with_loaders("ipxe", None, Some("ipxe"));
+    let plan = decoded(&usual);
+    assert_eq!((level(&usual), plan.network.loaders.len()), (1, 1), "agents that know no sets go on");
+    let other = with_loaders("shim", None, None);
+    let plan = decoded(&other);
+    assert_eq!(
+        (level(&other), plan.network.loaders.len()),
+        (2, 0),
+        "those would not know what to do with it"
+    );
+    assert!(plan.loaders["shim"].site_default && plan.loaders["shim"].texts.contains_key("grub.cfg"));
+}
+
+#[test]
+fn loaders_that_are_none_lock_the_host() {
+    for wrong in ["nix", "debian-12"] {
+        let planned = with_loaders("ipxe", Some(wrong), None);
+        assert_eq!(messages(&planned), [("node-1", "spec.loaders")]);
+        assert!(planned.uses.contains(&(Kind::Image, wrong.into())), "it may come to be");
+    }
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub struct Attempt {
     pub address: Option<Ipv4Addr>,
     /// The UUID that it has shown; later programs of the chain may show none.
     pub uuid: Option<[u8; 16]>,
+    /// It has asked for the loader that it was sent to.
+    pub loaded: bool,
     last: Mono,
 }
 
@@ -76,7 +78,8 @@ impl Attempt {
     #[must_use]
     pub fn recalled(id: AttemptId, mac: Mac, host: HostId, client: Client, uuid: Option<[u8; 16]>) -> Self {
         let (reached, last) = (reached_by(client), Mono::default());
-        Self { id, mac, host: Some(host), reached, answered: None, address: None, uuid, last }
+        let (answered, address, loaded) = (None, None, false);
+        Self { id, mac, host: Some(host), reached, answered, address, uuid, loaded, last }
     }
 
     /// Does an operating system's lease end the attempt? Not under an order: there it is the installer's.
@@ -84,7 +87,7 @@ impl Attempt {
     pub fn awaits_system(&self) -> bool {
         match self.answered {
             Some((_, Answer::LocalDisk, _)) => self.reached < Reached::Ended,
-            Some((_, Answer::Script, None)) => self.reached == Reached::Handover,
+            Some((_, Answer::Loader | Answer::Script, None)) => self.reached == Reached::Handover,
             Some(_) | None => false,
         }
     }
@@ -123,6 +126,7 @@ impl Attempts {
                 answered: None,
                 address: None,
                 uuid: None,
+                loaded: false,
                 last: now,
             });
         }
@@ -136,7 +140,9 @@ impl Attempts {
     /// Goes on with an attempt that was begun before a restart.
     pub fn resume(&mut self, now: Mono, id: AttemptId, mac: Mac, host: Option<HostId>, reached: Reached) {
         let (answered, address, uuid) = (None, None, None);
-        self.insert(Attempt { id, mac, host, reached, answered, address, uuid, last: now });
+        // Whatever speaks next is sent on, never back.
+        let loaded = true;
+        self.insert(Attempt { id, mac, host, reached, answered, address, uuid, loaded, last: now });
     }
 
     /// Goes on with an attempt as it was before a restart.

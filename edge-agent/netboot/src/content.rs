@@ -63,6 +63,7 @@ fn value(slot: Slot, values: &Values<'_>) -> Result<String, Unfilled> {
         Slot::ServerAddress => values.server.to_string(),
         Slot::ClientAddress => values.client.to_string(),
         Slot::ClientMac => values.mac.to_string(),
+        Slot::ClientMacHyphens => values.mac.to_string().replace(':', "-"),
         Slot::OrderToken => values.token.ok_or_else(missing)?.reveal(),
         Slot::AttemptId => values.attempt.ok_or_else(missing)?.to_string(),
     })

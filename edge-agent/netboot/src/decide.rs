@@ -21,6 +21,8 @@ pub struct Facts {
     pub platform: Option<Platform>,
     /// The SMBIOS UUID in the order it is written.
     pub uuid: Option<[u8; 16]>,
+    /// It has fetched the loader that it was sent to.
+    pub loaded: bool,
 }
 
 /// What else the answer rests on.
@@ -77,6 +79,7 @@ pub fn decide<'plan>(facts: &Facts, at: &Circumstances<'plan, '_>) -> Decision<'
         (Ok(Some(order)), _) => {
             (&order.boot, Some(order), format!("order {} installs {}", order.number, order.boot.profile))
         }
+        (Ok(None), Some(boot)) if boot.menu => (boot, None, "it is shown a menu".to_owned()),
         (Ok(None), Some(boot)) => (boot, None, format!("profile {} is what it runs", boot.profile)),
         (Ok(None), None) => return plain(Answer::LocalDisk, nothing_stands(host, at)),
     };
@@ -87,7 +90,7 @@ pub fn decide<'plan>(facts: &Facts, at: &Circumstances<'plan, '_>) -> Decision<'
             format!("image {image} is not complete here and the controller is out of reach"),
         );
     }
-    match first_step(facts, at.plan) {
+    match first_step(facts, at.plan, boot) {
         Ok(answer) => Decision { answer, reason, order, boot: Some(boot), alarm: None },
         Err(why) => plain(Answer::LocalDisk, why),
     }
@@ -145,16 +148,29 @@ fn nothing_stands(host: &HostPlan, at: &Circumstances<'_, '_>) -> String {
     }
 }
 
-fn first_step(facts: &Facts, plan: &SitePlan) -> Result<Answer, String> {
+fn first_step(facts: &Facts, plan: &SitePlan, boot: &Boot) -> Result<Answer, String> {
     match facts.client {
+        Client::Ipxe | Client::Gpxe if replaces_rom(facts, plan, boot) => return Ok(Answer::Loader),
         Client::Ipxe | Client::Gpxe => return Ok(Answer::Script),
         Client::PxeRom | Client::HttpRom | Client::Bootp | Client::Os => {}
     }
     match facts.platform {
-        Some(platform) if plan.network.loaders.contains_key(&platform) => Ok(Answer::Loader),
-        Some(platform) => Err(format!("the site's loaders have none for {platform}")),
+        Some(platform) => match (plan.loader_of(boot, platform), boot.loaders.as_slice()) {
+            (Some(_), _) => Ok(Answer::Loader),
+            (None, []) => Err(format!("the site's loaders have none for {platform}")),
+            (None, named) => {
+                Err(format!("neither {} nor the site's loaders have one for {platform}", named.join(" nor ")))
+            }
+        },
         None => Err("the machine names an architecture that is not known".into()),
     }
+}
+
+/// What a host or its profile names takes the place of the iPXE that a ROM brings along, once: when it has been fetched, who
+/// speaks is that one (QUIRKS 25). The site's default is for ROMs that are no iPXE.
+fn replaces_rom(facts: &Facts, plan: &SitePlan, boot: &Boot) -> bool {
+    let set = facts.platform.and_then(|platform| plan.loader_of(boot, platform));
+    !facts.loaded && set.is_some_and(|(set, _)| !set.site_default)
 }
 
 /// A recorded UUID that the machine contradicts, in both byte orders (QUIRKS 16); a machine that shows a dummy or none
@@ -174,7 +190,7 @@ fn is_dummy(uuid: &[u8; 16]) -> bool {
 }
 
 /// The first three fields in the other byte order.
-fn swapped(mut uuid: [u8; 16]) -> [u8; 16] {
+pub(crate) fn swapped(mut uuid: [u8; 16]) -> [u8; 16] {
     uuid[0..4].reverse();
     uuid[4..6].reverse();
     uuid[6..8].reverse();
@@ -192,7 +208,7 @@ mod tests {
     use crate::site::paper;
 
     fn facts(client: Client) -> Facts {
-        Facts { client, platform: Some(Platform::UefiX64), uuid: None }
+        Facts { client, platform: Some(Platform::UefiX64), uuid: None, loaded: false }
     }
 
     static NOTHING: BTreeSet<Digest> = BTreeSet::new();

@@ -97,7 +97,11 @@ fn turns_to_disk(firmware: Firmware) -> &'static str {
     match firmware {
         Firmware::BiosIpxe => "Booting from Hard Disk",
         // OVMF's name for a virtio disk.
-        Firmware::UefiPxe | Firmware::UefiHttp | Firmware::UefiIpxe => "\"UEFI Misc Device\" from",
+        Firmware::UefiPxe
+        | Firmware::UefiHttp
+        | Firmware::UefiIpxe
+        | Firmware::UefiSecure
+        | Firmware::Arm64 => "\"UEFI Misc Device\" from",
     }
 }
 

@@ -7,6 +7,7 @@
 mod beside;
 mod console;
 mod install;
+mod loaders;
 mod local;
 mod network;
 mod setting;
@@ -47,6 +48,8 @@ pub struct Case {
     pub about: &'static str,
     /// The longest that it may take, with everything around it.
     pub bound: Duration,
+    /// Must every change pass it? Others are run by `cargo lab boot` alone.
+    pub everyday: bool,
     run: fn(&Bench<'_>) -> anyhow::Result<()>,
 }
 
@@ -60,78 +63,125 @@ impl Case {
     }
 }
 
-/// The cases that every change must pass, in the order of `cargo lab test`.
+/// All cases, in the order of `cargo lab test`.
 pub static CASES: &[Case] = &[
     Case {
         name: "bios-ipxe",
         about: "SeaBIOS and the card's iPXE ROM load a script, a kernel and an initrd over HTTP",
         bound: Duration::from_secs(240),
+        everyday: true,
         run: network::bios_ipxe,
     },
     Case {
         name: "uefi-pxe",
         about: "OVMF loads iPXE by TFTP, and the rest over HTTP",
         bound: Duration::from_secs(300),
+        everyday: true,
         run: network::uefi_pxe,
     },
     Case {
         name: "beside-bios",
         about: "another server leases the address: iPXE takes the script of our offer without one",
         bound: Duration::from_secs(240),
+        everyday: true,
         run: beside::bios,
     },
     Case {
         name: "beside-uefi",
         about: "another server leases the address: OVMF takes the loader of our offer without one",
         bound: Duration::from_secs(300),
+        everyday: true,
         run: beside::uefi,
+    },
+    Case {
+        name: "bios-undionly",
+        about: "a ROM loads undionly.kpxe by TFTP, and that its script by HTTP",
+        bound: Duration::from_secs(300),
+        everyday: true,
+        run: loaders::undionly,
+    },
+    Case {
+        name: "pxelinux",
+        about: "PXELINUX loads a kernel and an initrd by TFTP",
+        bound: Duration::from_secs(300),
+        everyday: true,
+        run: loaders::pxelinux,
+    },
+    Case {
+        name: "lpxelinux",
+        about: "PXELINUX with HTTP loads a kernel and an initrd by HTTP",
+        bound: Duration::from_secs(300),
+        everyday: false,
+        run: loaders::lpxelinux,
+    },
+    Case {
+        name: "uefi-http",
+        about: "OVMF's HTTP Boot loads iPXE, without TFTP",
+        bound: Duration::from_secs(300),
+        everyday: true,
+        run: loaders::uefi_http,
+    },
+    Case {
+        name: "secure-boot",
+        about: "OVMF with Secure Boot goes through shim and GRUB to a signed kernel",
+        bound: Duration::from_secs(420),
+        everyday: true,
+        run: loaders::secure_boot,
     },
     Case {
         name: "local-disk",
         about: "without an order a machine starts from its own disk",
         bound: Duration::from_secs(240),
+        everyday: true,
         run: local::without_an_order,
     },
     Case {
         name: "local-disk-uefi",
         about: "so does one with UEFI, which tries its other ways to boot first",
         bound: Duration::from_secs(300),
+        everyday: true,
         run: local::without_an_order_uefi,
     },
     Case {
         name: "unknown-machine",
         about: "a machine that is no host gets an address and starts from its own disk",
         bound: Duration::from_secs(240),
+        everyday: true,
         run: local::unknown_machine,
     },
     Case {
         name: "refused",
         about: "an order that was revoked is not obeyed: the machine starts from its own disk",
         bound: Duration::from_secs(240),
+        everyday: true,
         run: local::revoked_order,
     },
     Case {
         name: "disk-image-install",
         about: "an image is streamed to the disk, verified and reported; then the machine starts from it",
         bound: Duration::from_secs(360),
+        everyday: true,
         run: install::disk_image,
     },
     Case {
         name: "debian-preseed",
         about: "the Debian installer fetches its rendered preseed and calls back",
         bound: Duration::from_secs(420),
+        everyday: true,
         run: install::debian_preseed,
     },
     Case {
         name: "controller-down",
         about: "the controller is killed before power-on: the machine installs, the timeline arrives later",
         bound: Duration::from_secs(420),
+        everyday: true,
         run: trouble::controller_down,
     },
     Case {
         name: "agent-restart",
         about: "the agent is killed while a machine boots and while it installs, and nothing is lost",
         bound: Duration::from_secs(420),
+        everyday: true,
         run: trouble::agent_restart,
     },
 ];

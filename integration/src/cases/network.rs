@@ -34,29 +34,42 @@ pub(super) fn uefi_pxe(bench: &Bench<'_>) -> anyhow::Result<()> {
     let order = probe(&mut setting, &spec, &stages)?;
     let wire = setting.wire()?;
     ensure!(wire.leased(mac(&spec)), "no DHCP reply to the machine was captured");
-    ensure!(wire.tftp_names().contains(&"snponly.efi"), "by TFTP was asked for {:?}", wire.tftp_names());
+    ensure!(wire.tftp_names().contains(&"ipxe/snponly.efi"), "by TFTP was asked for {:?}", wire.tftp_names());
     must_request(&wire.http_requests(), &["/boot.ipxe", "/linux", "/initrd.img", "/hello.txt"])?;
     conclude(&mut setting, &spec, &order, &[(Transport::Tftp, Stage::Loader)])
 }
 
-/// Boots the probe under an order, to its power-off. Returns the order's name.
+/// What iPXE shows from its script on.
+const BY_IPXE: &[(&str, &str)] = &[
+    ("boot.ipxe... ok", "it has its script"),
+    ("linux... ok", "it has the kernel"),
+    // Not its "ok": the kernel takes the serial port over while that is still on its way out.
+    ("initrd.img...", "it loads the initrd"),
+];
+
+/// Boots the probe by iPXE under an order, to its power-off. Returns the order's name.
 pub(super) fn probe(
     setting: &mut Setting<'_>,
     spec: &MachineSpec,
     first: &[(&str, &str)],
 ) -> anyhow::Result<String> {
     setting.add_host(spec)?;
+    run_probe(setting, spec, &[first, BY_IPXE].concat())
+}
+
+/// Boots the probe on a host that is there, to its power-off; `stages` are what the machine shows before its kernel.
+pub(super) fn run_probe(
+    setting: &mut Setting<'_>,
+    spec: &MachineSpec,
+    stages: &[(&str, &str)],
+) -> anyhow::Result<String> {
     let order = setting.order(spec, "probe")?;
     let mut machine = setting.power_on(spec)?;
-    follow(setting, &mut machine, first)?;
+    follow(setting, &mut machine, stages)?;
     follow(
         setting,
         &mut machine,
         &[
-            ("boot.ipxe... ok", "it has its script"),
-            ("linux... ok", "it has the kernel"),
-            // Not its "ok": the kernel takes the serial port over while that is still on its way out.
-            ("initrd.img...", "it loads the initrd"),
             ("BOOTLANE-MARK userspace", "the kernel's user space runs"),
             ("BOOTLANE-MARK fetched", "it has fetched the order's file"),
         ],
@@ -78,19 +91,29 @@ pub(super) fn must_request(requests: &[String], ends: &[&str]) -> anyhow::Result
     Ok(())
 }
 
-/// The controller's story of the boot agrees.
+/// The controller's story of a boot by iPXE agrees.
 pub(super) fn conclude(
     setting: &mut Setting<'_>,
     spec: &MachineSpec,
     order: &str,
     more: &[(Transport, Stage)],
 ) -> anyhow::Result<()> {
+    let by_http =
+        [Stage::Script, Stage::Kernel, Stage::Initrd, Stage::Answer].map(|stage| (Transport::Http, stage));
+    must_have_served(setting, spec, order, &[&by_http, more].concat())
+}
+
+/// The controller tells of one boot in which these files were sent, and of the order that it started.
+pub(super) fn must_have_served(
+    setting: &mut Setting<'_>,
+    spec: &MachineSpec,
+    order: &str,
+    files: &[(Transport, Stage)],
+) -> anyhow::Result<()> {
     let timeline = setting.timeline(&spec.name)?;
     ensure!(timeline.boots.len() == 1, "one power-on, but {} boots", timeline.boots.len());
     let ledger = setting.ledger()?;
-    let usual =
-        [Stage::Script, Stage::Kernel, Stage::Initrd, Stage::Answer].map(|stage| (Transport::Http, stage));
-    for (transport, stage) in usual.iter().chain(more) {
+    for (transport, stage) in files {
         ensure!(served(&ledger, *transport, *stage), "the timeline has no {} by {transport:?}", stage.word());
     }
     setting.wait_phase(order, OrderPhase::Started.word())

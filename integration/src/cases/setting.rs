@@ -11,7 +11,7 @@ use super::Bench;
 use super::timeline::Timeline;
 use super::wire::Wire;
 use crate::fleet::example::{self, AGENT, SITE};
-use crate::fleet::{Fleet, Interrupt, Ledger, Stock};
+use crate::fleet::{Fleet, Interrupt, Ledger, Stock, signed_loaders};
 use crate::lab::capture::Capture;
 use crate::lab::{Machine, MachineSpec, media};
 
@@ -69,6 +69,19 @@ impl<'a> Setting<'a> {
         Ok(())
     }
 
+    /// Imports loaders from Debian packages that lie below `root`.
+    pub(super) fn import_packages(&self, packages: &str, root: &Path, name: &str) -> anyhow::Result<()> {
+        let (source, root) = (format!("debian:{packages}"), text(root)?);
+        let arguments = ["image", "import", &source, "--root", root, "--family", "loaders", "--name", name];
+        self.fleet.cli().run(&arguments)?;
+        Ok(())
+    }
+
+    /// Debian's shim and GRUB, as packages would install them.
+    pub(super) fn signed_loaders(&self) -> anyhow::Result<PathBuf> {
+        Ok(signed_loaders(self.bench.lab, &self.bench.run, &mut |line| (self.bench.say)(line))?)
+    }
+
     pub(super) fn apply(&self, file: &Path) -> anyhow::Result<()> {
         self.fleet.cli().run(&["apply", "-f", text(file)?])?;
         Ok(())
@@ -79,6 +92,12 @@ impl<'a> Setting<'a> {
         let (mac, uuid) = (spec.mac.to_string(), spec.uuid.to_string());
         let arguments = ["host", "add", &spec.name, "--site", SITE, "--mac", &mac, "--uuid", &uuid];
         self.fleet.cli().run(&arguments)?;
+        Ok(self.fleet.wait_applied(0)?)
+    }
+
+    /// Sets a field of a host that is there.
+    pub(super) fn set_host(&mut self, spec: &MachineSpec, option: &str, value: &str) -> anyhow::Result<()> {
+        self.fleet.cli().run(&["host", "set", &spec.name, option, value])?;
         Ok(self.fleet.wait_applied(0)?)
     }
 

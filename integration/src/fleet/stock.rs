@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::lab::media::{self, BootFolder, DiskImage, DiskImageSpec, Flavour, Kernel, MediaError};
-use crate::lab::{LabFolder, Run};
+use crate::lab::{LabFolder, Run, packages};
 
 /// What the lab's disk image calls itself when it starts.
 pub const DISK_LABEL: &str = "lab-disk";
@@ -74,6 +74,32 @@ impl Stock {
         gather(&folder, &[(&found.kernel, "linux"), (&found.initrd, "initrd.gz")])
     }
 }
+
+/// Where Debian's shim and the GRUB that it trusts lie, as their packages would put them: they are the boot loaders of
+/// whoever installs them, and nothing is to change on the machine that runs the lab.
+///
+/// # Errors
+/// When a package cannot be got.
+pub fn signed_loaders(lab: &LabFolder, run: &Run, say: &mut dyn FnMut(&str)) -> Result<PathBuf, MediaError> {
+    let root = run.folder().join("stock").join("signed");
+    for (package, folder) in SIGNED {
+        let tree = packages::unpack(lab, package, say)?.join(folder);
+        let entries = fs::read_dir(&tree).map_err(MediaError::file(&tree))?.flatten();
+        let files: Vec<_> = entries.map(|entry| (entry.path(), entry.file_name())).collect();
+        fs::create_dir_all(root.join(folder)).map_err(MediaError::file(&root))?;
+        for (file, name) in files {
+            fs::copy(&file, root.join(folder).join(name)).map_err(MediaError::file(&file))?;
+        }
+    }
+    Ok(root)
+}
+
+/// Debian's packages for Secure Boot, and the folder of each that counts.
+const SIGNED: [(&str, &str); 3] = [
+    ("shim-signed", "usr/lib/shim"),
+    ("shim-helpers-amd64-signed", "usr/lib/shim"),
+    ("grub-efi-amd64-signed", "usr/lib/grub/x86_64-efi-signed"),
+];
 
 /// A folder with copies of these files under these names.
 fn gather(folder: &Path, files: &[(&Path, &str)]) -> Result<PathBuf, MediaError> {

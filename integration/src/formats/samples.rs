@@ -132,6 +132,8 @@ fn boot() -> Boot {
         image: "debian-12-netboot".into(),
         entry: "boot.ipxe".into(),
         files: files.into_iter().map(|(name, file)| (name.to_owned(), file)).collect(),
+        loaders: vec![],
+        menu: false,
     }
 }
 

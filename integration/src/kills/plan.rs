@@ -215,5 +215,7 @@ fn boot() -> Boot {
         image: "paper-1".into(),
         entry: "boot.ipxe".into(),
         files: files.into_iter().map(|(name, file)| (name.to_owned(), file)).collect(),
+        loaders: vec![],
+        menu: false,
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::netns::{Namespace, NetworkError};
 use super::process::{LaunchError, Process};
-use super::qemu::{self, Firmware, MachineSpec};
+use super::qemu::{self, MachineSpec};
 use super::serial::SerialConsole;
 use super::site::Site;
 
@@ -112,7 +112,7 @@ impl Machine {
         prepare_variables(spec, &folder)?;
         let serial = folder.join("serial.log");
         let process = namespace
-            .command(&spec.name, "qemu-system-x86_64")
+            .command(&spec.name, spec.firmware.program())
             .args(qemu::arguments(spec, tap, &folder))
             .bound(spec.bound)
             .output_to(&serial)
@@ -279,19 +279,16 @@ fn fresh_folder(machines: &Path, name: &str) -> Result<PathBuf, MachineError> {
 }
 
 fn prepare_variables(spec: &MachineSpec, folder: &Path) -> Result<(), MachineError> {
-    match spec.firmware {
-        Firmware::BiosIpxe => Ok(()),
-        Firmware::UefiPxe | Firmware::UefiHttp | Firmware::UefiIpxe => {
-            fs::copy(qemu::OVMF_VARIABLES, folder.join(qemu::VARIABLES))
-                .map(drop)
-                .map_err(|source| MachineError::File { path: qemu::OVMF_VARIABLES.into(), source })
-        }
-    }
+    let Some((_, variables)) = spec.firmware.flash() else { return Ok(()) };
+    fs::copy(variables, folder.join(qemu::VARIABLES))
+        .map(drop)
+        .map_err(|source| MachineError::File { path: variables.into(), source })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::qemu::Firmware;
 
     #[test]
     fn a_tap_name_fits_the_kernel_whatever_the_machine_is_called() {

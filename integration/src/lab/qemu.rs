@@ -13,6 +13,14 @@ use sha2::{Digest as _, Sha256};
 pub const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 /// OVMF's empty variable store, copied for each machine.
 pub const OVMF_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+/// OVMF with Secure Boot, whose variable store needs System Management Mode.
+pub const OVMF_SECURE_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.ms.fd";
+/// Its variable store, with Microsoft's keys.
+pub const OVMF_SECURE_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.ms.fd";
+/// UEFI for ARM64, from the package `qemu-efi-aarch64`.
+pub const AAVMF_CODE: &str = "/usr/share/AAVMF/AAVMF_CODE.fd";
+/// Its empty variable store.
+pub const AAVMF_VARIABLES: &str = "/usr/share/AAVMF/AAVMF_VARS.fd";
 
 /// The firmware, and which of its network boot ways is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +33,33 @@ pub enum Firmware {
     UefiHttp,
     /// OVMF with the network card's ROM: iPXE's EFI driver, which boots by itself.
     UefiIpxe,
+    /// OVMF's own PXE client over IPv4, and Secure Boot with Microsoft's keys.
+    UefiSecure,
+    /// An ARM64 machine with UEFI and its own PXE client over IPv4.
+    Arm64,
+}
+
+impl Firmware {
+    /// The emulator.
+    #[must_use]
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Arm64 => "qemu-system-aarch64",
+            Self::BiosIpxe | Self::UefiPxe | Self::UefiHttp | Self::UefiIpxe | Self::UefiSecure => {
+                "qemu-system-x86_64"
+            }
+        }
+    }
+
+    /// The code and the variable store of UEFI firmware.
+    pub(crate) fn flash(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::BiosIpxe => None,
+            Self::UefiPxe | Self::UefiHttp | Self::UefiIpxe => Some((OVMF_CODE, OVMF_VARIABLES)),
+            Self::UefiSecure => Some((OVMF_SECURE_CODE, OVMF_SECURE_VARIABLES)),
+            Self::Arm64 => Some((AAVMF_CODE, AAVMF_VARIABLES)),
+        }
+    }
 }
 
 /// The network card.
@@ -202,19 +237,28 @@ impl Arguments {
                 self.add("-machine", "pc,graphics=off");
                 self.add("-vga", "std");
             }
-            Firmware::UefiPxe => self.uefi(spec, folder),
+            Firmware::UefiPxe | Firmware::UefiIpxe => self.uefi("q35", spec, folder),
+            Firmware::UefiSecure => {
+                self.uefi("q35,smm=on", spec, folder);
+                self.add("-global", "driver=cfi.pflash01,property=secure,value=on");
+                self.add("-global", "ICH9-LPC.disable_s3=1");
+            }
+            Firmware::Arm64 => {
+                self.uefi("virt", spec, folder);
+                self.add("-cpu", "cortex-a57");
+            }
             Firmware::UefiHttp => {
-                self.uefi(spec, folder);
+                self.uefi("q35", spec, folder);
                 self.add("-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n");
                 self.add("-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n");
             }
-            Firmware::UefiIpxe => self.uefi(spec, folder),
         }
     }
 
-    fn uefi(&mut self, spec: &MachineSpec, folder: &Path) {
-        self.add("-machine", "q35");
-        self.add("-drive", format!("if=pflash,format=raw,unit=0,readonly=on,file={OVMF_CODE}"));
+    fn uefi(&mut self, machine: &str, spec: &MachineSpec, folder: &Path) {
+        let Some((code, _)) = spec.firmware.flash() else { return };
+        self.add("-machine", machine);
+        self.add("-drive", format!("if=pflash,format=raw,unit=0,readonly=on,file={code}"));
         let variables = folder.join(VARIABLES);
         self.add("-drive", format!("if=pflash,format=raw,unit=1,file={}", escaped_path(&variables)));
         if spec.firmware_debug {
@@ -232,7 +276,7 @@ impl Arguments {
         // Without a ROM of its own the card is driven by OVMF's own driver and PXE.
         let rom = match spec.firmware {
             Firmware::BiosIpxe | Firmware::UefiIpxe => "",
-            Firmware::UefiPxe | Firmware::UefiHttp => ",romfile=",
+            Firmware::UefiPxe | Firmware::UefiHttp | Firmware::UefiSecure | Firmware::Arm64 => ",romfile=",
         };
         let index = match spec.order {
             BootOrder::NetworkFirst => 1,

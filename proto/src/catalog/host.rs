@@ -30,6 +30,11 @@ pub struct HostSpec {
     /// What it boots: a profile of mode `run` always, one of mode `install` when an order names no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+    /// The image (of family `loaders`) whose network bootstrap program is given to this machine, where it has one for the
+    /// machine's platform; else the
+    /// profile's or the site's. Secure Boot needs one that the firmware trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaders: Option<String>,
     /// The protection lock: while it is set no order can be made or obeyed.
     #[serde(default)]
     pub locked: bool,
@@ -81,6 +86,7 @@ impl Spec for HostSpec {
             problems.push(Problem::new("serial", "expected 1 to 64 characters"));
         }
         problems.extend(self.profile.as_deref().and_then(|name| check_name("profile", name)));
+        problems.extend(self.loaders.as_deref().and_then(|name| check_name("loaders", name)));
         problems
     }
 }

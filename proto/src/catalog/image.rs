@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Problem, Spec};
-use crate::{Digest, Platform};
+use crate::{Digest, Platform, Program};
 
 /// What the importer found. Never changes: another version is another image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct ImageSpec {
     /// The paths of the network bootstrap programs (family `loaders`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub loaders: BTreeMap<Platform, String>,
+    /// Which program they are (family `loaders`); None: iPXE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Program>,
 }
 
 /// A file of an image.
@@ -158,6 +161,7 @@ mod tests {
             initrds: vec![],
             disk: None,
             loaders: BTreeMap::new(),
+            program: None,
         }
     }
 

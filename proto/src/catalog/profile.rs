@@ -19,6 +19,10 @@ pub struct ProfileSpec {
     /// The image (of family `linux`) whose kernel and initial RAM disk write a `disk-image` to the disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installer: Option<String>,
+    /// The image (of family `loaders`) whose network bootstrap program is given to machines that boot this, where it has one for the
+    /// machine's platform; else the site's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaders: Option<String>,
     /// What differs from the image's own way to boot.
     #[serde(default, skip_serializing_if = "BootSpec::is_empty")]
     pub boot: BootSpec,
@@ -99,6 +103,7 @@ impl Spec for ProfileSpec {
     fn validate(&self) -> Vec<Problem> {
         let mut problems = Vec::from_iter(check_name("image", &self.image));
         problems.extend(self.installer.as_deref().and_then(|name| check_name("installer", name)));
+        problems.extend(self.loaders.as_deref().and_then(|name| check_name("loaders", name)));
         for (name, template) in &self.templates {
             problems.extend(check_name(&format!("templates.{name}"), name));
             if template.text.len() > TEMPLATE {

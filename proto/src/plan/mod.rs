@@ -5,15 +5,19 @@
 //! what is not understood becomes a [`Doubt`], and doubt means the local disk.
 
 mod document;
+mod loaders;
 mod site;
 mod wire;
 
 pub use document::{DeltaError, Entry, PlanDocument};
+pub use loaders::LoaderSet;
 pub use site::{
     BlobRef, Boot, Content, DhcpMode, Doubt, Guard, HostPlan, Loader, Network, OrderPlan, Part, PlannedFile,
     SitePlan, Slot, Stage, Subnet, UnknownMachines,
 };
-pub use wire::{host_entry, network_entry, order_entry, secrets_entry};
+pub use wire::{host_entry, loaders_entry, network_entry, order_entry, secrets_entry};
 
 /// The plan level that this build understands. Raise it with every addition that an older agent must not ignore.
-pub const LEVEL: u32 = 1;
+///
+/// 2: loader sets, boots that name some, and the slot of the MAC with hyphens.
+pub const LEVEL: u32 = 2;

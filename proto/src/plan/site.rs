@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, net::Ipv4Addr, time::Duration};
 use ipnet::Ipv4Net;
 use prost::bytes::Bytes;
 
+use super::LoaderSet;
 use crate::{Digest, HostId, Mac, OrderId, PlanId, Platform, Range, Wall, wire::twin};
 
 /// A site's plan, decoded.
@@ -18,6 +19,8 @@ pub struct SitePlan {
     pub site: String,
     /// How the site's machines are addressed.
     pub network: Network,
+    /// Network bootstrap programs, by the names of their sets.
+    pub loaders: BTreeMap<String, LoaderSet>,
     /// The hosts that are known here.
     pub hosts: BTreeMap<HostId, HostPlan>,
     /// The orders that stand, with their secrets.
@@ -64,9 +67,24 @@ impl SitePlan {
         orders.into_iter()
     }
 
+    /// Where a machine of this platform begins to load a boot: a set, and the path of its first file. A set that the boot
+    /// names and that is not there is a doubt, so nothing else takes its place.
+    #[must_use]
+    pub fn loader_of(&self, boot: &Boot, platform: Platform) -> Option<(&LoaderSet, &str)> {
+        let entry = |set: &LoaderSet| set.entries.contains_key(&platform);
+        let mut chosen = None;
+        for name in &boot.loaders {
+            let set = self.loaders.get(name)?;
+            chosen = chosen.or_else(|| entry(set).then_some(set));
+        }
+        let default = || self.loaders.values().find(|set| set.site_default && entry(set));
+        let set = chosen.or_else(default)?;
+        Some((set, set.entries.get(&platform)?))
+    }
+
     /// Every blob that the plan names: what the cache is to hold, loaders first, then in order of key.
     pub fn blobs(&self) -> impl Iterator<Item = BlobRef> + '_ {
-        let loaders = self.network.loaders.values().map(|loader| loader.blob);
+        let loaders = self.loaders.values().flat_map(|set| set.files.values().copied());
         let hosts = self.hosts.values().filter_map(|host| host.boot.as_ref());
         let boots = self.orders.values().map(|order| &order.boot).chain(hosts);
         loaders.chain(boots.flat_map(Boot::blobs))
@@ -82,7 +100,7 @@ pub struct Network {
     pub subnets: Vec<Subnet>,
     /// What machines get that are no host of the plan.
     pub unknown: UnknownMachines,
-    /// Network bootstrap programs.
+    /// What plans have that name no loader set; see [`SitePlan::loaders`].
     pub loaders: BTreeMap<Platform, Loader>,
     /// Bytes that the image cache may take; None: the agent's own configuration decides.
     pub cache_bytes: Option<u64>,
@@ -201,6 +219,10 @@ pub struct Boot {
     pub entry: String,
     /// By name.
     pub files: BTreeMap<String, PlannedFile>,
+    /// The names of loader sets, the preferred first; behind them comes the site's default.
+    pub loaders: Vec<String>,
+    /// A menu: the machine may as well go on with its disk at any time.
+    pub menu: bool,
 }
 
 impl Boot {
@@ -259,9 +281,11 @@ pub enum Slot {
     OrderToken,
     /// The boot attempt, and its trace.
     AttemptId,
+    /// Lower case, hyphens.
+    ClientMacHyphens,
 }
 
-twin!(Slot, Slot, BaseUrl, ServerAddress, ClientAddress, ClientMac, OrderToken, AttemptId);
+twin!(Slot, Slot, BaseUrl, ServerAddress, ClientAddress, ClientMac, OrderToken, AttemptId, ClientMacHyphens);
 
 /// What a file is to the machine that fetches it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

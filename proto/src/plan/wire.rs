@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use prost::{Message, bytes::Bytes};
 
 use super::{
-    BlobRef, Boot, Content, DhcpMode, Doubt, Entry, Guard, HostPlan, LEVEL, Loader, Network, OrderPlan, Part,
-    PlanDocument, PlannedFile, SitePlan, Slot, Stage, Subnet, UnknownMachines,
+    BlobRef, Boot, Content, DhcpMode, Doubt, Entry, Guard, HostPlan, LEVEL, Loader, LoaderSet, Network,
+    OrderPlan, Part, PlanDocument, PlannedFile, SitePlan, Slot, Stage, Subnet, UnknownMachines,
 };
 use crate::{
     Digest, HostId, Mac, OrderId, Platform, Range, Wall, v1,
@@ -16,19 +16,26 @@ use crate::{
 /// The entry that describes the network.
 #[must_use]
 pub fn network_entry(network: &Network) -> (String, Entry) {
-    ("network".into(), entry(&v1::Network::from(network)))
+    ("network".into(), entry(FIRST, &v1::Network::from(network)))
+}
+
+/// The entry that describes a set of loaders.
+#[must_use]
+pub fn loaders_entry(set: &LoaderSet) -> (String, Entry) {
+    (format!("loaders/{}", set.name), entry(SETS, &v1::LoaderSet::from(set)))
 }
 
 /// The entry that describes a host.
 #[must_use]
 pub fn host_entry(host: &HostPlan) -> (String, Entry) {
-    (format!("host/{}", host.id), entry(&v1::HostPlan::from(host)))
+    let level = host.boot.as_ref().map_or(FIRST, level_of);
+    (format!("host/{}", host.id), entry(level, &v1::HostPlan::from(host)))
 }
 
 /// The entry that describes an order, without its secrets.
 #[must_use]
 pub fn order_entry(order: &OrderPlan) -> (String, Entry) {
-    (format!("order/{}", order.id), entry(&v1::OrderPlan::from(order)))
+    (format!("order/{}", order.id), entry(level_of(&order.boot), &v1::OrderPlan::from(order)))
 }
 
 /// The entry with an order's secrets; None when it has none.
@@ -37,11 +44,21 @@ pub fn secrets_entry(order: &OrderPlan) -> Option<(String, Entry)> {
     let secrets =
         order.secrets.iter().map(|(name, value)| v1::Secret { name: name.clone(), value: value.clone() });
     let secrets = v1::OrderSecrets { order: order.id.to_wire(), secrets: secrets.collect() };
-    (!secrets.secrets.is_empty()).then(|| (format!("secret/{}", order.id), entry(&secrets)))
+    (!secrets.secrets.is_empty()).then(|| (format!("secret/{}", order.id), entry(FIRST, &secrets)))
 }
 
-fn entry(message: &impl Message) -> Entry {
-    Entry { body: message.encode_to_vec().into(), level: LEVEL }
+/// The level that every agent understands.
+const FIRST: u32 = 1;
+/// The level of those that know loader sets.
+const SETS: u32 = 2;
+
+/// An agent that knows no sets would give such a machine a loader that is not meant for it.
+fn level_of(boot: &Boot) -> u32 {
+    if boot.loaders.is_empty() { FIRST } else { SETS }
+}
+
+fn entry(level: u32, message: &impl Message) -> Entry {
+    Entry { body: message.encode_to_vec().into(), level }
 }
 
 impl SitePlan {
@@ -51,6 +68,7 @@ impl SitePlan {
     /// Names the field of the network that is wrong.
     pub fn decode(document: &PlanDocument) -> Result<Self, WireError> {
         let mut network = None;
+        let mut loaders = BTreeMap::new();
         let mut hosts = BTreeMap::new();
         let mut orders: BTreeMap<OrderId, OrderPlan> = BTreeMap::new();
         let mut secrets = Vec::new();
@@ -60,6 +78,14 @@ impl SitePlan {
         for (key, entry) in document.entries() {
             match key.split('/').next() {
                 Some("network") => network = Some(decode_network(entry)?),
+                Some("loaders") if entry.level > LEVEL => doubt(key, too_new(entry)),
+                Some("loaders") => match decode::<v1::LoaderSet>(entry).and_then(LoaderSet::try_from) {
+                    Ok(set) if key != format!("loaders/{}", set.name) => {
+                        doubt(key, format!("holds the set {}", set.name))
+                    }
+                    Ok(set) => drop(loaders.insert(set.name.clone(), set)),
+                    Err(error) => doubt(key, error.to_string()),
+                },
                 Some("host") => match decode_host(entry) {
                     Ok(host) if key != format!("host/{}", host.id) => {
                         doubt(key, format!("holds host {}", host.id))
@@ -95,11 +121,17 @@ impl SitePlan {
             }
         }
         let by_mac = index(&mut hosts, &mut doubts);
+        let network: Network = required("network", network)?;
+        if !document.entries().any(|(key, _)| key.starts_with("loaders/")) {
+            let set = LoaderSet::without_folder(&network.loaders);
+            loaders.insert(set.name.clone(), set);
+        }
         Ok(Self {
             id: document.id(),
             fleet: document.fleet().into(),
             site: document.site().into(),
-            network: required("network", network)?,
+            network,
+            loaders,
             hosts,
             orders,
             doubts,
@@ -300,6 +332,8 @@ impl From<&Boot> for v1::Boot {
             image: boot.image.clone(),
             entry: boot.entry.clone(),
             files: boot.files.iter().map(|(name, file)| wire_file(name, file)).collect(),
+            loaders: boot.loaders.clone(),
+            menu: boot.menu,
         }
     }
 }
@@ -312,7 +346,8 @@ impl TryFrom<v1::Boot> for Boot {
         if !files.get(&message.entry).is_some_and(|file: &PlannedFile| file.guard == Guard::Attempt) {
             return Err(WireError::new("entry", format!("{:?} is no open file of this boot", message.entry)));
         }
-        Ok(Self { profile: message.profile, image: message.image, entry: message.entry, files })
+        let v1::Boot { profile, image, entry, loaders, menu, .. } = message;
+        Ok(Self { profile, image, entry, files, loaders, menu })
     }
 }
 
@@ -428,6 +463,8 @@ mod tests {
             image: "debian-12-netboot".into(),
             entry: "boot.ipxe".into(),
             files: BTreeMap::from([("boot.ipxe".into(), script), ("linux".into(), kernel)]),
+            loaders: vec![],
+            menu: false,
         }
     }
 

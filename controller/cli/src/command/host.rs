@@ -80,6 +80,9 @@ struct Fields {
     /// What it boots, or is installed with when an order names nothing else
     #[arg(long)]
     profile: Option<String>,
+    /// The image with the network bootstrap programs, if not the profile's or the site's
+    #[arg(long, value_name = "IMAGE")]
+    loaders: Option<String>,
     /// The SMBIOS UUID
     #[arg(long)]
     uuid: Option<String>,
@@ -108,6 +111,7 @@ impl Fields {
             Edit::list("macs", macs),
             Edit::optional("address", self.address.clone()),
             Edit::optional("profile", self.profile.clone()),
+            Edit::optional("loaders", self.loaders.clone()),
             Edit::optional("uuid", self.uuid.clone()),
             Edit::optional("serial", self.serial.clone()),
             Edit::optional("asset_tag", self.asset_tag.clone()),

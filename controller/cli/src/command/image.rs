@@ -1,12 +1,12 @@
 //! `bootlane image`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 use proto::catalog::{Family, FileEntry, ImageSpec, Kind, Resource, Spec as _, check_name};
-use proto::{Digest, Platform};
+use proto::{Digest, Platform, Program};
 use serde_json::Value;
 
 use super::catalog::{self, Column, ListAll, One, cell};
@@ -27,7 +27,7 @@ pub(crate) enum Verb {
     List(ListAll),
     /// Show one
     Get(One),
-    /// Import an image from a folder, an ISO image, a single file, or a URL of one
+    /// Import an image from a folder, an ISO image, a single file, a URL of one, or Debian packages
     #[command(visible_alias = "add")]
     Import(Import),
     /// Remove an image that no profile names
@@ -43,7 +43,7 @@ enum Families {
     Linux,
     /// A disk's bytes (*.img, *.raw; also as *.gz)
     DiskImage,
-    /// Network bootstrap programs (iPXE)
+    /// Network bootstrap programs (iPXE, shim and GRUB, PXELINUX)
     Loaders,
 }
 
@@ -61,8 +61,9 @@ impl From<Families> for Family {
 /// `image import`.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// A folder, an ISO image, a single file, or a URL of one of the latter two
-    #[arg(value_name = "DIR|FILE|URL")]
+    /// A folder, an ISO image, a single file, a URL of one of the latter two; or, for loaders, installed Debian packages:
+    /// debian:ipxe, debian:pxelinux, debian:lpxelinux or debian:shim-signed (with GRUB)
+    #[arg(value_name = "DIR|FILE|URL|debian:NAME")]
     source: String,
     /// How it is booted and installed
     #[arg(long, value_enum)]
@@ -91,6 +92,12 @@ pub(crate) struct Import {
     /// Take a kernel or an initial RAM disk whose first bytes are of neither
     #[arg(long)]
     force: bool,
+    /// Which program the loaders are: ipxe, grub, pxelinux or lpxelinux [default: as their names tell]
+    #[arg(long)]
+    program: Option<Program>,
+    /// Where Debian packages are installed or unpacked
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
     /// Say what would be taken, upload nothing
     #[arg(long)]
     dry_run: bool,
@@ -178,12 +185,16 @@ async fn open(import: &Import, live: bool) -> Result<Opened, Failure> {
     };
     let (path, name) = match &download {
         Some(download) => (download.path().to_owned(), download.name().to_owned()),
-        None => (source.into(), file_name(source)),
+        None => (PathBuf::from(source), file_name(source)),
     };
+    let packages = source.strip_prefix(PACKAGES).map(|name| (import.root.clone(), name.to_owned()));
     let (family, wanted, force) = (Family::from(import.family), wanted(import), import.force);
     let opened = blocking(move || {
-        let media =
-            Media::open(&path, &name).map_err(|error| Failure::because(Exit::BadInput, &action, &error))?;
+        let media = match packages {
+            Some((root, name)) => Media::debian(&root, &name),
+            None => Media::open(&path, &name),
+        };
+        let media = media.map_err(|error| Failure::because(Exit::BadInput, &action, &error))?;
         let taken = recognise(family, media.files(), &wanted)
             .map_err(|error| Failure::because(Exit::BadInput, &action, &error))?;
         match check_boot(&media, &taken) {
@@ -200,6 +211,9 @@ async fn open(import: &Import, live: bool) -> Result<Opened, Failure> {
     Ok(Opened { media, taken, _download: download })
 }
 
+/// Before the name of Debian packages.
+const PACKAGES: &str = "debian:";
+
 fn file_name(path: &str) -> String {
     Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -210,6 +224,7 @@ fn wanted(import: &Import) -> Wanted {
         initrds: import.initrds.clone(),
         disk: import.disk.clone(),
         loaders: import.loaders.iter().cloned().collect(),
+        program: import.program,
         architecture: import.architecture.clone(),
     }
 }
@@ -218,12 +233,7 @@ fn wanted(import: &Import) -> Wanted {
 type Entries = BTreeMap<String, FileEntry>;
 
 async fn hash_all(context: &Context, media: &Arc<Media>, taken: &Taken) -> Result<Entries, Failure> {
-    let found: Vec<Found> = media
-        .files()
-        .iter()
-        .filter(|found| taken.parts().any(|(_, path)| path == found.path))
-        .cloned()
-        .collect();
+    let found: Vec<Found> = media.files().iter().filter(|found| taken.has(&found.path)).cloned().collect();
     let total = found.iter().map(|found| found.size).fold(0, u64::saturating_add);
     let progress = Progress::new(context.output.live(), "hashing", total);
     let media = Arc::clone(media);
@@ -259,6 +269,7 @@ fn spec(import: &Import, taken: &Taken, files: &Entries) -> ImageSpec {
         initrds: taken.initrds.clone(),
         disk: taken.disk.clone(),
         loaders: taken.loaders.clone(),
+        program: taken.program,
     }
 }
 
@@ -267,6 +278,9 @@ fn tell(context: &mut Context, taken: &Taken, files: &Entries) {
     for (what, path) in taken.parts() {
         let size = files.get(path).map_or(0, |entry| entry.size);
         context.output.remark(&format!("{what}: {path} ({})", words::size(size)));
+    }
+    if let (Some(program), beside) = (taken.program, taken.beside.len()) {
+        context.output.remark(&format!("program: {program}, and {beside} files that it may ask for"));
     }
 }
 

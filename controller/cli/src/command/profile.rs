@@ -62,6 +62,9 @@ struct Fields {
     /// The image whose kernel writes a disk image to the disk
     #[arg(long, value_name = "IMAGE")]
     installer: Option<String>,
+    /// The image with the network bootstrap programs, if not the site's
+    #[arg(long, value_name = "IMAGE")]
+    loaders: Option<String>,
     /// A template for the kernel's arguments, in place of the family's
     #[arg(long, value_name = "TEMPLATE", allow_hyphen_values = true)]
     arguments: Option<String>,
@@ -89,6 +92,7 @@ impl Fields {
             Edit::optional("image", image),
             Edit::optional("mode", self.mode.clone()),
             Edit::optional("installer", self.installer.clone()),
+            Edit::optional("loaders", self.loaders.clone()),
             Edit::optional("boot.arguments", self.arguments.clone()),
             Edit::optional("boot.more_arguments", self.more_arguments.clone()),
             Edit::optional("install_time", self.install_time.clone()),

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use super::debian::Gathered;
 use super::folder::Folder;
 use super::iso::Iso;
 
@@ -17,6 +18,22 @@ pub(super) const PATH: usize = 255;
 /// Why media cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MediaError {
+    /// No such packages are known here.
+    #[error("nothing is known of the Debian packages {name:?}, expected one of {known}")]
+    NoRecipe {
+        /// What was named.
+        name: String,
+        /// What could be.
+        known: String,
+    },
+    /// Packages are missing.
+    #[error("there is no {}: install the Debian packages {packages}", path.display())]
+    NotInstalled {
+        /// The file.
+        path: PathBuf,
+        /// What has it.
+        packages: &'static str,
+    },
     /// The operating system refused.
     #[error("cannot read {}", path.display())]
     Read {
@@ -104,9 +121,19 @@ pub(crate) enum Media {
     Folder(Folder),
     /// An ISO image.
     Iso(Iso),
+    /// Files of Debian packages.
+    Debian(Gathered),
 }
 
 impl Media {
+    /// Gathers what the Debian packages of this name have put below `root`.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    pub(crate) fn debian(root: &Path, name: &str) -> Result<Self, MediaError> {
+        Gathered::open(root, name).map(Self::Debian)
+    }
+
     /// Opens and lists; `name` is what a single file is called, and decides whether it should be an ISO image.
     ///
     /// # Errors
@@ -136,6 +163,7 @@ impl Media {
         match self {
             Self::Folder(folder) => folder.files(),
             Self::Iso(iso) => iso.files(),
+            Self::Debian(gathered) => gathered.files(),
         }
     }
 
@@ -148,6 +176,7 @@ impl Media {
         match self {
             Self::Folder(folder) => folder.read(path).map_err(file),
             Self::Iso(iso) => iso.read(path).map_err(file),
+            Self::Debian(gathered) => gathered.read(path).map_err(file),
         }
     }
 }

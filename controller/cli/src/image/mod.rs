@@ -1,9 +1,11 @@
 //! Importing an operating system or a set of loaders: media are listed, what their family needs is recognised,
 //! hashed, and uploaded as far as the controller does not hold it.
 
+mod debian;
 mod download;
 mod folder;
 mod iso;
+mod loaders;
 mod magic;
 mod media;
 mod progress;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use proto::Platform;
 use proto::catalog::Family;
+use proto::{Platform, Program};
 
 use super::Found;
+use super::loaders::loaders;
 
 /// What the caller has said about the media.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +19,8 @@ pub(crate) struct Wanted {
     pub(crate) disk: Option<String>,
     /// The paths of loaders.
     pub(crate) loaders: BTreeMap<Platform, String>,
+    /// Which program they are.
+    pub(crate) program: Option<Program>,
     /// As the family says it.
     pub(crate) architecture: Option<String>,
 }
@@ -33,11 +36,20 @@ pub(crate) struct Taken {
     pub(crate) disk: Option<String>,
     /// The paths of loaders.
     pub(crate) loaders: BTreeMap<Platform, String>,
+    /// Which program they are.
+    pub(crate) program: Option<Program>,
+    /// What else the program may ask for.
+    pub(crate) beside: Vec<String>,
     /// As the family says it; "" if nothing tells.
     pub(crate) architecture: String,
 }
 
 impl Taken {
+    /// Is the file taken?
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.parts().any(|(_, taken)| taken == path) || self.beside.iter().any(|taken| taken == path)
+    }
+
     /// Each taken path with what it is, in the order in which people are told.
     pub(crate) fn parts(&self) -> impl Iterator<Item = (String, &str)> {
         let kernel = self.kernel.iter().map(|path| ("kernel".to_owned(), path.as_str()));
@@ -102,10 +114,10 @@ pub(crate) fn recognise(family: Family, files: &[Found], wanted: &Wanted) -> Res
     Ok(taken)
 }
 
-struct Files<'a>(&'a [Found]);
+pub(super) struct Files<'a>(pub(super) &'a [Found]);
 
 impl Files<'_> {
-    fn named(&self, path: &str) -> Result<String, RecogniseError> {
+    pub(super) fn named(&self, path: &str) -> Result<String, RecogniseError> {
         let path = path.trim_start_matches("./").trim_start_matches('/');
         if self.0.iter().any(|found| found.path == path) {
             return Ok(path.to_owned());
@@ -131,11 +143,11 @@ impl Files<'_> {
     }
 }
 
-fn name_of(path: &str) -> &str {
+pub(super) fn name_of(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-fn folder_of(path: &str) -> &str {
+pub(super) fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
@@ -245,74 +257,6 @@ fn only(
     }
 }
 
-/// Names of network bootstrap programs, the best first: those that use the firmware's own network driver work with
-/// every card that the firmware can boot from.
-const LOADERS: [(Platform, &[&str]); 6] = [
-    (
-        Platform::Bios,
-        &["undionly.kpxe", "undionly.kkpxe", "ipxe.kpxe", "ipxe.pxe", "lpxelinux.0", "pxelinux.0"],
-    ),
-    (
-        Platform::UefiX64,
-        &[
-            "snponly.efi",
-            "snponly-x86_64.efi",
-            "snponly-x64.efi",
-            "ipxe.efi",
-            "ipxe-x86_64.efi",
-            "ipxe-x64.efi",
-        ],
-    ),
-    (
-        Platform::UefiIa32,
-        &["snponly-i386.efi", "snponly-ia32.efi", "ipxe-i386.efi", "ipxe-ia32.efi", "ipxe32.efi"],
-    ),
-    (Platform::UefiArm64, &["snponly-arm64.efi", "snponly-aa64.efi", "ipxe-arm64.efi", "ipxe-aa64.efi"]),
-    (Platform::UefiArm32, &["snponly-arm32.efi", "snponly-arm.efi", "ipxe-arm32.efi", "ipxe-arm.efi"]),
-    (Platform::UefiRiscv64, &["snponly-riscv64.efi", "ipxe-riscv64.efi"]),
-];
-
-/// Folders of iPXE's own build, in which the names do not tell the architecture.
-const BUILD_FOLDERS: [(&str, Platform); 5] = [
-    ("bin-x86_64-efi", Platform::UefiX64),
-    ("bin-i386-efi", Platform::UefiIa32),
-    ("bin-arm64-efi", Platform::UefiArm64),
-    ("bin-arm32-efi", Platform::UefiArm32),
-    ("bin-riscv64-efi", Platform::UefiRiscv64),
-];
-
-fn loaders(files: &Files<'_>, wanted: &Wanted) -> Result<Taken, RecogniseError> {
-    let mut loaders = BTreeMap::new();
-    for (platform, names) in LOADERS {
-        let ranked =
-            files.0.iter().filter_map(|found| Some((loader_rank(&found.path, platform, names)?, found)));
-        if let Some((_, best)) =
-            ranked.min_by_key(|(rank, found)| (*rank, found.path.len(), found.path.clone()))
-        {
-            loaders.insert(platform, best.path.clone());
-        }
-    }
-    for (platform, path) in &wanted.loaders {
-        loaders.insert(*platform, files.named(path)?);
-    }
-    if loaders.is_empty() {
-        let remedy =
-            "expected names such as undionly.kpxe, snponly.efi or snponly-arm64.efi; --loader names others";
-        return Err(RecogniseError::Nothing { what: "network bootstrap program", remedy });
-    }
-    Ok(Taken { loaders, ..Taken::default() })
-}
-
-fn loader_rank(path: &str, platform: Platform, names: &[&str]) -> Option<usize> {
-    let name = name_of(path).to_ascii_lowercase();
-    let folder = name_of(folder_of(path));
-    match BUILD_FOLDERS.iter().find(|(known, _)| *known == folder) {
-        Some((_, built)) if *built != platform => None,
-        Some(_) => ["snponly.efi", "ipxe.efi"].iter().position(|known| *known == name),
-        None => names.iter().position(|known| *known == name),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,27 +335,5 @@ mod tests {
         assert_eq!(taken.disk.as_deref(), Some("disk.img.gz"));
         assert!(matches!(take(Family::DiskImage, &["a.img", "b.raw"]), Err(RecogniseError::Several { .. })));
         assert!(matches!(take(Family::DiskImage, &["a.qcow2"]), Err(RecogniseError::Nothing { .. })));
-    }
-
-    #[test]
-    fn loaders_by_their_names_and_by_their_build_folders() {
-        let taken = take(Family::Loaders, &["ipxe.efi", "snponly.efi", "undionly.kpxe", "snponly-arm64.efi"])
-            .expect("some");
-        let expected = [
-            (Platform::Bios, "undionly.kpxe"),
-            (Platform::UefiX64, "snponly.efi"),
-            (Platform::UefiArm64, "snponly-arm64.efi"),
-        ];
-        assert_eq!(
-            taken.loaders,
-            BTreeMap::from(expected.map(|(platform, path)| (platform, path.to_owned())))
-        );
-        let taken = take(
-            Family::Loaders,
-            &["bin-arm64-efi/ipxe.efi", "bin-arm64-efi/snponly.efi", "bin/undionly.kpxe"],
-        );
-        let taken = taken.expect("some");
-        assert_eq!(taken.loaders[&Platform::UefiArm64], "bin-arm64-efi/snponly.efi");
-        assert!(!taken.loaders.contains_key(&Platform::UefiX64));
     }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use proto::catalog::{Family, ImageSpec, Mode, ProfileSpec};
 use proto::plan::Guard;
 
-use super::{Blob, BootMaker, ENTRY, Recipe, Template, base_name};
+use super::{Blob, BootMaker, Recipe, Template, base_name};
 use crate::plan::Mistake;
+use crate::plan::loaders::Choice;
 
 /// Debian's installer: every question answered by the preseed file.
 const DEBIAN: &str = "auto=true priority=critical interface=auto hostname={{ host.hostname }} \
@@ -24,7 +25,12 @@ fn disk_image(image: &Blob) -> String {
 }
 
 impl BootMaker<'_> {
-    pub(super) fn recipe(&self, profile: &ProfileSpec, image: &ImageSpec) -> Result<Recipe, Mistake> {
+    pub(super) fn recipe(
+        &self,
+        profile: &ProfileSpec,
+        image: &ImageSpec,
+        loaders: &Choice,
+    ) -> Result<Recipe, Mistake> {
         let mut recipe = match image.family {
             Family::Debian => self.debian(profile, image)?,
             Family::Linux => Recipe::of(profile, image, "image")?,
@@ -36,7 +42,7 @@ impl BootMaker<'_> {
         if let Some(arguments) = &profile.boot.arguments {
             recipe.arguments.clone_from(arguments);
         }
-        self.add_templates(profile, &mut recipe)?;
+        self.add_templates(profile, loaders, &mut recipe)?;
         Ok(recipe)
     }
 
@@ -85,14 +91,20 @@ impl BootMaker<'_> {
         Ok(recipe)
     }
 
-    fn add_templates(&self, profile: &ProfileSpec, recipe: &mut Recipe) -> Result<(), Mistake> {
+    fn add_templates(
+        &self,
+        profile: &ProfileSpec,
+        loaders: &Choice,
+        recipe: &mut Recipe,
+    ) -> Result<(), Mistake> {
+        let is_script = |name: &str| loaders.programs.iter().any(|program| program.script() == name);
         for (name, template) in &profile.templates {
             let field = format!("templates.{name}");
             if self.mode == Mode::Run && !template.open {
                 let message = "is not `open`: without an order a file can only be open";
                 return Err(Mistake::new(field, message));
             }
-            if recipe.names().any(|taken| taken == name) || name == ENTRY {
+            if recipe.names().any(|taken| taken == name) || is_script(name) {
                 return Err(Mistake::new(field, "has the name of another file of the boot"));
             }
             let guard = if template.open { Guard::Attempt } else { Guard::Order };

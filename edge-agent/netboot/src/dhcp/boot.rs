@@ -51,8 +51,15 @@ pub(super) fn boot(request: &Request, context: &Context<'_>) -> Boot {
             Boot { label: String::new(), ..http_loader("none", context) }
         }
         (Client::PxeRom, BootAnswer::LocalDisk | BootAnswer::Script { .. }) => local_disk(context.server),
-        // QUIRKS 25: a loader for iPXE would be iPXE again, for ever.
-        (Client::Ipxe | Client::Gpxe, BootAnswer::LocalDisk | BootAnswer::Loader { .. }) => {
+        // Another loader in its place; that it is given once alone is the decision's to see to (QUIRKS 25).
+        (Client::Ipxe | Client::Gpxe, BootAnswer::Loader { name }) => {
+            let mut loader = pxe_loader(name, context);
+            if !context.network.is_proxy() {
+                loader.options.push((option::IPXE, NO_PXEDHCP.into()));
+            }
+            loader
+        }
+        (Client::Ipxe | Client::Gpxe, BootAnswer::LocalDisk) => {
             let mut menu = local_disk(context.server);
             if !context.network.is_proxy() {
                 menu.options.push((option::IPXE, NO_PXEDHCP.into()));

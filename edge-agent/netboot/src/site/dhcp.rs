@@ -8,7 +8,7 @@ use proto::{
     plan::{DhcpMode, HostPlan, SitePlan, UnknownMachines},
 };
 
-use super::{About, Action, Arrival, Disk, Site};
+use super::{About, Action, Arrival, Disk, Site, programs};
 use crate::{
     attempts::{Attempt, Joined, Reached},
     decide::{Circumstances, Decision, Facts, decide},
@@ -124,8 +124,10 @@ impl Site {
         about: About,
     ) -> Option<(BootAnswer, Option<OrderId>)> {
         // A later program of the chain may show no UUID: what an earlier one showed still counts.
-        let uuid = request.uuid.or_else(|| self.attempt_of(now, about)?.uuid);
-        let facts = Facts { client: request.client, platform: request.platform, uuid };
+        let known = self.attempt_of(now, about);
+        let (shown, loaded) = known.map_or((None, false), |attempt| (attempt.uuid, attempt.loaded));
+        let uuid = request.uuid.or(shown);
+        let facts = Facts { client: request.client, platform: request.platform, uuid, loaded };
         let circumstances = Circumstances {
             plan,
             host: plan.host_of(request.mac),
@@ -253,8 +255,8 @@ fn translate(
         Answer::AddressOnly => Some(BootAnswer::AddressOnly),
         Answer::LocalDisk => Some(BootAnswer::LocalDisk),
         Answer::Loader => {
-            let loader = facts.platform.and_then(|platform| plan.network.loaders.get(&platform))?;
-            Some(BootAnswer::Loader { name: loader.name.clone() })
+            let (set, path) = plan.loader_of(decision.boot?, facts.platform?)?;
+            Some(BootAnswer::Loader { name: programs::loader_name(set, path) })
         }
         Answer::Script => {
             let (attempt, boot) = (about.attempt?, decision.boot?);

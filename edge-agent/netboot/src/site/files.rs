@@ -1,8 +1,8 @@
 //! What a file name stands for, for this machine, now.
 //!
 //! There is no file system behind it: a name that is not in the plan does not exist (DESIGN §6). Names:
-//! `l/NAME` or, by TFTP, `NAME`: a loader. `a/ATTEMPT/NAME`: a file of the attempt's boot. `o/TOKEN/NAME`: a file
-//! of the order, for the leases of its host alone.
+//! `a/ATTEMPT/NAME`: a file of the attempt's boot. `o/TOKEN/NAME`: a file of the order, for the leases of its host
+//! alone. All others are those of loaders and of what loaders ask for by themselves; see [`super::programs`].
 
 use std::{fmt, net::Ipv4Addr, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use proto::{
     AttemptId, HostId, Mac, Token128,
     event::{AlarmKind, EventKind, OrderPhase, Transport, clean},
     ledger::Sighting,
-    plan::{BlobRef, Content, Guard, HostPlan, OrderPlan, PlannedFile, SitePlan, Stage},
+    plan::{BlobRef, Boot, Content, Guard, HostPlan, OrderPlan, PlannedFile, SitePlan, Stage},
 };
 
 use super::{About, Action, Arrival, Site};
@@ -101,12 +101,22 @@ pub struct FileTold {
 }
 
 /// Why a file is not given; for the operator, never for the machine.
-struct Refusal {
+pub(super) struct Refusal {
     why: String,
     alarm: bool,
 }
 
-fn refuse<T>(why: impl Into<String>) -> Result<T, Refusal> {
+/// Which file of an attempt's boot is asked for.
+pub(super) struct Asked<'a> {
+    pub(super) about: About,
+    pub(super) attempt: AttemptId,
+    pub(super) mac: Mac,
+    pub(super) host: &'a HostPlan,
+    /// Its name, once the boot is known.
+    pub(super) pick: &'a dyn Fn(&Boot) -> Option<&'a str>,
+}
+
+pub(super) fn refuse<T>(why: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal { why: why.into(), alarm: false })
 }
 
@@ -155,10 +165,7 @@ impl Site {
             (Some("o"), Some(token), Some(name)) => {
                 self.find_in_order(now, plan, request, asker, token, name)
             }
-            (Some("l"), Some(name), None) | (Some(name), None, None) => {
-                self.find_loader(now, plan, request, asker, name)
-            }
-            _ => refuse("no such name"),
+            _ => self.find_for_program(now, plan, request, asker),
         }
     }
 
@@ -177,7 +184,20 @@ impl Site {
             return refuse("the address is no known host's");
         };
         self.resume(now, attempt, mac, host)?;
-        self.take_answer(now, plan, About { attempt: Some(attempt), ..asker });
+        let pick = |_: &Boot| Some(name);
+        self.find_in_boot(now, plan, request, Asked { about: asker, attempt, mac, host, pick: &pick })
+    }
+
+    /// A file of what the attempt boots, under the name that is picked among its files.
+    pub(super) fn find_in_boot(
+        &mut self,
+        now: Now,
+        plan: &SitePlan,
+        request: &FileRequest,
+        asked: Asked<'_>,
+    ) -> Result<(Source, Served), Refusal> {
+        let Asked { about, attempt, mac, host, pick } = asked;
+        self.take_answer(now, plan, About { attempt: Some(attempt), ..about });
         let order = self.orders.by_attempt(attempt).copied();
         if order.is_some_and(|state| state.phase.is_end()) {
             return refuse("the order is at its end");
@@ -189,6 +209,7 @@ impl Site {
         let Some(boot) = ordered.as_ref().map(|order| &order.boot).or(host.boot.as_ref()) else {
             return refuse("nothing is to be booted");
         };
+        let name = pick(boot).unwrap_or_default();
         let Some(file) = boot.files.get(name).filter(|file| file.guard == Guard::Attempt) else {
             return refuse("no such file in this boot");
         };
@@ -196,11 +217,11 @@ impl Site {
             token: order.and_then(|state| state.token),
             ..values(&request.arrival, request.from, mac, Some(attempt))
         };
-        if let Some(known) = self.attempts.heard(now.mono, mac).filter(|_| file.stage == Stage::Kernel) {
+        let leaves = file.stage == Stage::Kernel || boot.menu && file.stage == Stage::Script;
+        if let Some(known) = self.attempts.heard(now.mono, mac).filter(|_| leaves) {
             known.reached = known.reached.max(Reached::Handover);
         }
-        let about = About { attempt: Some(attempt), ..asker };
-        give(file, name, &values, about)
+        give(file, name, &values, About { attempt: Some(attempt), ..about })
     }
 
     /// Beside another server the machine's word to that server may have passed us by. Who names an attempt was told of it
@@ -308,27 +329,6 @@ impl Site {
     }
 
     /// Loaders are no secret, but not the world's either.
-    fn find_loader(
-        &mut self,
-        now: Now,
-        plan: &SitePlan,
-        request: &FileRequest,
-        asker: About,
-        name: &str,
-    ) -> Result<(Source, Served), Refusal> {
-        let neighbour = plan.network.is_proxy() && plan.network.subnet_of(request.from).is_some();
-        if asker.mac.is_none() && !neighbour {
-            return refuse("the address has no lease here");
-        }
-        let Some(loader) = plan.network.loaders.values().find(|loader| loader.name == name) else {
-            return refuse("no such loader");
-        };
-        if asker.host.is_some() {
-            self.take_answer(now, plan, asker);
-        }
-        Ok((Source::Blob(loader.blob), served(name, Stage::Loader, asker)))
-    }
-
     fn note_refusal(&mut self, now: Now, request: &FileRequest, asker: About, refusal: Refusal) {
         let name = shown(&request.name);
         let why = refusal.why;
@@ -387,12 +387,17 @@ fn give(
     Ok((source, served(name, file.stage, about)))
 }
 
-fn served(name: &str, stage: Stage, about: About) -> Served {
+pub(super) fn served(name: &str, stage: Stage, about: About) -> Served {
     let About { attempt, host, mac } = about;
     Served { name: name.into(), stage, attempt, host, mac }
 }
 
-fn values<'a>(arrival: &'a Arrival, client: Ipv4Addr, mac: Mac, attempt: Option<AttemptId>) -> Values<'a> {
+pub(super) fn values<'a>(
+    arrival: &'a Arrival,
+    client: Ipv4Addr,
+    mac: Mac,
+    attempt: Option<AttemptId>,
+) -> Values<'a> {
     let Arrival { server, base_url, .. } = arrival;
     Values { base_url, server: *server, client, mac, token: None, attempt, secrets: None }
 }

@@ -12,6 +12,7 @@ mod installation;
 mod meter;
 #[cfg(test)]
 pub(crate) mod paper;
+mod programs;
 mod recall;
 mod reports;
 #[cfg(test)]

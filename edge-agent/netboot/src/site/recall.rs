@@ -69,6 +69,7 @@ fn follow(attempt: &mut Attempt, kind: &EventKind) {
             attempt.address = Some(*address);
         }
         EventKind::FileServed { stage: Stage::Kernel, .. } => attempt.reached = Reached::Handover,
+        EventKind::FileServed { stage: Stage::Loader, .. } => attempt.loaded = true,
         EventKind::OsUp { .. } => attempt.reached = Reached::Ended,
         EventKind::AttemptBegan { .. }
         | EventKind::LeaseEnded { .. }

@@ -9,6 +9,8 @@ use dhcproto::{
 };
 use proto::event::{Answer, Client, NumberedEvent, OrderPhase, Transport};
 
+mod programs;
+
 use super::{paper::*, *};
 use crate::{dhcp::Request, site::reports::Callback};
 

@@ -176,11 +176,16 @@ fn the_local_disk_is_a_menu_of_one_entry() {
 
 #[test]
 fn an_answer_for_another_program_is_the_local_disk() {
-    for (answer, client) in [(script(), ovmf_pxe()), (loader(), ipxe_bios())] {
-        let (offer, _) = answered(answer, &client);
-        assert!(option(&offer, 43).is_some_and(|menu| menu.starts_with(&[6, 1, 8, 8])));
-        assert!(offer.file.is_empty());
-    }
+    let (offer, _) = answered(script(), &ovmf_pxe());
+    assert!(option(&offer, 43).is_some_and(|menu| menu.starts_with(&[6, 1, 8, 8])));
+    assert!(offer.file.is_empty());
+}
+
+#[test]
+fn ipxe_takes_another_loader_and_waits_for_no_proxy() {
+    let (offer, _) = answered(loader(), &ipxe_bios());
+    assert!(!offer.file.is_empty());
+    assert_eq!(option(&offer, 175), Some(&[0xb0, 1, 1][..]));
 }
 
 #[test]

@@ -1,25 +1,18 @@
 //! The iPXE script that boots a kernel: retries with a rising pause, and a clear end when that does not help.
 
-use bytes::Bytes;
-use proto::plan::{Part, Slot};
+use proto::plan::Part;
+
+use super::{Parts, Script};
 
 /// How often a file is tried again before the script gives up; pauses are 2, 4, 8 and 16 seconds.
 const RETRIES: u8 = 4;
 
-/// What the script is made of. All names are plain: letters, digits, dots, hyphens and underscores.
-pub(super) struct Script<'a> {
-    pub(super) host: &'a str,
-    pub(super) profile: &'a str,
-    pub(super) kernel: &'a str,
-    pub(super) initrds: Vec<&'a str>,
-    /// The kernel's arguments, rendered.
-    pub(super) arguments: Vec<Part>,
-    /// What follows them.
-    pub(super) more: Option<Vec<Part>>,
-}
+/// What iPXE's signed builds look for beside themselves, since nothing can be built into them (QUIRKS 52).
+pub(super) const AUTOEXEC_NAME: &str = "autoexec.ipxe";
+/// Asks by DHCP as every other iPXE does, and goes on with what it is told.
+pub(super) const AUTOEXEC: &str = "#!ipxe\n:again\nautoboot ||\nsleep 5\ngoto again\n";
 
-/// The script's parts.
-pub(super) fn parts(script: &Script<'_>) -> Vec<Part> {
+pub(super) fn boot(script: &Script<'_>) -> Vec<Part> {
     let mut out = Parts::default();
     let Script { host, profile, kernel, .. } = script;
     out.text(&format!(
@@ -55,53 +48,4 @@ fn ending(host: &str, profile: &str) -> String {
          echo Bootlane: going on with the local disk\nsleep 5\nexit 1\n\
          :uefi\necho Bootlane: starting the machine again in 30 seconds\nsleep 30\nreboot\n"
     )
-}
-
-/// Parts under construction; neighbouring literals become one.
-#[derive(Default)]
-struct Parts {
-    parts: Vec<Part>,
-    literal: Vec<u8>,
-}
-
-impl Parts {
-    fn text(&mut self, text: &str) {
-        self.literal.extend(text.as_bytes());
-    }
-
-    fn url(&mut self, name: &str) {
-        self.part(Part::Slot(Slot::BaseUrl));
-        self.text("/a/");
-        self.part(Part::Slot(Slot::AttemptId));
-        self.text(&format!("/{name}"));
-    }
-
-    /// A blank and the parts; nothing for none.
-    fn separate(&mut self, parts: &[Part]) {
-        if !parts.is_empty() {
-            self.text(" ");
-            parts.iter().for_each(|part| self.part(part.clone()));
-        }
-    }
-
-    fn part(&mut self, part: Part) {
-        match part {
-            Part::Literal(bytes) => self.literal.extend(bytes),
-            Part::Slot(_) | Part::Secret(_) => {
-                self.flush();
-                self.parts.push(part);
-            }
-        }
-    }
-
-    fn flush(&mut self) {
-        if !self.literal.is_empty() {
-            self.parts.push(Part::Literal(Bytes::from(std::mem::take(&mut self.literal))));
-        }
-    }
-
-    fn done(mut self) -> Vec<Part> {
-        self.flush();
-        self.parts
-    }
 }

@@ -1,0 +1,171 @@
+//! Which of a folder's files are network bootstrap programs, and what each of them may ask for. Pure.
+
+use std::collections::BTreeMap;
+
+use proto::{Platform, Program};
+
+use super::Found;
+use super::recognise::{Files, RecogniseError, Taken, Wanted, folder_of, name_of};
+
+/// What firmware fetches first, by program and platform, the best first. Of iPXE that is what uses the firmware's own
+/// network driver, which works with every card that the firmware can boot from; of GRUB it is shim, if it is there.
+const ENTRIES: [(Program, Platform, &[&str]); 12] = [
+    (Program::Ipxe, Platform::Bios, &["undionly.kpxe", "undionly.kkpxe", "ipxe.kpxe", "ipxe.pxe"]),
+    (
+        Program::Ipxe,
+        Platform::UefiX64,
+        &[
+            "snponly-shim.efi",
+            "ipxe-shim.efi",
+            "snponly.efi",
+            "snponly-x86_64.efi",
+            "snponly-x64.efi",
+            "ipxe.efi",
+            "ipxe-x86_64.efi",
+            "ipxe-x64.efi",
+        ],
+    ),
+    (
+        Program::Ipxe,
+        Platform::UefiIa32,
+        &["snponly-i386.efi", "snponly-ia32.efi", "ipxe-i386.efi", "ipxe-ia32.efi", "ipxe32.efi"],
+    ),
+    (
+        Program::Ipxe,
+        Platform::UefiArm64,
+        &["snponly-arm64.efi", "snponly-aa64.efi", "ipxe-arm64.efi", "ipxe-aa64.efi"],
+    ),
+    (
+        Program::Ipxe,
+        Platform::UefiArm32,
+        &["snponly-arm32.efi", "snponly-arm.efi", "ipxe-arm32.efi", "ipxe-arm.efi"],
+    ),
+    (Program::Ipxe, Platform::UefiRiscv64, &["snponly-riscv64.efi", "ipxe-riscv64.efi"]),
+    (Program::Grub, Platform::UefiX64, &["shimx64.efi", "bootnetx64.efi", "grubnetx64.efi", "grubx64.efi"]),
+    (Program::Grub, Platform::UefiIa32, &["shimia32.efi", "grubnetia32.efi", "grubia32.efi"]),
+    (
+        Program::Grub,
+        Platform::UefiArm64,
+        &["shimaa64.efi", "bootnetaa64.efi", "grubnetaa64.efi", "grubaa64.efi"],
+    ),
+    (Program::Grub, Platform::UefiRiscv64, &["grubnetriscv64.efi", "grubriscv64.efi"]),
+    (Program::Lpxelinux, Platform::Bios, &["lpxelinux.0"]),
+    (Program::Pxelinux, Platform::Bios, &["pxelinux.0"]),
+];
+
+/// Folders of iPXE's own build, in which the names do not tell the architecture.
+const BUILD_FOLDERS: [(&str, Platform); 5] = [
+    ("bin-x86_64-efi", Platform::UefiX64),
+    ("bin-i386-efi", Platform::UefiIa32),
+    ("bin-arm64-efi", Platform::UefiArm64),
+    ("bin-arm32-efi", Platform::UefiArm32),
+    ("bin-riscv64-efi", Platform::UefiRiscv64),
+];
+
+/// Ends of names of what programs fetch by themselves: second stages, modules, lists of modules, fonts, pictures.
+const BESIDE: [&str; 16] = [
+    ".efi", ".0", ".c32", ".mod", ".lst", ".pf2", ".cfg", ".kpxe", ".kkpxe", ".pxe", ".ipxe", ".bin", ".png",
+    ".jpg", "memdisk", "wimboot",
+];
+
+/// The loaders of one program; the folder's first in the order of [`Program::ALL`] unless the caller names one.
+pub(super) fn loaders(files: &Files<'_>, wanted: &Wanted) -> Result<Taken, RecogniseError> {
+    let found = |program: &Program| (*program, entries(files, *program));
+    let (program, mut loaders) = match &wanted.program {
+        Some(program) => found(program),
+        None => {
+            let programs = [Program::Ipxe, Program::Grub, Program::Lpxelinux, Program::Pxelinux];
+            let mut recognised = programs.iter().map(found).filter(|(_, entries)| !entries.is_empty());
+            recognised.next().unwrap_or_default()
+        }
+    };
+    for (platform, path) in &wanted.loaders {
+        loaders.insert(*platform, files.named(path)?);
+    }
+    if loaders.is_empty() {
+        let remedy = "expected names such as undionly.kpxe, snponly.efi, shimx64.efi or pxelinux.0; \
+                      --loader names others, --program says which program they are";
+        return Err(RecogniseError::Nothing { what: "network bootstrap program", remedy });
+    }
+    let fits = |found: &&Found| {
+        let name = name_of(&found.path).to_ascii_lowercase();
+        BESIDE.iter().any(|end| name.ends_with(end)) && !loaders.values().any(|path| *path == found.path)
+    };
+    let beside = files.0.iter().filter(fits).map(|found| found.path.clone()).collect();
+    Ok(Taken { loaders, program: Some(program), beside, ..Taken::default() })
+}
+
+fn entries(files: &Files<'_>, wanted: Program) -> BTreeMap<Platform, String> {
+    let mut loaders = BTreeMap::new();
+    for (_, platform, names) in ENTRIES.iter().filter(|(program, ..)| *program == wanted) {
+        let ranked = files.0.iter().filter_map(|found| Some((rank(&found.path, *platform, names)?, found)));
+        let best = ranked.min_by_key(|(rank, found)| (*rank, found.path.len(), found.path.clone()));
+        loaders.extend(best.map(|(_, best)| (*platform, best.path.clone())));
+    }
+    loaders
+}
+
+fn rank(path: &str, platform: Platform, names: &[&str]) -> Option<usize> {
+    let name = name_of(path).to_ascii_lowercase();
+    let folder = name_of(folder_of(path));
+    match BUILD_FOLDERS.iter().find(|(known, _)| *known == folder) {
+        Some((_, built)) if *built != platform => None,
+        Some(_) => ["snponly.efi", "ipxe.efi"].iter().position(|known| *known == name),
+        None => names.iter().position(|known| *known == name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::catalog::Family;
+
+    use super::super::recognise;
+    use super::*;
+
+    fn take(paths: &[&str]) -> Result<Taken, RecogniseError> {
+        let files: Vec<_> = paths.iter().map(|path| Found { path: (*path).to_owned(), size: 1 }).collect();
+        recognise(Family::Loaders, &files, &Wanted::default())
+    }
+
+    #[test]
+    fn loaders_by_their_names_and_by_their_build_folders() {
+        let taken = take(&["ipxe.efi", "snponly.efi", "undionly.kpxe", "snponly-arm64.efi"]).expect("some");
+        let expected = [
+            (Platform::Bios, "undionly.kpxe"),
+            (Platform::UefiX64, "snponly.efi"),
+            (Platform::UefiArm64, "snponly-arm64.efi"),
+        ];
+        assert_eq!(
+            taken.loaders,
+            BTreeMap::from(expected.map(|(platform, path)| (platform, path.to_owned())))
+        );
+        let taken = take(&["bin-arm64-efi/ipxe.efi", "bin-arm64-efi/snponly.efi", "bin/undionly.kpxe"]);
+        let taken = taken.expect("some");
+        assert_eq!(taken.loaders[&Platform::UefiArm64], "bin-arm64-efi/snponly.efi");
+        assert!(!taken.loaders.contains_key(&Platform::UefiX64));
+    }
+
+    #[test]
+    fn shim_comes_before_grub_and_brings_what_grub_asks_for() {
+        let paths =
+            ["grubx64.efi", "linux", "mmx64.efi", "shimx64.efi", "x86_64-efi/fs.lst", "x86_64-efi/http.mod"];
+        let taken = take(&paths).expect("GRUB");
+        assert_eq!(taken.program, Some(Program::Grub));
+        assert_eq!(taken.loaders, BTreeMap::from([(Platform::UefiX64, "shimx64.efi".to_owned())]));
+        assert_eq!(taken.beside, ["grubx64.efi", "mmx64.efi", "x86_64-efi/fs.lst", "x86_64-efi/http.mod"]);
+        assert!(taken.has("shimx64.efi") && taken.has("mmx64.efi") && !taken.has("linux"));
+    }
+
+    #[test]
+    fn pxelinux_with_http_comes_before_the_one_without() {
+        let taken = take(&["ldlinux.c32", "lpxelinux.0", "memdisk", "pxelinux.0"]).expect("both");
+        assert_eq!(
+            (taken.program, taken.loaders[&Platform::Bios].as_str()),
+            (Some(Program::Lpxelinux), "lpxelinux.0")
+        );
+        assert_eq!(taken.beside, ["ldlinux.c32", "memdisk", "pxelinux.0"]);
+        let files = [Found { path: "pxelinux.0".to_owned(), size: 1 }];
+        let wanted = Wanted { program: Some(Program::Grub), ..Wanted::default() };
+        recognise(Family::Loaders, &files, &wanted).expect_err("no GRUB");
+    }
+}

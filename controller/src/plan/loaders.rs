@@ -1,0 +1,84 @@
+//! Which network bootstrap programs a machine is given, and what a site's agents hold of them.
+
+use std::collections::BTreeSet;
+
+use proto::Program;
+use proto::catalog::{Family, ImageSpec};
+use proto::plan::{BlobRef, LoaderSet};
+
+use super::{Mistake, SiteView, script};
+
+/// The loaders of one boot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Choice {
+    /// The sets that the plan must name: empty where the site's default is iPXE and nothing else is chosen, so that agents
+    /// that know no sets go on (docs/adr/0008).
+    pub(super) named: Vec<String>,
+    /// The programs among them, and iPXE, which any ROM may bring along.
+    pub(super) programs: BTreeSet<Program>,
+}
+
+/// Chooses between what the host, the profile and the site say; the first that has one for the platform wins, at the edge.
+pub(super) fn choose(view: &SiteView<'_>, chosen: [Option<&String>; 2]) -> Result<Choice, Mistake> {
+    let default = view.local.site.as_ref().and_then(|site| site.spec.loaders.as_ref());
+    let fields = ["spec.loaders", "loaders"];
+    let mut choice = Choice { named: Vec::new(), programs: BTreeSet::from([Program::Ipxe]) };
+    for (name, field) in chosen.into_iter().zip(fields) {
+        let Some(name) = name else { continue };
+        choice.take(name, program(view, name).map_err(|message| Mistake::new(field, message))?);
+    }
+    // The site's own mistake is told by the site.
+    if let Some((name, program)) = default.and_then(|name| Some((name, program(view, name).ok()?)))
+        && (program != Program::Ipxe || !choice.named.is_empty())
+    {
+        choice.take(name, program);
+    }
+    if default.is_some_and(|name| choice.named == [name.clone()]) && choice.programs.len() == 1 {
+        choice.named.clear();
+    }
+    Ok(choice)
+}
+
+impl Choice {
+    fn take(&mut self, name: &str, program: Program) {
+        if !self.named.iter().any(|named| named == name) {
+            self.named.push(name.to_owned());
+        }
+        self.programs.insert(program);
+    }
+}
+
+fn program(view: &SiteView<'_>, name: &str) -> Result<Program, String> {
+    image(view, name).map(|image| image.program.unwrap_or_default())
+}
+
+/// The loaders image of this name.
+pub(super) fn image<'v>(view: &SiteView<'v>, name: &str) -> Result<&'v ImageSpec, String> {
+    match view.globals.images.get(name).map(|image| &image.spec) {
+        None => Err(format!("there is no image {name:?}")),
+        Some(image) if image.family != Family::Loaders => {
+            Err(format!("image {name:?} is of family {}, expected loaders", image.family.word()))
+        }
+        // These begin the names of what belongs to attempts, orders and loaders.
+        Some(_) if ["a", "o", "l"].contains(&name) => {
+            Err(format!("image {name:?} has a name that loaders cannot have: import it under another"))
+        }
+        Some(image) => Ok(image),
+    }
+}
+
+/// What agents hold of an image.
+pub(super) fn set(name: &str, image: &ImageSpec, site_default: bool) -> LoaderSet {
+    let program = image.program.unwrap_or_default();
+    let blob = |(path, file): (&String, &proto::catalog::FileEntry)| {
+        (path.clone(), BlobRef { digest: file.sha256, size: file.size })
+    };
+    LoaderSet {
+        name: name.to_owned(),
+        program,
+        entries: image.loaders.clone(),
+        files: image.files.iter().map(blob).collect(),
+        site_default,
+        texts: script::texts(program),
+    }
+}

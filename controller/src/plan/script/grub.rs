@@ -1,0 +1,64 @@
+//! GRUB's configuration. Paths are taken from `$root`, which is where GRUB itself has come from: TFTP or HTTP.
+
+use proto::plan::Part;
+
+use super::{Parts, Script};
+
+/// Back to the firmware, which goes on with the next boot device.
+pub(super) const LOCAL_DISK: &str = "exit\n";
+
+pub(super) fn boot(script: &Script<'_>) -> Vec<Part> {
+    let mut out = Parts::default();
+    out.text(&format!("# {} for {}\nfor pause in 2 4 8 16; do\n", script.profile, script.host));
+    out.text("  if linux ");
+    out.path(script.kernel);
+    out.separate(&words(&script.arguments));
+    out.boot_card();
+    out.separate(&words(script.more.as_deref().unwrap_or_default()));
+    out.text("; then\n");
+    match script.initrds.as_slice() {
+        [] => out.text("    boot\n"),
+        initrds => {
+            out.text("    if initrd");
+            initrds.iter().for_each(|initrd| {
+                out.text(" ");
+                out.path(initrd);
+            });
+            out.text("; then boot; fi\n");
+        }
+    }
+    out.text(
+        "  fi\n  echo Bootlane: it did not load, trying again in $pause seconds\n  sleep $pause\ndone\n",
+    );
+    out.text(&format!("echo Bootlane: going on with the local disk\nsleep 5\n{LOCAL_DISK}"));
+    out.done()
+}
+
+/// Words of a command line, each of which GRUB takes as it stands.
+fn words(parts: &[Part]) -> Vec<Part> {
+    let word = |part: &Part| match part {
+        Part::Literal(bytes) => Part::Literal(escaped(bytes).into()),
+        // Values of slots and secrets: safe in a URL, or never in arguments.
+        Part::Slot(_) | Part::Secret(_) => part.clone(),
+    };
+    parts.iter().map(word).collect()
+}
+
+/// GRUB's manual, "Shell-like scripting", Quoting: a backslash takes the next character's meaning away.
+fn escaped(bytes: &[u8]) -> Vec<u8> {
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || b" /._-:=,+%@~".contains(&byte);
+    bytes.iter().flat_map(|byte| [(!plain(*byte)).then_some(b'\\'), Some(*byte)]).flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_grub_would_obey_is_escaped() {
+        let escape = |text: &str| String::from_utf8(escaped(text.as_bytes())).expect("text");
+        assert_eq!(escape("ds=nocloud-net;s=http://a/b c"), r"ds=nocloud-net\;s=http://a/b c");
+        assert_eq!(escape("a=$b {c} \"d\" 'e' #f \\g é"), r#"a=\$b \{c\} \"d\" \'e\' \#f \\g é"#);
+    }
+}

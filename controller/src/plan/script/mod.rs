@@ -1,0 +1,107 @@
+//! What each network bootstrap program reads: one boot, in the program's own words.
+
+mod grub;
+mod ipxe;
+mod pxelinux;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use proto::Program;
+use proto::plan::{Part, Slot};
+
+/// A boot, as every program must tell it. All names are plain: letters, digits, dots, hyphens and underscores.
+pub(super) struct Script<'a> {
+    pub(super) host: &'a str,
+    pub(super) profile: &'a str,
+    pub(super) kernel: &'a str,
+    pub(super) initrds: Vec<&'a str>,
+    /// The kernel's arguments, rendered.
+    pub(super) arguments: Vec<Part>,
+    /// What follows them.
+    pub(super) more: Option<Vec<Part>>,
+}
+
+/// The file that tells `program` to boot this.
+pub(super) fn boot(program: Program, script: &Script<'_>) -> Vec<Part> {
+    match program {
+        Program::Ipxe => ipxe::boot(script),
+        Program::Pxelinux | Program::Lpxelinux => pxelinux::boot(program, script),
+        Program::Grub => grub::boot(script),
+    }
+}
+
+/// The files that every machine finds beside `program`: what it does without a boot of its own.
+pub(super) fn texts(program: Program) -> BTreeMap<String, Vec<Part>> {
+    let (name, text) = match program {
+        Program::Ipxe => (ipxe::AUTOEXEC_NAME, ipxe::AUTOEXEC.to_owned()),
+        Program::Pxelinux | Program::Lpxelinux => (program.script(), pxelinux::local_disk()),
+        Program::Grub => (program.script(), grub::LOCAL_DISK.to_owned()),
+    };
+    BTreeMap::from([(name.to_owned(), vec![Part::Literal(text.into())])])
+}
+
+/// Parts under construction; neighbouring literals become one.
+#[derive(Default)]
+struct Parts {
+    parts: Vec<Part>,
+    literal: Vec<u8>,
+}
+
+impl Parts {
+    fn text(&mut self, text: &str) {
+        self.literal.extend(text.as_bytes());
+    }
+
+    fn slot(&mut self, slot: Slot) {
+        self.part(Part::Slot(slot));
+    }
+
+    /// A file of the boot, by HTTP.
+    fn url(&mut self, name: &str) {
+        self.slot(Slot::BaseUrl);
+        self.path(name);
+    }
+
+    /// A file of the boot, from the server's root.
+    fn path(&mut self, name: &str) {
+        self.text("/a/");
+        self.slot(Slot::AttemptId);
+        self.text(&format!("/{name}"));
+    }
+
+    /// A blank and the parts; nothing for none.
+    fn separate(&mut self, parts: &[Part]) {
+        if !parts.is_empty() {
+            self.text(" ");
+            parts.iter().for_each(|part| self.part(part.clone()));
+        }
+    }
+
+    /// The card that booted, so that a machine with several goes on with the right one (QUIRKS 56).
+    fn boot_card(&mut self) {
+        self.text(" BOOTIF=01-");
+        self.slot(Slot::ClientMacHyphens);
+    }
+
+    fn part(&mut self, part: Part) {
+        match part {
+            Part::Literal(bytes) => self.literal.extend(bytes),
+            Part::Slot(_) | Part::Secret(_) => {
+                self.flush();
+                self.parts.push(part);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.literal.is_empty() {
+            self.parts.push(Part::Literal(Bytes::from(std::mem::take(&mut self.literal))));
+        }
+    }
+
+    fn done(mut self) -> Vec<Part> {
+        self.flush();
+        self.parts
+    }
+}

@@ -1,0 +1,42 @@
+//! PXELINUX's configuration, for TFTP and for HTTP. See "Config file format" of Syslinux's documentation.
+
+use proto::Program;
+use proto::plan::{Part, Slot};
+
+use super::{Parts, Script};
+
+/// What cannot be loaded ends in the disk: PXELINUX would try it again for ever (LAB).
+const HEAD: &str = "PROMPT 0\nNOESCAPE 1\nONERROR disk\n";
+/// QUIRKS 54: 0 gives the machine back to its firmware, which goes on with the next boot device.
+const DISK: &str = "LABEL disk\n  LOCALBOOT 0\n";
+
+pub(super) fn boot(program: Program, script: &Script<'_>) -> Vec<Part> {
+    let mut out = Parts::default();
+    out.text(&format!("# {} for {}\nDEFAULT boot\n{HEAD}LABEL boot\n", script.profile, script.host));
+    out.text("  LINUX ");
+    file(&mut out, program, script.kernel);
+    for (index, initrd) in script.initrds.iter().enumerate() {
+        out.text(if index == 0 { "\n  INITRD " } else { "," });
+        file(&mut out, program, initrd);
+    }
+    out.text("\n  APPEND");
+    out.separate(&script.arguments);
+    out.boot_card();
+    out.separate(script.more.as_deref().unwrap_or_default());
+    out.text(&format!("\n{DISK}"));
+    out.done()
+}
+
+pub(super) fn local_disk() -> String {
+    format!("DEFAULT disk\n{HEAD}{DISK}")
+}
+
+/// Names are put behind the configuration's folder unless they are URLs or begin with `::`, the server's root (LAB).
+fn file(out: &mut Parts, program: Program, name: &str) {
+    if program == Program::Lpxelinux {
+        return out.url(name);
+    }
+    out.text("::a/");
+    out.slot(Slot::AttemptId);
+    out.text(&format!("/{name}"));
+}
