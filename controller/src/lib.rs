@@ -1,6 +1,6 @@
 //! The controller: the catalog, the plans made of it, and the services through which agents and operators use it.
 //!
-//! [`run`] starts one from a [`config::Config`]; the binary does nothing else.
+//! [`run()`] starts one from a [`config::Config`]; the binary does nothing else.
 
 pub mod admin;
 pub mod app;

@@ -1,7 +1,7 @@
 //! The ledger: the agent's write-ahead log.
 //!
-//! Every durable change (a lease, an order's state, an event, an acknowledgement) is [appended]
-//! (Ledger::append) as a record, and one [commit](Ledger::commit) makes a whole group of records durable with
+//! Every durable change (a lease, an order's state, an event, an acknowledgement) is
+//! [appended](Ledger::append) as a record, and one [commit](Ledger::commit) makes a whole group of records durable with
 //! one `fdatasync` before the packets that rest on them leave (DESIGN §3). Opening replays the records in
 //! order. When [`Ledger::needs_snapshot`] says so the owner hands over the records that re-create its live
 //! state, and they take the place of all that came before ([`Ledger::compact`]).
