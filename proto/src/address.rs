@@ -121,6 +121,17 @@ impl Range {
         self.first <= other.last && other.first <= self.last
     }
 
+    /// What is left without the addresses of `hole`: nothing, one range or two.
+    #[must_use]
+    pub fn without(self, hole: Self) -> Vec<Self> {
+        if !self.overlaps(hole) {
+            return vec![self];
+        }
+        let before = hole.first.to_bits().checked_sub(1).and_then(|last| Self::new(self.first, last.into()));
+        let after = hole.last.to_bits().checked_add(1).and_then(|first| Self::new(first.into(), self.last));
+        before.into_iter().chain(after).collect()
+    }
+
     /// How many addresses there are, at least 1.
     #[must_use]
     pub fn count(self) -> u64 {

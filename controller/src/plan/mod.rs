@@ -245,6 +245,7 @@ fn bare_host(host: &Arc<Resource<HostSpec>>, id: proto::HostId, site_wide_port: 
         locked: host.spec.locked,
         boot: None,
         tftp_single_port: host.spec.tftp_single_port.unwrap_or(site_wide_port),
+        reply: network::reply(&host.spec.options, host.spec.response_delay, host.spec.reply_form),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use proto::Program;
-use proto::catalog::{Dhcp, ImageSpec, SiteSpec, SubnetSpec, Unknown};
-use proto::plan::{BlobRef, DhcpMode, Loader, Network, Subnet, UnknownMachines};
+use proto::catalog::{Dhcp, DhcpOptions, ImageSpec, SiteSpec, SubnetSpec, Unknown, encode_options};
+use proto::plan::{BlobRef, DhcpMode, Loader, Network, ReplyForm, ReplySettings, Subnet, UnknownMachines};
 
 use super::boot::base_name;
 
@@ -25,6 +25,8 @@ pub(super) fn network(site: &SiteSpec, image: Option<&ImageSpec>) -> Network {
         cache_bytes: site.cache.map(|size| size.0),
         decline_ipv6: site.decline_ipv6,
         tftp_single_port: site.tftp_single_port,
+        reply: reply(&site.options, site.response_delay, site.reply_form),
+        silent: !site.seek_servers,
     }
 }
 
@@ -44,11 +46,21 @@ fn loaders(image: &ImageSpec) -> BTreeMap<proto::Platform, Loader> {
 fn subnet(subnet: &SubnetSpec) -> Subnet {
     Subnet {
         network: subnet.network,
-        pools: subnet.pools.clone(),
+        pools: subnet.leasable(),
         router: subnet.router,
         dns: subnet.dns.clone(),
         ntp: subnet.ntp.clone(),
         domain: subnet.domain.clone(),
         lease: subnet.lease.into(),
+        shared: subnet.shared.clone(),
     }
+}
+
+/// How DHCP replies differ from the usual, for a site or a host.
+pub(super) fn reply(
+    options: &DhcpOptions,
+    delay: Option<proto::Span>,
+    form: Option<ReplyForm>,
+) -> ReplySettings {
+    ReplySettings { options: encode_options(options), delay: delay.map(Into::into), form }
 }

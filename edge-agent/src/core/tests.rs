@@ -10,8 +10,8 @@ use proto::{
     Generation, HostId, Mac,
     event::AlarmKind,
     plan::{
-        DhcpMode, HostPlan, Network, PlanDocument, SitePlan, Subnet, UnknownMachines, host_entry,
-        network_entry,
+        DhcpMode, HostPlan, Network, PlanDocument, ReplySettings, SitePlan, Subnet, UnknownMachines,
+        host_entry, network_entry,
     },
 };
 
@@ -63,6 +63,7 @@ fn plan() -> SitePlan {
         ntp: vec![],
         domain: None,
         lease: Duration::from_secs(3_600),
+        shared: None,
     };
     let network = Network {
         dhcp: DhcpMode::Authoritative,
@@ -72,6 +73,8 @@ fn plan() -> SitePlan {
         cache_bytes: None,
         decline_ipv6: false,
         tftp_single_port: false,
+        reply: ReplySettings::default(),
+        silent: false,
     };
     let host = HostPlan {
         id: HostId([1; 16]),
@@ -83,6 +86,7 @@ fn plan() -> SitePlan {
         locked: false,
         boot: None,
         tftp_single_port: false,
+        reply: ReplySettings::default(),
     };
     let entries = [network_entry(&network), host_entry(&host)];
     let document = PlanDocument::assemble("acme", "lyon", Generation { epoch: 1, revision: 1 }, 1, entries);

@@ -17,7 +17,9 @@ use netboot::{
 };
 use proto::{
     Generation, Wall,
-    plan::{DhcpMode, Network, PlanDocument, SitePlan, Subnet, UnknownMachines, network_entry},
+    plan::{
+        DhcpMode, Network, PlanDocument, ReplySettings, SitePlan, Subnet, UnknownMachines, network_entry,
+    },
 };
 
 use super::{OpenError, Sockets};
@@ -201,6 +203,7 @@ fn plan() -> SitePlan {
         ntp: Vec::new(),
         domain: None,
         lease: Duration::from_secs(600),
+        shared: None,
     };
     let network = Network {
         dhcp: DhcpMode::Authoritative,
@@ -210,6 +213,8 @@ fn plan() -> SitePlan {
         cache_bytes: None,
         decline_ipv6: false,
         tftp_single_port: false,
+        reply: ReplySettings::default(),
+        silent: false,
     };
     let generation = Generation { epoch: 1, revision: 1 };
     let document = PlanDocument::assemble("acme", "lyon", generation, 1, [network_entry(&network)]);

@@ -11,7 +11,7 @@ use std::{
 
 use proto::{
     Generation,
-    plan::{DhcpMode, Network, PlanDocument, SitePlan, UnknownMachines, network_entry},
+    plan::{DhcpMode, Network, PlanDocument, ReplySettings, SitePlan, UnknownMachines, network_entry},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -120,6 +120,8 @@ fn plan() -> SitePlan {
         loaders: BTreeMap::new(),
         cache_bytes: None,
         tftp_single_port: false,
+        reply: ReplySettings::default(),
+        silent: false,
         decline_ipv6: true,
     };
     let generation = Generation { epoch: 1, revision: 1 };

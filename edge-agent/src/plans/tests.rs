@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proto::{
     Generation,
-    plan::{DhcpMode, Entry, Network, UnknownMachines},
+    plan::{DhcpMode, Entry, Network, ReplySettings, UnknownMachines},
 };
 
 use super::*;
@@ -27,6 +27,8 @@ fn network() -> Entry {
         cache_bytes: None,
         decline_ipv6: false,
         tftp_single_port: false,
+        reply: ReplySettings::default(),
+        silent: false,
     };
     Entry { body: v1::Network::from(&network).encode_to_vec().into(), level: 1 }
 }

@@ -2,7 +2,7 @@
 
 use proto::{
     Generation,
-    plan::{DhcpMode, Network, PlanDocument, UnknownMachines},
+    plan::{DhcpMode, Network, PlanDocument, ReplySettings, UnknownMachines},
 };
 
 use super::*;
@@ -52,6 +52,8 @@ fn document(revision: u64) -> (PlanDocument, Arc<SitePlan>) {
         cache_bytes: None,
         decline_ipv6: false,
         tftp_single_port: false,
+        reply: ReplySettings::default(),
+        silent: false,
     };
     let body = prost::Message::encode_to_vec(&proto::v1::Network::from(&network)).into();
     let entry = ("network".to_owned(), proto::plan::Entry { body, level: 1 });

@@ -176,7 +176,7 @@ mod tests {
     use proto::{
         Generation,
         event::EventKind,
-        plan::{DhcpMode, Entry, Network, UnknownMachines},
+        plan::{DhcpMode, Entry, Network, ReplySettings, UnknownMachines},
         v1,
     };
     use tokio::sync::mpsc;
@@ -193,6 +193,8 @@ mod tests {
             cache_bytes: None,
             decline_ipv6: false,
             tftp_single_port: false,
+            reply: ReplySettings::default(),
+            silent: false,
         };
         let entry = Entry { body: v1::Network::from(&network).encode_to_vec().into(), level: 1 };
         let generation = Generation { epoch: 1, revision: 1 };

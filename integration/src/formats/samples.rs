@@ -12,7 +12,8 @@ use proto::event::{
 use proto::ledger::{Lease, LeaseKey, OrderState, Quarantine, Record};
 use proto::plan::{
     BlobRef, Boot, Content, DhcpMode, Guard, HostPlan, Loader, Network, OrderPlan, Part, PlanDocument,
-    PlannedFile, Slot, Stage, Subnet, UnknownMachines, host_entry, network_entry, order_entry, secrets_entry,
+    PlannedFile, ReplySettings, Slot, Stage, Subnet, UnknownMachines, host_entry, network_entry, order_entry,
+    secrets_entry,
 };
 use proto::{
     AttemptId, Digest, Generation, HostId, Incarnation, Mac, OrderId, PlanId, Platform, Token128, Wall,
@@ -57,6 +58,7 @@ pub fn network() -> Network {
         ntp: vec![[10, 1, 0, 3].into()],
         domain: Some("lab.example".into()),
         lease: Duration::from_secs(3_600),
+        shared: None,
     };
     let loader = |name: &str| Loader { name: name.into(), blob: blob(name) };
     Network {
@@ -71,6 +73,8 @@ pub fn network() -> Network {
         // Younger than the first set, and so off in it.
         decline_ipv6: false,
         tftp_single_port: false,
+        reply: ReplySettings::default(),
+        silent: false,
     }
 }
 
@@ -87,6 +91,7 @@ pub fn host() -> HostPlan {
         locked: true,
         boot: Some(boot()),
         tftp_single_port: false,
+        reply: ReplySettings::default(),
     }
 }
 

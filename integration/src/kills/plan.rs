@@ -9,7 +9,8 @@ use edge_agent::disk::cache::Cache;
 use edge_agent::plans::PlanStore;
 use proto::plan::{
     BlobRef, Boot, Content, DhcpMode, Guard, HostPlan, Loader, Network, OrderPlan, Part, PlanDocument,
-    PlannedFile, Slot, Stage, Subnet, UnknownMachines, host_entry, network_entry, order_entry, secrets_entry,
+    PlannedFile, ReplySettings, Slot, Stage, Subnet, UnknownMachines, host_entry, network_entry, order_entry,
+    secrets_entry,
 };
 use proto::{Digest, Generation, HostId, Mac, OrderId, Platform, Wall};
 
@@ -150,6 +151,7 @@ fn network() -> Network {
         ntp: vec![],
         domain: None,
         lease: LEASE,
+        shared: None,
     };
     let loader = |name: &str| Loader { name: name.into(), blob: blob(name) };
     Network {
@@ -163,6 +165,8 @@ fn network() -> Network {
         cache_bytes: None,
         decline_ipv6: false,
         tftp_single_port: false,
+        reply: ReplySettings::default(),
+        silent: false,
     }
 }
 
@@ -177,6 +181,7 @@ fn host(machine: Stand) -> HostPlan {
         locked: false,
         boot: None,
         tftp_single_port: false,
+        reply: ReplySettings::default(),
     }
 }
 

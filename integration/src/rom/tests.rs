@@ -10,8 +10,8 @@ use proto::{
     Generation, HostId, Mac,
     event::Client,
     plan::{
-        DhcpMode, HostPlan, Network, PlanDocument, SitePlan, Subnet, UnknownMachines, host_entry,
-        network_entry,
+        DhcpMode, HostPlan, Network, PlanDocument, ReplySettings, SitePlan, Subnet, UnknownMachines,
+        host_entry, network_entry,
     },
 };
 
@@ -30,6 +30,7 @@ fn plan() -> SitePlan {
         ntp: Vec::new(),
         domain: None,
         lease: Duration::from_secs(3600),
+        shared: None,
     };
     let network = Network {
         dhcp: DhcpMode::Authoritative,
@@ -39,6 +40,8 @@ fn plan() -> SitePlan {
         cache_bytes: None,
         decline_ipv6: false,
         tftp_single_port: false,
+        reply: ReplySettings::default(),
+        silent: false,
     };
     let host = HostPlan {
         id: HostId([1; 16]),
@@ -50,6 +53,7 @@ fn plan() -> SitePlan {
         locked: false,
         boot: None,
         tftp_single_port: false,
+        reply: ReplySettings::default(),
     };
     let entries = [network_entry(&network), host_entry(&host)];
     let generation = Generation { epoch: 1, revision: 1 };

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Problem, Spec, Variables, check_name};
-use crate::Mac;
+use super::{DhcpOptions, Kind, Problem, Spec, Variables, check_name, dhcp_option};
+use crate::{Mac, Span, plan::ReplyForm};
 
 /// What operators say of a machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +41,15 @@ pub struct HostSpec {
     /// Whether its TFTP answers come from port 69 alone; None: as the site says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tftp_single_port: Option<bool>,
+    /// Further DHCP options; they win over the site's.
+    #[serde(default, skip_serializing_if = "DhcpOptions::is_empty")]
+    pub options: DhcpOptions,
+    /// How long a DISCOVER waits for its offer; it wins over the site's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_delay: Option<Span>,
+    /// How its PXE ROM is told what to boot; None: the site's, or one that the agent finds to work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_form: Option<ReplyForm>,
     /// Values for templates; they win over the profile's and the site's.
     #[serde(default, skip_serializing_if = "Variables::is_empty")]
     pub variables: Variables,
@@ -87,6 +96,8 @@ impl Spec for HostSpec {
         }
         problems.extend(self.profile.as_deref().and_then(|name| check_name("profile", name)));
         problems.extend(self.loaders.as_deref().and_then(|name| check_name("loaders", name)));
+        dhcp_option::validate("options", &self.options, &mut problems);
+        problems.extend(super::site::check_delay(self.response_delay));
         problems
     }
 }

@@ -6,6 +6,7 @@
 //! can be seen in one document alone; what needs other documents is the controller's to check.
 
 mod agent;
+mod dhcp_option;
 mod host;
 mod image;
 mod operator;
@@ -17,6 +18,7 @@ mod site;
 mod token;
 
 pub use agent::{AgentSpec, AgentStatus};
+pub use dhcp_option::{DhcpOptions, OptionValue, encode_options};
 pub use host::HostSpec;
 pub use image::{Family, FileEntry, ImageSpec};
 pub use operator::{OperatorSpec, Role};

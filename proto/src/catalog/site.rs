@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Problem, Spec, Variables, check_name};
-use crate::{ByteSize, Range, Span};
+use super::{DhcpOptions, Kind, Problem, Spec, Variables, check_name, dhcp_option};
+use crate::{ByteSize, Range, Span, plan::ReplyForm};
 
 /// What operators say of a site.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,18 @@ pub struct SiteSpec {
     /// transfer; some firmware refuses that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tftp_single_port: bool,
+    /// Further DHCP options for every machine of the site.
+    #[serde(default, skip_serializing_if = "DhcpOptions::is_empty")]
+    pub options: DhcpOptions,
+    /// How long a DISCOVER waits for its offer, so that another server may answer first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_delay: Option<Span>,
+    /// How PXE ROMs are told what to boot; None: the agent finds a form that works for each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_form: Option<ReplyForm>,
+    /// Does the agent ask now and then whether another DHCP server is there? It listens in any case.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub seek_servers: bool,
     /// Values for templates.
     #[serde(default, skip_serializing_if = "Variables::is_empty")]
     pub variables: Variables,
@@ -72,6 +84,12 @@ pub struct SubnetSpec {
     /// What may be leased to machines without a fixed address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pools: Vec<Range>,
+    /// Addresses of the pools that are not leased.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<Range>,
+    /// Subnets with the same word here share one link: a machine there may have an address of any of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<String>,
     /// The default router.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub router: Option<Ipv4Addr>,
@@ -89,6 +107,18 @@ pub struct SubnetSpec {
     pub lease: Span,
 }
 
+impl SubnetSpec {
+    /// The pools without what is excluded.
+    #[must_use]
+    pub fn leasable(&self) -> Vec<Range> {
+        let mut left = self.pools.clone();
+        for hole in &self.exclude {
+            left = left.into_iter().flat_map(|range| range.without(*hole)).collect();
+        }
+        left
+    }
+}
+
 fn hour() -> Span {
     Span::seconds(3_600)
 }
@@ -101,6 +131,9 @@ fn yes() -> bool {
 fn is_yes(said: &bool) -> bool {
     *said
 }
+
+/// The longest delay of an offer: firmware asks for about a minute in all (QUIRKS 8).
+pub(super) const LONGEST_DELAY: Span = Span::seconds(30);
 
 /// The shortest lease: less, and a machine renews more often than it boots.
 const SHORTEST_LEASE: Span = Span::seconds(60);
@@ -123,8 +156,16 @@ impl Spec for SiteSpec {
             }
         }
         problems.extend(self.loaders.as_deref().and_then(|name| check_name("loaders", name)));
+        dhcp_option::validate("options", &self.options, &mut problems);
+        problems.extend(check_delay(self.response_delay));
         problems
     }
+}
+
+/// What is wrong with a response delay.
+pub(super) fn check_delay(delay: Option<Span>) -> Option<Problem> {
+    let too_long = delay.filter(|delay| *delay > LONGEST_DELAY)?;
+    Some(Problem::new("response_delay", format!("is {too_long}, expected at most {LONGEST_DELAY}")))
 }
 
 fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
@@ -153,6 +194,14 @@ impl SubnetSpec {
             if let Some(router) = self.router.filter(|router| pool.contains(*router)) {
                 problem(&field, format!("{pool} holds the router {router}"));
             }
+        }
+        for (index, hole) in self.exclude.iter().enumerate() {
+            if !self.pools.iter().any(|pool| pool.overlaps(*hole)) {
+                problem(&format!("exclude[{index}]"), format!("{hole} is in none of the pools"));
+            }
+        }
+        if let Some(message) = self.shared.as_deref().and_then(|name| check_name("shared", name)) {
+            problem("shared", message.message);
         }
         if let Some(router) = self.router.filter(|router| !self.network.contains(router)) {
             problem("router", format!("{router} is not in {}", self.network));
@@ -220,6 +269,16 @@ mod tests {
             "loaders",
         ];
         assert_eq!(fields(json), expected);
+    }
+
+    #[test]
+    fn exclusions_and_delays_are_checked_and_pools_lose_what_is_excluded() {
+        let json = r#"{"response_delay":"31s","subnets":[{"network":"10.1.0.0/24","shared":"Big net",
+            "pools":["10.1.0.10-10.1.0.20","10.1.0.30-10.1.0.40"],
+            "exclude":["10.1.0.15","10.1.0.18-10.1.0.32","10.1.0.99"]}]}"#;
+        assert_eq!(fields(json), ["subnets[0].exclude[2]", "subnets[0].shared", "response_delay"]);
+        let left: Vec<_> = site(json).subnets[0].leasable().iter().map(ToString::to_string).collect();
+        assert_eq!(left, ["10.1.0.10-10.1.0.14", "10.1.0.16-10.1.0.17", "10.1.0.33-10.1.0.40"]);
     }
 
     #[test]

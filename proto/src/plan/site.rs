@@ -6,6 +6,7 @@ use ipnet::Ipv4Net;
 use prost::bytes::Bytes;
 
 use super::LoaderSet;
+use super::ReplySettings;
 use crate::{Digest, HostId, Mac, OrderId, PlanId, Platform, Range, Wall, wire::twin};
 
 /// A site's plan, decoded.
@@ -108,6 +109,10 @@ pub struct Network {
     pub decline_ipv6: bool,
     /// TFTP from port 69 alone, for machines that are no host of the plan.
     pub tftp_single_port: bool,
+    /// How DHCP replies differ from the usual.
+    pub reply: ReplySettings,
+    /// Never ask whether another DHCP server is there (S1).
+    pub silent: bool,
 }
 
 impl Network {
@@ -115,6 +120,20 @@ impl Network {
     #[must_use]
     pub fn is_proxy(&self) -> bool {
         self.dhcp == DhcpMode::Proxy
+    }
+
+    /// The subnets on the link of one of them, itself among them; in the plan's order.
+    pub fn on_link_of<'a>(&'a self, subnet: &'a Subnet) -> impl Iterator<Item = &'a Subnet> {
+        let shares = move |other: &&Subnet| {
+            other.network == subnet.network || (subnet.shared.is_some() && other.shared == subnet.shared)
+        };
+        self.subnets.iter().filter(shares)
+    }
+
+    /// Names a subnet's link: the network of the link's first subnet.
+    #[must_use]
+    pub fn link_of(&self, subnet: &Subnet) -> Ipv4Net {
+        self.on_link_of(subnet).next().map_or(subnet.network, |first| first.network)
     }
 
     /// The subnet that `address` lies in.
@@ -165,6 +184,8 @@ pub struct Subnet {
     pub domain: Option<String>,
     /// Option 51.
     pub lease: Duration,
+    /// The name of the link that it shares with other subnets; None: it is alone on its link.
+    pub shared: Option<String>,
 }
 
 /// A network bootstrap program.
@@ -206,6 +227,8 @@ pub struct HostPlan {
     pub boot: Option<Boot>,
     /// TFTP from port 69 alone.
     pub tftp_single_port: bool,
+    /// Wins over the network's.
+    pub reply: ReplySettings,
 }
 
 /// Everything that a machine fetches after its loader.

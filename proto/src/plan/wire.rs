@@ -6,7 +6,8 @@ use prost::{Message, bytes::Bytes};
 
 use super::{
     BlobRef, Boot, Content, DhcpMode, Doubt, Entry, Guard, HostPlan, LEVEL, Loader, LoaderSet, Network,
-    OrderPlan, Part, PlanDocument, PlannedFile, SitePlan, Slot, Stage, Subnet, UnknownMachines,
+    OrderPlan, Part, PlanDocument, PlannedFile, ReplySettings, SitePlan, Slot, Stage, Subnet,
+    UnknownMachines,
 };
 use crate::{
     Digest, HostId, Mac, OrderId, Platform, Range, Wall, v1,
@@ -208,6 +209,8 @@ impl From<&Network> for v1::Network {
             cache_bytes: network.cache_bytes.unwrap_or(0),
             decline_ipv6: network.decline_ipv6,
             tftp_single_port: network.tftp_single_port,
+            reply: wire_reply(&network.reply),
+            silent: network.silent,
         }
     }
 }
@@ -225,16 +228,59 @@ impl TryFrom<v1::Network> for Network {
             let blob = required("loaders.blob", loader.blob)?.try_into()?;
             Ok((platform, Loader { name: loader.name, blob }))
         };
+        let subnets: Vec<_> = message.subnets.into_iter().map(Subnet::try_from).collect::<Result<_, _>>()?;
+        check_subnets(&subnets)?;
         Ok(Self {
             dhcp: DhcpMode::from_wire("dhcp", message.dhcp)?,
-            subnets: message.subnets.into_iter().map(Subnet::try_from).collect::<Result<_, _>>()?,
+            subnets,
             unknown: UnknownMachines::from_wire("unknown", message.unknown)?,
             loaders: message.loaders.into_iter().map(loader).collect::<Result<_, WireError>>()?,
             cache_bytes: (message.cache_bytes != 0).then_some(message.cache_bytes),
             decline_ipv6: message.decline_ipv6,
             tftp_single_port: message.tftp_single_port,
+            reply: ReplySettings::from_wire(message.reply),
+            silent: message.silent,
         })
     }
+}
+
+/// Nothing for the usual: a plan that says no more than before has the digest that it had.
+fn wire_reply(settings: &ReplySettings) -> Option<v1::ReplySettings> {
+    (*settings != ReplySettings::default()).then(|| settings.into())
+}
+
+/// Subnets of one site: every message is looked up among them.
+const SUBNETS: usize = 1_024;
+
+/// What the catalog promises of subnets and DHCP relies on, said again where a plan is taken in.
+fn check_subnets(subnets: &[Subnet]) -> Result<(), WireError> {
+    let bad = |problem: String| Err(WireError::new("subnets", problem));
+    if subnets.len() > SUBNETS {
+        return bad(format!("are {}, expected at most {SUBNETS}", subnets.len()));
+    }
+    let mut sorted: Vec<_> = subnets.iter().collect();
+    sorted.sort_by_key(|subnet| subnet.network);
+    for pair in sorted.windows(2) {
+        if pair[0].network.contains(&pair[1].network.network()) {
+            return bad(format!("{} overlaps with {}", pair[0].network, pair[1].network));
+        }
+    }
+    for Subnet { network, pools, .. } in subnets {
+        if *network != network.trunc() {
+            return bad(format!("{network} has host bits set"));
+        }
+        let mut pools = pools.clone();
+        pools.sort();
+        if let Some(pool) =
+            pools.iter().find(|p| !network.contains(&p.first()) || !network.contains(&p.last()))
+        {
+            return bad(format!("pool {pool} is not within {network}"));
+        }
+        if let Some(pair) = pools.windows(2).find(|pair| pair[0].overlaps(pair[1])) {
+            return bad(format!("pool {} overlaps with {}", pair[0], pair[1]));
+        }
+    }
+    Ok(())
 }
 
 impl From<&Subnet> for v1::Subnet {
@@ -249,6 +295,7 @@ impl From<&Subnet> for v1::Subnet {
             ntp: subnet.ntp.iter().map(|address| address.to_bits()).collect(),
             domain: subnet.domain.clone().unwrap_or_default(),
             lease_seconds: u32::try_from(subnet.lease.as_secs()).unwrap_or(u32::MAX),
+            shared: subnet.shared.clone().unwrap_or_default(),
         }
     }
 }
@@ -273,6 +320,7 @@ impl TryFrom<v1::Subnet> for Subnet {
             ntp: message.ntp.into_iter().map(Into::into).collect(),
             domain: (!message.domain.is_empty()).then_some(message.domain),
             lease: Duration::from_secs(message.lease_seconds.into()),
+            shared: (!message.shared.is_empty()).then_some(message.shared),
         })
     }
 }
@@ -303,6 +351,7 @@ impl From<&HostPlan> for v1::HostPlan {
             locked: host.locked,
             boot: host.boot.as_ref().map(Into::into),
             tftp_single_port: host.tftp_single_port,
+            reply: wire_reply(&host.reply),
         }
     }
 }
@@ -321,6 +370,7 @@ impl TryFrom<v1::HostPlan> for HostPlan {
             locked: message.locked,
             boot: message.boot.map(Boot::try_from).transpose().map_err(|e| e.within("boot"))?,
             tftp_single_port: message.tftp_single_port,
+            reply: ReplySettings::from_wire(message.reply),
         })
     }
 }
@@ -479,6 +529,7 @@ mod tests {
             locked: false,
             boot: Some(boot()),
             tftp_single_port: true,
+            reply: ReplySettings::default(),
         }
     }
 
@@ -491,6 +542,7 @@ mod tests {
             ntp: vec![],
             domain: Some("lyon.example".into()),
             lease: Duration::from_secs(3600),
+            shared: None,
         };
         let blob = BlobRef { digest: Digest::of(b"ipxe"), size: 4 };
         Network {
@@ -501,6 +553,8 @@ mod tests {
             cache_bytes: None,
             decline_ipv6: true,
             tftp_single_port: true,
+            reply: ReplySettings::default(),
+            silent: false,
         }
     }
 
@@ -554,6 +608,26 @@ mod tests {
         let plan = SitePlan::decode(&plan).expect("a legal network");
         assert!(plan.hosts.values().all(|host| host.locked && host.boot.is_none()));
         assert_eq!(plan.doubts.len(), 2);
+    }
+
+    #[test]
+    fn a_network_that_dhcp_could_not_rely_on_is_refused() {
+        let refused = |change: fn(&mut Subnet), other: Option<&str>| {
+            let mut network = network();
+            let mut second = network.subnets[0].clone();
+            change(&mut network.subnets[0]);
+            second.pools.clear();
+            second.network = other.unwrap_or("10.2.0.0/24").parse().expect("a network");
+            network.subnets.push(second);
+            SitePlan::decode(&document(vec![network_entry(&network)])).is_err()
+        };
+        assert!(!refused(|_| {}, None));
+        for other in ["10.1.0.0/24", "10.1.0.128/25", "10.0.0.0/8"] {
+            assert!(refused(|_| {}, Some(other)), "{other}");
+        }
+        assert!(refused(|subnet| subnet.network = "10.1.0.7/24".parse().expect("a network"), None));
+        assert!(refused(|subnet| subnet.pools = vec!["10.1.0.1-10.9.0.9".parse().expect("a range")], None));
+        assert!(refused(|subnet| subnet.pools.push(subnet.pools[0]), None));
     }
 
     #[test]

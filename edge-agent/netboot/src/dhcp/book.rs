@@ -32,7 +32,7 @@ pub(super) struct Book {
     pub(super) offers: Offers,
     pub(super) quarantined: Quarantined,
     reservations: Reservations,
-    /// Subnets whose pools were full, and when to look again; of the current plan alone.
+    /// Links whose pools were full, and when to look again; of the current plan alone.
     full: BTreeMap<Ipv4Net, Mono>,
 }
 
@@ -89,7 +89,7 @@ impl Book {
     pub(super) fn fixed(&self, exchange: Exchange<'_>) -> Option<Ipv4Addr> {
         let host = exchange.context.host?;
         let address = host.address?;
-        let usable = pool::is_station(exchange.subnet, address)
+        let usable = exchange.subnet_with(address).is_some_and(|subnet| pool::is_station(subnet, address))
             && address != exchange.context.server
             && !self.quarantined.contains(address);
         let free = match self.leases.holder(address) {
@@ -112,23 +112,24 @@ impl Book {
     /// The address that the machine has now, if it may go on with it.
     fn kept(&self, exchange: Exchange<'_>) -> Option<Ipv4Addr> {
         let address = self.leases.of(key_of(exchange))?.address;
-        let in_plan = exchange.context.host.is_some() || pool::contains(exchange.subnet, address);
+        let in_plan = exchange.context.host.is_some() || in_pool(exchange, address);
         (in_plan && self.is_usable(address, exchange)).then_some(address)
     }
 
     fn find_in_pool(&mut self, now: Now, exchange: Exchange<'_>) -> Option<Ipv4Addr> {
-        let (subnet, request) = (exchange.subnet, exchange.request);
+        let (link, request) = (exchange.link(), exchange.request);
         let wishes = [self.offers.of(key_of(exchange)), request.requested];
         if let Some(wish) = wishes.into_iter().flatten().find(|wish| self.is_free(*wish, exchange)) {
             return Some(wish);
         }
-        if self.full.get(&subnet.network).is_some_and(|until| now.mono < *until) {
+        if self.full.get(&link).is_some_and(|until| now.mono < *until) {
             return None;
         }
-        let found = pool::candidates(subnet, request.mac).find(|address| self.is_free(*address, exchange));
+        let mut candidates = exchange.subnets().flat_map(|subnet| pool::candidates(subnet, request.mac));
+        let found = candidates.find(|address| self.is_free(*address, exchange));
         match found {
-            Some(_) => self.full.remove(&subnet.network),
-            None => self.full.insert(subnet.network, now.mono.plus(SEARCH_PAUSE)),
+            Some(_) => self.full.remove(&link),
+            None => self.full.insert(link, now.mono.plus(SEARCH_PAUSE)),
         };
         found
     }
@@ -136,7 +137,7 @@ impl Book {
     /// S5: a known host takes what was offered to a stranger rather than go without.
     fn push_out(&mut self, exchange: Exchange<'_>) -> Option<Ipv4Addr> {
         exchange.context.host?;
-        let stranger = self.offers.oldest_stranger(Some(exchange.subnet.network))?;
+        let stranger = self.offers.oldest_stranger(Some(exchange.link()))?;
         let address = self.offers.of(stranger)?;
         self.offers.remove(stranger);
         self.is_free(address, exchange).then_some(address)
@@ -145,7 +146,7 @@ impl Book {
     /// Is the address in a pool, and nobody else's by lease or offer?
     fn is_free(&self, address: Ipv4Addr, exchange: Exchange<'_>) -> bool {
         let mac = exchange.request.mac;
-        pool::contains(exchange.subnet, address)
+        in_pool(exchange, address)
             && self.is_usable(address, exchange)
             && self.leases.holder(address).is_none_or(|holder| holder == mac)
             && self.offers.holder(address).is_none_or(|holder| holder == mac)
@@ -153,11 +154,17 @@ impl Book {
 
     /// Can the address be this machine's at all: not ours, not reserved for another host, not in quarantine?
     fn is_usable(&self, address: Ipv4Addr, exchange: Exchange<'_>) -> bool {
-        let (subnet, context) = (exchange.subnet, exchange.context);
+        let context = exchange.context;
+        let Some(subnet) = exchange.subnet_with(address) else { return false };
         pool::is_station(subnet, address)
             && address != context.server
             && !pool::is_infrastructure(subnet, address)
             && !self.quarantined.contains(address)
             && !self.reservations.is_for_another(address, context.host.map(|host| host.id))
     }
+}
+
+/// Is the address in a pool of the machine's link?
+fn in_pool(exchange: Exchange<'_>, address: Ipv4Addr) -> bool {
+    exchange.subnet_with(address).is_some_and(|subnet| pool::contains(subnet, address))
 }

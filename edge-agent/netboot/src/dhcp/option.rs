@@ -34,6 +34,8 @@ pub(super) const RELAY_AGENT: u8 = 82;
 pub(super) const ARCHITECTURE: u8 = 93;
 /// RFC 4578 §2.3.
 pub(super) const MACHINE_ID: u8 = 97;
+/// RFC 3011.
+pub(super) const SUBNET_SELECTION: u8 = 118;
 /// iPXE's encapsulated options (QUIRKS 26).
 pub(super) const IPXE: u8 = 175;
 /// Inside option 43: the PXE menu entry that was chosen.

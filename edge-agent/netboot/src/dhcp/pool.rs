@@ -7,12 +7,15 @@ use proto::{
     plan::{SitePlan, Subnet},
 };
 
+/// Addresses of one pool that are tried for one machine, at most: another machine begins elsewhere.
+const SEARCH: u64 = 65_536;
+
 /// The addresses of a subnet's pools, each once, from a place that follows from the machine: a machine that
 /// comes back after its lease has ended finds its old address as long as that is free.
 pub(super) fn candidates(subnet: &Subnet, mac: Mac) -> impl Iterator<Item = Ipv4Addr> {
     let count: u64 = subnet.pools.iter().map(|range| range.count()).sum();
     let start = hash(mac).checked_rem(count).unwrap_or(0);
-    (0..count).filter_map(move |n| nth(&subnet.pools, (start + n) % count))
+    (0..count.min(SEARCH)).filter_map(move |n| nth(&subnet.pools, (start + n) % count))
 }
 
 /// Is the address in one of the pools?
@@ -89,6 +92,7 @@ mod tests {
             ntp: Vec::new(),
             domain: None,
             lease: Duration::from_secs(3600),
+            shared: None,
         }
     }
 

@@ -38,7 +38,7 @@ impl Server {
     pub(super) fn boot_service(&mut self, exchange: Exchange<'_>, from: SocketAddrV4) -> Vec<Effect> {
         let request = exchange.request;
         let own = request.ciaddr.is_none_or(|ciaddr| ciaddr == *from.ip());
-        if !own || !exchange.subnet.network.contains(from.ip()) {
+        if !own || exchange.subnet_with(*from.ip()).is_none() {
             return Vec::new();
         }
         let mut effects = self.sight(exchange);

@@ -2,6 +2,7 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
+use ipnet::Ipv4Net;
 use proto::plan::Subnet;
 
 use super::{
@@ -41,12 +42,46 @@ pub(super) struct Exchange<'a> {
     pub(super) subnet: &'a Subnet,
 }
 
-impl Exchange<'_> {
-    /// OFFER or ACK of an address, with its lease.
+impl<'a> Exchange<'a> {
+    /// The subnets of the machine's link: the one that its message came from first.
+    pub(super) fn subnets(self) -> impl Iterator<Item = &'a Subnet> {
+        let others = self.context.network.on_link_of(self.subnet);
+        let others = others.filter(move |other| other.network != self.subnet.network);
+        std::iter::once(self.subnet).chain(others)
+    }
+
+    /// The subnet of the link that an address is in; None: it is not on the link.
+    pub(super) fn subnet_with(self, address: Ipv4Addr) -> Option<&'a Subnet> {
+        self.subnets().find(|subnet| subnet.network.contains(&address))
+    }
+
+    /// Names the link: leases are a machine's on a link.
+    pub(super) fn link(self) -> Ipv4Net {
+        self.context.network.link_of(self.subnet)
+    }
+
+    /// How replies to this machine differ from the usual: the host's word, then the site's.
+    fn custom(&self, code: u8) -> Option<Vec<u8>> {
+        let host = self.context.host.and_then(|host| host.reply.option(code));
+        host.or_else(|| self.context.network.reply.option(code)).map(<[u8]>::to_vec)
+    }
+
+    /// What an operator has set for this machine. QUIRKS 28: 114 and 160 once meant other things to boot programs; and
+    /// what the boot says itself is not said twice.
+    fn custom_codes(&self) -> impl Iterator<Item = u8> {
+        let host = self.context.host.map(|host| &host.reply.options);
+        let all = host.into_iter().flatten().chain(&self.context.network.reply.options);
+        let boots = self.request.is_boot_class();
+        all.map(|option| option.code)
+            .filter(move |code| !boots || !matches!(*code, option::VENDOR_SPECIFIC | 114 | 160))
+    }
+
+    /// OFFER or ACK of an address, with its lease and what goes with its subnet.
     pub(super) fn lease(&self, kind: Kind, address: Ipv4Addr) -> Effect {
-        let mut head = self.head(kind as u8);
-        head.extend(lease_times(self.subnet.lease));
-        self.send(address, head, &boot(self.request, self.context))
+        let there = Exchange { subnet: self.subnet_with(address).unwrap_or(self.subnet), ..*self };
+        let mut head = there.head(kind as u8);
+        head.extend(lease_times(there.subnet.lease));
+        there.send(address, head, &boot(there.request, there.context))
     }
 
     /// RFC 2131 §4.3.5: neither an address nor a lease.
@@ -57,7 +92,8 @@ impl Exchange<'_> {
 
     /// RFC 951 and 1534: no message type, no lease.
     pub(super) fn bootp(&self, address: Ipv4Addr) -> Effect {
-        self.send(address, Vec::new(), &boot(self.request, self.context))
+        let there = Exchange { subnet: self.subnet_with(address).unwrap_or(self.subnet), ..*self };
+        there.send(address, Vec::new(), &boot(self.request, self.context))
     }
 
     /// OFFER or ACK of a proxy or boot server: what to boot and nothing else, without an address (PXE 2.1 §2.2.3).
@@ -150,6 +186,12 @@ impl Exchange<'_> {
         // RFC 6842 and QUIRKS 4; RFC 4578 §2.3 and QUIRKS 16: verbatim.
         chosen.put_some(option::CLIENT_ID, self.request.client_id.as_deref());
         chosen.put_some(option::MACHINE_ID, self.request.machine_id.as_deref());
+        // RFC 3011: whoever selects a subnet is told that it was heard.
+        let selected = self.request.subnet_selection.filter(|_| self.request.selects_subnet());
+        chosen.put_some(
+            option::SUBNET_SELECTION,
+            selected.map(|subnet| subnet.octets()).as_ref().map(|o| &o[..]),
+        );
     }
 
     fn with_relay_agent(&self, mut options: Options) -> Options {
@@ -177,7 +219,8 @@ impl Exchange<'_> {
     fn parameters(&self) -> Vec<u8> {
         let asked = self.request.parameters.as_deref().unwrap_or(&DEFAULT_PARAMETERS);
         let mut codes = vec![option::SUBNET_MASK];
-        for code in asked.iter().chain(&FORCED_PARAMETERS) {
+        let custom: Vec<u8> = self.custom_codes().collect();
+        for code in asked.iter().chain(&FORCED_PARAMETERS).chain(&custom) {
             if !codes.contains(code) {
                 codes.push(*code);
             }
@@ -188,6 +231,9 @@ impl Exchange<'_> {
     /// What the site says under a code; None for what it does not say and for what is no parameter.
     fn parameter(&self, code: u8) -> Option<Vec<u8>> {
         let subnet = self.subnet;
+        if let Some(value) = self.custom(code).filter(|_| self.custom_codes().any(|known| known == code)) {
+            return Some(value);
+        }
         match code {
             option::SUBNET_MASK => Some(subnet.network.netmask().octets().into()),
             option::BROADCAST_ADDRESS => Some(subnet.network.broadcast().octets().into()),

@@ -85,6 +85,8 @@ pub struct Request {
     pub max_datagram: u16,
     /// Option 43.71: type and layer of the PXE menu entry that was chosen.
     pub boot_item: Option<u16>,
+    /// Option 118 (RFC 3011).
+    pub(super) subnet_selection: Option<Ipv4Addr>,
     /// Option 43.71 as it came.
     pub(super) boot_item_echo: Option<[u8; 4]>,
     /// Option 97 as it came.
@@ -121,8 +123,20 @@ impl Request {
         self.boot_options || self.kind == MessageType::Bootp
     }
 
+    /// RFC 3011: is the option believed? A machine that is no relay agent's could choose any subnet of the site.
+    pub(super) fn selects_subnet(&self) -> bool {
+        self.giaddr.is_some() && self.relay_suboption(5).is_none()
+    }
+
+    /// The link that is named beside the relay agent's own address; the relay agent's word (RFC 3527 §3) before the
+    /// machine's (RFC 3011). RFC 5010's flags say how the machine's message came to the relay agent, and change nothing
+    /// in ours: a renewal and a rebinding are answered alike.
+    pub(super) fn selected_link(&self) -> Option<Ipv4Addr> {
+        self.link_selection().or_else(|| self.subnet_selection.filter(|_| self.selects_subnet()))
+    }
+
     /// RFC 3527: the link that a relay agent names beside its own address. Believed from relay agents only.
-    pub(super) fn link_selection(&self) -> Option<Ipv4Addr> {
+    fn link_selection(&self) -> Option<Ipv4Addr> {
         self.giaddr?;
         self.relay_suboption(5)
     }
@@ -173,6 +187,7 @@ impl TryFrom<Message> for Request {
             parameters: options.get(option::PARAMETER_LIST).map(<[u8]>::to_vec),
             max_datagram: max_datagram(&options),
             boot_item: boot_item(&options).map(|item| u16::from_be_bytes([item[0], item[1]])),
+            subnet_selection: options.address(option::SUBNET_SELECTION).and_then(given),
             boot_item_echo: boot_item(&options),
             machine_id,
             client_id: echo(&options, option::CLIENT_ID),

@@ -189,7 +189,8 @@ impl Server {
 
     fn acknowledge(&mut self, now: Now, exchange: Exchange<'_>, address: Ipv4Addr) -> Vec<Effect> {
         let (request, key) = (exchange.request, key_of(exchange));
-        let until = now.wall.plus(exchange.subnet.lease);
+        let subnet = exchange.subnet_with(address).unwrap_or(exchange.subnet);
+        let until = now.wall.plus(subnet.lease);
         let mut effects = Vec::new();
         for former in self.book.displaced(key, address) {
             effects.extend(ended(&former, LeaseEnd::Released));
@@ -252,7 +253,7 @@ impl Server {
     /// A host's fixed address is with somebody else, or in quarantine.
     fn report_conflict(&mut self, now: Now, exchange: Exchange<'_>) -> Vec<Effect> {
         let Some(host) = exchange.context.host else { return Vec::new() };
-        let Some(address) = host.address.filter(|a| exchange.subnet.network.contains(a)) else {
+        let Some(address) = host.address.filter(|a| exchange.subnet_with(*a).is_some()) else {
             return Vec::new();
         };
         if self.book.fixed(exchange).is_some() {
@@ -269,7 +270,7 @@ impl Server {
         if !exchange.context.grants_allowed {
             return Vec::new();
         }
-        let network = exchange.subnet.network;
+        let network = exchange.link();
         let detail = format!("no address of {network} is free");
         self.alarm(now, Subject::Pool(network), AlarmKind::PoolEmpty, detail)
     }
@@ -285,20 +286,21 @@ impl Server {
 
 /// RFC 2131 §4.3.5: the address is the client's own affair, but it is to be one of the link.
 fn inform(exchange: Exchange<'_>) -> Vec<Effect> {
-    let on_link = |address: &Ipv4Addr| exchange.subnet.network.contains(address);
+    let on_link = |address: &Ipv4Addr| exchange.subnet_with(*address).is_some();
     if exchange.request.ciaddr.as_ref().is_none_or(on_link) { vec![exchange.inform()] } else { Vec::new() }
 }
 
-/// Whose lease it is about (QUIRKS 4: never the client identifier's).
+/// Whose lease it is about: one machine's on one link (QUIRKS 4: never the client identifier's). Every machine here is on
+/// Ethernet; messages of other hardware types are not read.
 pub(super) fn key_of(exchange: Exchange<'_>) -> LeaseKey {
-    LeaseKey { mac: exchange.request.mac, network: exchange.subnet.network }
+    LeaseKey { mac: exchange.request.mac, network: exchange.link() }
 }
 
-/// The link that the machine stands on: what its relay agent says (RFC 3527), else the relay agent's own
+/// The subnet that the machine stands on: what its relay agent says (RFC 3527) or it itself (RFC 3011), else the relay agent's own
 /// (QUIRKS 1), else where a routed renewal comes from, else our own.
 pub(super) fn subnet_of<'a>(request: &Request, context: &Context<'a>) -> Option<&'a Subnet> {
     let network = context.network;
-    if let Some(relayed) = request.link_selection().or(request.giaddr) {
+    if let Some(relayed) = request.selected_link().or(request.giaddr) {
         return network.subnet_of(relayed);
     }
     let routed = request.ciaddr.and_then(|address| network.subnet_of(address));

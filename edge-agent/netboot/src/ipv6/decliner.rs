@@ -144,7 +144,7 @@ mod tests {
     use proptest::prelude::*;
     use proto::{
         Generation, HostId,
-        plan::{HostPlan, Network, PlanDocument, host_entry, network_entry},
+        plan::{HostPlan, Network, PlanDocument, ReplySettings, host_entry, network_entry},
     };
 
     use super::super::{
@@ -171,6 +171,8 @@ mod tests {
             loaders: BTreeMap::new(),
             cache_bytes: None,
             tftp_single_port: false,
+            reply: ReplySettings::default(),
+            silent: false,
             decline_ipv6: true,
         };
         change(&mut network);
@@ -184,6 +186,7 @@ mod tests {
             locked: false,
             boot: None,
             tftp_single_port: false,
+            reply: ReplySettings::default(),
         };
         let hosts = (!hosts.is_empty()).then(|| host_entry(&host));
         let entries = [network_entry(&network)].into_iter().chain(hosts);

@@ -8,7 +8,7 @@ use proto::{
     plan::{DhcpMode, HostPlan, SitePlan, UnknownMachines},
 };
 
-use super::{About, Action, Arrival, Disk, Site, programs};
+use super::{About, Action, Arrival, Disk, Site, deferred, programs};
 use crate::{
     attempts::{Attempt, Joined, Reached},
     decide::{Circumstances, Decision, Facts, decide},
@@ -29,12 +29,32 @@ impl Site {
         if host.is_none() && plan.network.unknown == UnknownMachines::Ignore {
             return self.note_ignored(now, request.mac);
         }
+        match deferred::delay(&plan.network, host, request) {
+            Some(delay) => {
+                self.join_attempt(now, arrival, request, host);
+                self.deferred.insert(now.mono.plus(delay), arrival, request);
+            }
+            None => self.answer_dhcp(now, arrival, request, &plan),
+        }
+    }
+
+    /// Those whose time has come.
+    pub(super) fn answer_deferred(&mut self, now: Now) {
+        while let Some((arrival, request)) = self.deferred.pop_due(now.mono) {
+            if let Some(plan) = self.plan.clone() {
+                self.answer_dhcp(now, &arrival, &request, &plan);
+            }
+        }
+    }
+
+    fn answer_dhcp(&mut self, now: Now, arrival: &Arrival, request: &Request, plan: &SitePlan) {
+        let host = plan.host_of(request.mac);
         let about = self.join_attempt(now, arrival, request, host);
-        let Some((answer, order)) = self.answer(now, arrival, request, &plan, about) else { return };
+        let Some((answer, order)) = self.answer(now, arrival, request, plan, about) else { return };
         let context = Context {
             network: &plan.network,
             host,
-            plan: &plan,
+            plan,
             server: arrival.server,
             base_url: &arrival.base_url,
             answer: &answer,

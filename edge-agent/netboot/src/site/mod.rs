@@ -5,6 +5,7 @@
 //! [`Action::Send`] or [`Action::Answer`] leaves. TFTP and HTTP are other engines and shells; they ask here what
 //! a name stands for.
 
+mod deferred;
 mod dhcp;
 mod files;
 mod follow;
@@ -41,6 +42,7 @@ use crate::{
     time::{Mono, Now},
 };
 
+use deferred::Deferred;
 use recall::Recall;
 
 pub use files::{FileAnswer, FileRequest, FileTold, Served, Source};
@@ -82,6 +84,7 @@ pub struct Site {
     out_of_reach: BTreeSet<Digest>,
     next_look: Mono,
     meter: meter::Meter,
+    deferred: Deferred,
 }
 
 /// Where a datagram or a request came in.
@@ -204,6 +207,7 @@ impl Site {
             out_of_reach: BTreeSet::new(),
             next_look: Mono::default(),
             meter: meter::Meter::default(),
+            deferred: Deferred::default(),
         }
     }
 
@@ -273,7 +277,8 @@ impl Site {
     /// When to call [`Site::handle_timeout`].
     #[must_use]
     pub fn poll_timeout(&self) -> Mono {
-        self.dhcp.poll_timeout().map_or(self.next_look, |due| due.min(self.next_look))
+        let others = [self.dhcp.poll_timeout(), self.deferred.next_end()];
+        others.into_iter().flatten().fold(self.next_look, Mono::min)
     }
 
     /// Time has passed. Poll for actions afterwards.
@@ -281,6 +286,7 @@ impl Site {
         let now = self.never_back(now);
         let effects = self.dhcp.handle_timeout(now);
         self.perform(now, None, effects);
+        self.answer_deferred(now);
         if now.mono >= self.next_look {
             self.next_look = now.mono.plus(LOOK);
             self.look_at_orders(now);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 pub(crate) use proto::plan::{
-    Entry, HostPlan, OrderPlan, host_entry, network_entry, order_entry, secrets_entry,
+    Entry, HostPlan, OrderPlan, ReplySettings, host_entry, network_entry, order_entry, secrets_entry,
 };
 use proto::{
     Digest, Generation, HostId, Mac, OrderId, Platform, Wall,
@@ -32,6 +32,7 @@ pub(crate) fn host() -> HostPlan {
         locked: false,
         boot: None,
         tftp_single_port: false,
+        reply: ReplySettings::default(),
     }
 }
 
@@ -44,6 +45,7 @@ pub(crate) fn network() -> Network {
         ntp: vec![],
         domain: None,
         lease: Duration::from_secs(3_600),
+        shared: None,
     };
     let loader = |name: &str| Loader { name: name.into(), blob: blob(name) };
     Network {
@@ -57,6 +59,8 @@ pub(crate) fn network() -> Network {
         cache_bytes: None,
         decline_ipv6: false,
         tftp_single_port: false,
+        reply: ReplySettings::default(),
+        silent: false,
     }
 }
 

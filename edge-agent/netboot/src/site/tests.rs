@@ -667,3 +667,28 @@ fn events_name_the_client_that_spoke() {
     };
     assert_eq!((*client, *platform), (Client::PxeRom, Some(proto::Platform::UefiX64)));
 }
+
+#[test]
+fn a_host_whose_offers_are_delayed_is_answered_once_and_in_time() {
+    let mut slow = host();
+    slow.reply.delay = Some(Duration::from_secs(3));
+    let mut paper = Paper::new(plan_of(2, vec![network_entry(&network()), host_entry(&slow)]));
+    let discover = message(MessageType::Discover, Voice::UefiRom, MAC, 7);
+    paper.say(1, &discover);
+    paper.wait(2);
+    paper.say(2, &discover);
+    assert_eq!(paper.sent.len(), 0);
+    assert_eq!(paper.site.poll_timeout(), at(4).mono);
+    paper.wait(3);
+    assert_eq!(paper.sent.len(), 0);
+    paper.wait(4);
+    assert_eq!(paper.sent.len(), 1);
+    let mut waited = message(MessageType::Discover, Voice::UefiRom, MAC, 8);
+    waited.set_secs(4);
+    paper.say(5, &waited);
+    assert_eq!(paper.sent.len(), 2, "it says that it has waited");
+    let mut request = message(MessageType::Request, Voice::UefiRom, MAC, 8);
+    request.opts_mut().insert(DhcpOption::RequestedIpAddress(ADDRESS));
+    paper.say(6, &request);
+    assert_eq!(paper.sent.len(), 3, "only the first word is delayed");
+}

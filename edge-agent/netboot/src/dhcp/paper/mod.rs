@@ -2,6 +2,7 @@
 
 mod beside;
 mod golden;
+mod links;
 mod rules;
 mod sequences;
 mod unrecorded;
@@ -12,8 +13,8 @@ use proto::{
     Generation, HostId, Mac, Wall,
     ledger::Record,
     plan::{
-        DhcpMode, HostPlan, Network, PlanDocument, SitePlan, Subnet, UnknownMachines, host_entry,
-        network_entry,
+        DhcpMode, HostPlan, Network, PlanDocument, ReplySettings, SitePlan, Subnet, UnknownMachines,
+        host_entry, network_entry,
     },
 };
 
@@ -39,6 +40,7 @@ fn subnet(network: &str, pool: &str) -> Subnet {
         ntp: vec![[10, 1, 0, 4].into()],
         domain: Some("lyon.example".into()),
         lease: LEASE,
+        shared: None,
     }
 }
 
@@ -54,6 +56,7 @@ fn host(id: u8, name: &str, macs: Vec<Mac>, address: Option<Ipv4Addr>) -> HostPl
         locked: false,
         boot: None,
         tftp_single_port: false,
+        reply: ReplySettings::default(),
     }
 }
 
@@ -67,6 +70,8 @@ fn plan(revision: u64, pool: &str, hosts: &[HostPlan]) -> SitePlan {
         cache_bytes: None,
         decline_ipv6: false,
         tftp_single_port: false,
+        reply: ReplySettings::default(),
+        silent: false,
     };
     let entries = [network_entry(&network)].into_iter().chain(hosts.iter().map(host_entry));
     let generation = Generation { epoch: 1, revision };
