@@ -47,7 +47,7 @@ pub struct HostSpec {
     /// How long a DISCOVER waits for its offer; it wins over the site's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_delay: Option<Span>,
-    /// How its PXE ROM is told what to boot; None: the site's, or one that the agent finds to work.
+    /// How its PXE ROM is told what to boot; None: as the site says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_form: Option<ReplyForm>,
     /// Values for templates; they win over the profile's and the site's.

@@ -40,12 +40,9 @@ pub struct SiteSpec {
     /// How long a DISCOVER waits for its offer, so that another server may answer first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_delay: Option<Span>,
-    /// How PXE ROMs are told what to boot; None: the agent finds a form that works for each.
+    /// How PXE ROMs are told what to boot; None: with discovery control (option 43.6).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_form: Option<ReplyForm>,
-    /// Does the agent ask now and then whether another DHCP server is there? It listens in any case.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
-    pub seek_servers: bool,
     /// Values for templates.
     #[serde(default, skip_serializing_if = "Variables::is_empty")]
     pub variables: Variables,

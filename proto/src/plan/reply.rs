@@ -14,7 +14,7 @@ pub struct ReplySettings {
     pub options: Vec<CustomOption>,
     /// How long a DISCOVER waits for its OFFER.
     pub delay: Option<Duration>,
-    /// The one form in which PXE ROMs are told what to boot; None: the agent finds one that works.
+    /// The form in which PXE ROMs are told what to boot; None: the agent's own choice.
     pub form: Option<ReplyForm>,
 }
 

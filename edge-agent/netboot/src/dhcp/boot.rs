@@ -4,9 +4,9 @@
 
 use std::net::Ipv4Addr;
 
-use proto::event::Client;
+use proto::{event::Client, plan::ReplyForm};
 
-use super::{BootAnswer, Context, MAX_FILE, Request, option};
+use super::{BootAnswer, Context, MAX_FILE, Port, Request, option};
 
 /// Option 43.6: use the file of this offer, ask no boot server (QUIRKS 17, 19).
 const USE_OFFERED_FILE: u8 = 8;
@@ -43,7 +43,7 @@ pub(super) fn boot(request: &Request, context: &Context<'_>) -> Boot {
         (Client::Os, _) | (_, BootAnswer::AddressOnly) => Boot::default(),
         (Client::Bootp, BootAnswer::Loader { name }) => bootp(name, context),
         (Client::Bootp, BootAnswer::LocalDisk | BootAnswer::Script { .. }) => Boot::default(),
-        (Client::PxeRom, BootAnswer::Loader { name }) => pxe_loader(name, context),
+        (Client::PxeRom, BootAnswer::Loader { name }) => rom_loader(name, request.port, context),
         (Client::HttpRom, BootAnswer::Loader { name }) => http_loader(name, context),
         (Client::Ipxe | Client::Gpxe, BootAnswer::Script { url }) => script(url, context),
         // A URL without a file ends the attempt at once (LAB: HEAD, GET, 404).
@@ -72,6 +72,32 @@ pub(super) fn boot(request: &Request, context: &Context<'_>) -> Boot {
 /// QUIRKS 62: `file` and `siaddr` are all that such a client reads.
 fn bootp(name: &str, context: &Context<'_>) -> Boot {
     Boot { siaddr: Some(context.server), file: file(name), options: Vec::new(), label: last_segment(name) }
+}
+
+/// In the form that an operator has pinned for the host or the site; without one, with discovery control, which all
+/// firmware of the lab obeys.
+fn rom_loader(name: &str, port: Port, context: &Context<'_>) -> Boot {
+    let pinned = context.host.and_then(|host| host.reply.form).or(context.network.reply.form);
+    match (pinned.unwrap_or(ReplyForm::Discovery), port) {
+        (ReplyForm::Discovery, Port::Dhcp | Port::BootService(_)) => pxe_loader(name, context),
+        // QUIRKS 20: the class alone, and no file, sends the machine to port 4011 for it.
+        (ReplyForm::BootService, Port::Dhcp) => Boot {
+            siaddr: Some(context.server),
+            options: vec![(option::VENDOR_CLASS, b"PXEClient".into())],
+            label: last_segment(name),
+            ..Boot::default()
+        },
+        (ReplyForm::BootService | ReplyForm::File, Port::BootService(_)) => {
+            let mut loader = pxe_loader(name, context);
+            loader.options.retain(|(code, _)| *code != option::VENDOR_SPECIFIC);
+            loader
+        }
+        (ReplyForm::File, Port::Dhcp) => {
+            let mut loader = pxe_loader(name, context);
+            loader.options.retain(|(code, _)| matches!(*code, option::BOOT_FILE | option::TFTP_SERVER));
+            loader
+        }
+    }
 }
 
 /// QUIRKS 23: some read `siaddr` and `file`, some 66 and 67, shim takes its folder from `file` alone.

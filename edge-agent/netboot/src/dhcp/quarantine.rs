@@ -7,6 +7,10 @@ use proto::{Wall, ledger::Quarantine};
 /// How long a declined address is not given to anybody.
 pub(super) const QUARANTINE: Duration = Duration::from_secs(86_400);
 
+/// How long a fixed address rests: its host has no other, and whoever can forge its link address could keep it from the
+/// network for a day with one packet.
+pub(super) const FIXED_REST: Duration = Duration::from_secs(60);
+
 /// Addresses in quarantine at one time; beyond it the one that would be free first is free at once, so that
 /// machines that decline everything cannot empty a pool for ever (S5).
 pub(super) const MAX_QUARANTINED: usize = 256;

@@ -14,7 +14,7 @@ use super::{
     alarm::{Alarms, Subject},
     book::Book,
     boot::boot,
-    quarantine::QUARANTINE,
+    quarantine::{FIXED_REST, QUARANTINE},
     reply::{Exchange, Kind},
     request::Port,
     sighting::Sightings,
@@ -216,7 +216,8 @@ impl Server {
         if leased.is_none() && !fixed && self.book.offers.of(key) != Some(address) {
             return Vec::new();
         }
-        let quarantine = Quarantine { address, until: now.wall.plus(QUARANTINE) };
+        let quarantine =
+            Quarantine { address, until: now.wall.plus(if fixed { FIXED_REST } else { QUARANTINE }) };
         self.book.offers.remove(key);
         self.book.quarantined.insert(quarantine);
         let mut effects = vec![Effect::Persist(Record::Quarantine(quarantine))];

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddrV4;
 
-use proto::event::EventKind;
+use proto::{event::EventKind, plan::ReplyForm};
 
 use super::{
     golden::{installer, ipxe_bios, loader, ovmf_http, ovmf_pxe, script},
@@ -142,4 +142,24 @@ fn a_silent_site_is_silent() {
     site.plan.network.dhcp = DhcpMode::Off;
     assert_eq!(site.hear(&ovmf_pxe()), []);
     assert_eq!(site.hear_request(&at_boot_service(ovmf_pxe(), GIVEN, 68)), []);
+}
+
+/// QUIRKS 20 and 22: firmware that wants it otherwise, and an operator who knows.
+#[test]
+fn a_pinned_form_is_obeyed_for_the_site_and_the_hosts_word_wins() {
+    let expected: [(ReplyForm, &[u8], usize); 3] = [
+        (ReplyForm::Discovery, &[53, 54, 60, 43, 67, 66, 97], 15),
+        (ReplyForm::BootService, &[53, 54, 60, 97], 0),
+        (ReplyForm::File, &[53, 54, 67, 66, 97], 15),
+    ];
+    for (form, options, file) in expected {
+        let mut site = proxy(loader());
+        site.plan.network.reply.form = Some(ReplyForm::Discovery);
+        site.plan.hosts.values_mut().for_each(|host| host.reply.form = Some(form));
+        let (offer, _) = site.reply(&ovmf_pxe());
+        assert_eq!((codes(&offer).as_slice(), offer.file.len()), (options, file), "{form:?}");
+        let effects = site.hear_request(&at_boot_service(ovmf_pxe(), GIVEN, 4011));
+        let (ack, _) = sent(&effects).expect("an ACK");
+        assert_eq!((option(&ack, 60), ack.file.len()), (Some(&b"PXEClient"[..]), 15), "{form:?}");
+    }
 }

@@ -157,6 +157,17 @@ fn a_declined_address_rests_for_a_day() {
 }
 
 #[test]
+fn a_declined_fixed_address_rests_for_a_minute() {
+    let mut site = Site::new();
+    site.boot(KNOWN);
+    let effects = site.hear(&message(KNOWN, &[(53, &[4]), (50, &FIXED.octets())]));
+    assert_eq!(alarms(&effects), [AlarmKind::AddressInUse]);
+    assert_ne!(site.reply(&discover(KNOWN)).0.yiaddr, FIXED);
+    site.wait(MINUTE);
+    assert_eq!(site.boot(KNOWN), FIXED, "one forged packet keeps no host away for a day");
+}
+
+#[test]
 fn inform_gets_parameters_without_address_or_lease() {
     let mut site = Site::new();
     let inform = Message { ciaddr: [10, 1, 0, 50].into(), ..message(STRANGER, &[(53, &[8])]) };
