@@ -2,7 +2,8 @@
 //! an address.
 //!
 //! No status code says why: EDK2 drops an Advertise with one (`NoAddrsAvail` is what RFC 8415 §18.3.9 would have) and
-//! goes on asking for its minute; one without any it keeps, finds nothing in it at its first retransmission, and ends.
+//! goes on asking for its minute (by its source, `Dhcp6Io.c`); one without any it keeps, finds nothing in it at its first
+//! retransmission, and ends.
 
 use std::net::Ipv6Addr;
 
