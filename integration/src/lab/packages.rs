@@ -30,6 +30,9 @@ pub const NEEDED: &[(&str, &str)] = &[
     ("iproute2", "namespaces, bridges and TAPs"),
     ("nftables", "the router's rules"),
     ("tcpdump", "captures"),
+    ("tftp-hpa", "a TFTP client"),
+    ("atftp", "another, with windows"),
+    ("curl", "another"),
     ("xz-utils", "compressed kernel modules"),
 ];
 
