@@ -1,0 +1,7 @@
+//! What is fuzzed: each target takes any bytes and panics where a promise is broken.
+//!
+//! The same functions run bounded and seeded on the stable toolchain (`tests/fuzz.rs`) and without end under libFuzzer
+//! (`fuzz_targets`). They use netboot's public interface alone.
+
+pub mod tftp_codec;
+pub mod tftp_server;
