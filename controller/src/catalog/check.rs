@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 
 use proto::catalog::{
-    AnyResource, Family, HostSpec, ImageSpec, Kind, OperatorSpec, Problem, ProfileSpec, Resource, Role,
-    SiteSpec, SubnetSpec,
+    AnyResource, Family, HostSpec, ImageSpec, Kind, MenuSpec, Mode, OperatorSpec, Problem, ProfileSpec,
+    Resource, Role, SiteSpec, SubnetSpec,
 };
 
 use super::{
@@ -70,6 +70,7 @@ async fn check_host(
     if let Some(loaders) = &host.spec.loaders {
         problems.extend(check_family(draft, "spec.loaders", loaders, &[Family::Loaders]).await?);
     }
+    problems.extend(check_menu(draft, host.spec.menu.as_ref()).await?);
     let moved = before.is_some_and(|before| before.site() != Some(host.spec.site.as_str()));
     if moved {
         let orders = users(draft, Kind::Host, &host.name).await?;
@@ -107,6 +108,7 @@ async fn check_site(draft: &Draft, site: &Resource<SiteSpec>) -> Result<Vec<Prob
     if let Some(loaders) = &site.spec.loaders {
         problems.extend(check_family(draft, "spec.loaders", loaders, &[Family::Loaders]).await?);
     }
+    problems.extend(check_menu(draft, site.spec.menu.as_ref()).await?);
     let prefix = keys::addresses(&site.name)?;
     let fixed = draft.catalog().store().scan(Scan::prefix(&prefix)).await?;
     for entry in &fixed.entries {
@@ -121,9 +123,27 @@ async fn check_site(draft: &Draft, site: &Resource<SiteSpec>) -> Result<Vec<Prob
     Ok(problems)
 }
 
+/// A menu never installs.
+async fn check_menu(draft: &Draft, menu: Option<&MenuSpec>) -> Result<Vec<Problem>, ReadError> {
+    let mut problems = Vec::new();
+    for (index, name) in menu.into_iter().flat_map(|menu| &menu.entries).enumerate() {
+        let field = format!("spec.menu.entries[{index}]");
+        match draft.get(Kind::Profile, name).await? {
+            Some(AnyResource::Profile(profile)) if profile.spec.mode == Mode::Install => {
+                let message =
+                    format!("profile {name} is of mode install, which takes an order: expected mode run");
+                problems.push(Problem::new(field, message));
+            }
+            Some(_) => {}
+            None => problems.push(missing(&field, Kind::Profile, name)),
+        }
+    }
+    Ok(problems)
+}
+
 async fn check_profile(draft: &Draft, profile: &Resource<ProfileSpec>) -> Result<Vec<Problem>, ReadError> {
     let ProfileSpec { image: name, installer, .. } = &profile.spec;
-    let bootable = [Family::Debian, Family::Linux, Family::DiskImage];
+    let bootable = [Family::Debian, Family::Linux, Family::DiskImage, Family::Iso];
     let mut problems = check_family(draft, "spec.image", name, &bootable).await?;
     if let Some(installer) = installer {
         problems.extend(check_family(draft, "spec.installer", installer, &[Family::Linux]).await?);
@@ -135,7 +155,7 @@ async fn check_profile(draft: &Draft, profile: &Resource<ProfileSpec>) -> Result
     problems.extend(check_mode(&profile.spec, image.spec.family));
     let booted = match (image.spec.family, installer) {
         (Family::DiskImage, Some(installer)) => draft.get(Kind::Image, installer).await?,
-        (Family::Debian | Family::Linux | Family::Loaders | Family::DiskImage, _) => {
+        (Family::Debian | Family::Linux | Family::Loaders | Family::DiskImage | Family::Iso, _) => {
             Some(AnyResource::Image(image))
         }
     };
@@ -147,19 +167,22 @@ async fn check_profile(draft: &Draft, profile: &Resource<ProfileSpec>) -> Result
 
 /// Which ways to boot go with which family.
 fn check_mode(profile: &ProfileSpec, family: Family) -> Option<Problem> {
-    use proto::catalog::Mode;
     let (field, message) = match (family, profile.mode, &profile.installer) {
         (Family::DiskImage, Mode::Install, None) => {
             ("spec.installer", "is missing: an image of family disk-image is written by one of family linux")
         }
         (Family::DiskImage, Mode::Run, _) => ("spec.mode", "is run, but a disk-image can only be installed"),
         (Family::Debian, Mode::Run, _) => ("spec.mode", "is run, but the Debian installer only installs"),
-        (Family::Debian | Family::Linux, _, Some(_)) => {
+        (Family::Iso, Mode::Install, _) => {
+            ("spec.mode", "is install, but an ISO image is only booted: expected run")
+        }
+        (Family::Debian | Family::Linux | Family::Iso, _, Some(_)) => {
             ("spec.installer", "is only for images of family disk-image")
         }
         (Family::DiskImage, Mode::Install, Some(_))
         | (Family::Debian, Mode::Install, None)
         | (Family::Linux, Mode::Install | Mode::Run, None)
+        | (Family::Iso, Mode::Run, None)
         | (Family::Loaders, _, _) => return None,
     };
     Some(Problem::new(field, message))

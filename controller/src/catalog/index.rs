@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use proto::catalog::{AnyResource, HostSpec, Kind, OrderSpec, ProfileSpec, Resource, SiteSpec};
+use proto::catalog::{AnyResource, HostSpec, Kind, MenuSpec, OrderSpec, ProfileSpec, Resource, SiteSpec};
 
 use super::{
     keys::{self, NotAName},
@@ -57,8 +57,13 @@ pub(super) fn entries(resource: &AnyResource) -> Result<Vec<Indexed>, NotAName> 
 
 fn of_site(site: &Resource<SiteSpec>) -> Result<Vec<Indexed>, NotAName> {
     let user = (Kind::Site, site.name.as_str());
-    let loaders = site.spec.loaders.iter();
-    loaders.map(|image| Ok(plain(keys::uses((Kind::Image, image), user)?, ""))).collect()
+    let loaders = site.spec.loaders.iter().map(|name| (Kind::Image, name));
+    let used = loaders.chain(of_menu(site.spec.menu.as_ref()));
+    used.map(|(kind, name)| Ok(plain(keys::uses((kind, name), user)?, ""))).collect()
+}
+
+fn of_menu(menu: Option<&MenuSpec>) -> impl Iterator<Item = (Kind, &String)> {
+    menu.into_iter().flat_map(|menu| &menu.entries).map(|name| (Kind::Profile, name))
 }
 
 fn of_profile(profile: &Resource<ProfileSpec>) -> Result<Vec<Indexed>, NotAName> {
@@ -87,11 +92,11 @@ fn of_host(host: &Resource<HostSpec>) -> Result<Vec<Indexed>, NotAName> {
     if let Some(id) = host.id() {
         all.push(plain(keys::host_id_index(id.into()), &host.name));
     }
-    if let Some(profile) = profile {
-        all.push(plain(keys::uses((Kind::Profile, profile), (Kind::Host, &host.name))?, ""));
-    }
-    if let Some(loaders) = &host.spec.loaders {
-        all.push(plain(keys::uses((Kind::Image, loaders), (Kind::Host, &host.name))?, ""));
+    let used = profile.iter().map(|name| (Kind::Profile, name));
+    let used = used.chain(host.spec.loaders.iter().map(|name| (Kind::Image, name)));
+    // The host's profile may be in its menu too.
+    for (kind, name) in BTreeSet::from_iter(used.chain(of_menu(host.spec.menu.as_ref()))) {
+        all.push(plain(keys::uses((kind, name), (Kind::Host, &host.name))?, ""));
     }
     Ok(all)
 }

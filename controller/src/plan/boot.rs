@@ -31,6 +31,8 @@ pub(super) struct BootMaker<'a> {
     pub(super) mode: Mode,
     /// The order's name; None: it boots without one.
     pub(super) order: Option<&'a str>,
+    /// The folder of its files within the attempt, with a slash; "" for none.
+    pub(super) folder: &'a str,
 }
 
 /// A boot, and the secrets that its files name.
@@ -50,6 +52,8 @@ struct Recipe {
     arguments: String,
     /// What is put between the arguments and `more_arguments`.
     separator: &'static str,
+    /// Can only machines with BIOS start it?
+    bios_only: bool,
     templates: BTreeMap<String, Template>,
 }
 
@@ -89,7 +93,7 @@ impl BootMaker<'_> {
         let boot = Boot {
             profile: self.profile.to_owned(),
             image: profile.image.clone(),
-            entry: Program::Ipxe.script().to_owned(),
+            entry: self.path(Program::Ipxe.script()),
             files,
             loaders: loaders.named,
             menu: false,
@@ -146,6 +150,7 @@ impl BootMaker<'_> {
         Ok(Arc::new(Scope {
             context,
             files: blobs.chain(image).chain(templates).collect(),
+            folder: self.folder.to_owned(),
             order: self.order.is_some(),
             secrets: self.view.globals.secrets.clone(),
         }))
@@ -167,11 +172,11 @@ impl BootMaker<'_> {
             // Every file under the order's guard is fetched only from `started` on, so each must start it.
             let stage = if template.guard == Guard::Order { Stage::Answer } else { Stage::Other };
             let content = Content::Parts(made.parts);
-            files.insert(name.clone(), PlannedFile { stage, guard: template.guard, content });
+            files.insert(self.path(name), PlannedFile { stage, guard: template.guard, content });
         }
         let mut blob = |blob: &Blob, stage, guard| {
             let content = Content::Blob(BlobRef { digest: blob.entry.sha256, size: blob.entry.size });
-            files.insert(blob.name.clone(), PlannedFile { stage, guard, content });
+            files.insert(self.path(&blob.name), PlannedFile { stage, guard, content });
         };
         blob(&recipe.kernel, Stage::Kernel, Guard::Attempt);
         recipe.initrds.iter().for_each(|initrd| blob(initrd, Stage::Initrd, Guard::Attempt));
@@ -180,9 +185,13 @@ impl BootMaker<'_> {
         for program in &loaders.programs {
             let content = Content::Parts(script::boot(*program, &script));
             let file = PlannedFile { stage: Stage::Script, guard: Guard::Attempt, content };
-            files.insert(program.script().to_owned(), file);
+            files.insert(self.path(program.script()), file);
         }
         Ok((files, secrets))
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}{name}", self.folder)
     }
 
     fn script<'s>(
@@ -197,12 +206,14 @@ impl BootMaker<'_> {
             None => None,
         };
         Ok(Script {
+            folder: self.folder,
             host: &self.host.name,
             profile: self.profile,
             kernel: &recipe.kernel.name,
             initrds: recipe.initrds.iter().map(|blob| blob.name.as_str()).collect(),
             arguments,
             more,
+            bios_only: recipe.bios_only,
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proto::Program;
-use proto::catalog::{Family, ImageSpec};
+use proto::catalog::{Family, FileEntry, ImageSpec};
 use proto::plan::{BlobRef, LoaderSet};
 
 use super::{Mistake, SiteView, script};
@@ -16,22 +16,25 @@ pub(super) struct Choice {
     pub(super) named: Vec<String>,
     /// The programs among them, and iPXE, which any ROM may bring along.
     pub(super) programs: BTreeSet<Program>,
+    /// What starts ISO images, if one of the sets has it.
+    pub(super) memdisk: Option<FileEntry>,
 }
+
+/// The name of Syslinux's program that starts ISO images (BIOS alone, QUIRKS 59).
+pub(super) const MEMDISK: &str = "memdisk";
 
 /// Chooses between what the host, the profile and the site say; the first that has one for the platform wins, at the edge.
 pub(super) fn choose(view: &SiteView<'_>, chosen: [Option<&String>; 2]) -> Result<Choice, Mistake> {
     let default = view.local.site.as_ref().and_then(|site| site.spec.loaders.as_ref());
     let fields = ["spec.loaders", "loaders"];
-    let mut choice = Choice { named: Vec::new(), programs: BTreeSet::from([Program::Ipxe]) };
+    let mut choice = Choice { programs: BTreeSet::from([Program::Ipxe]), ..Choice::default() };
     for (name, field) in chosen.into_iter().zip(fields) {
         let Some(name) = name else { continue };
-        choice.take(name, program(view, name).map_err(|message| Mistake::new(field, message))?);
+        choice.take(name, image(view, name).map_err(|message| Mistake::new(field, message))?);
     }
     // The site's own mistake is told by the site.
-    if let Some((name, program)) = default.and_then(|name| Some((name, program(view, name).ok()?)))
-        && (program != Program::Ipxe || !choice.named.is_empty())
-    {
-        choice.take(name, program);
+    if let Some((name, image)) = default.and_then(|name| Some((name, image(view, name).ok()?))) {
+        choice.take(name, image);
     }
     if default.is_some_and(|name| choice.named == [name.clone()]) && choice.programs.len() == 1 {
         choice.named.clear();
@@ -40,16 +43,13 @@ pub(super) fn choose(view: &SiteView<'_>, chosen: [Option<&String>; 2]) -> Resul
 }
 
 impl Choice {
-    fn take(&mut self, name: &str, program: Program) {
+    fn take(&mut self, name: &str, image: &ImageSpec) {
         if !self.named.iter().any(|named| named == name) {
             self.named.push(name.to_owned());
         }
-        self.programs.insert(program);
+        self.programs.insert(image.program.unwrap_or_default());
+        self.memdisk = self.memdisk.or_else(|| image.file(MEMDISK));
     }
-}
-
-fn program(view: &SiteView<'_>, name: &str) -> Result<Program, String> {
-    image(view, name).map(|image| image.program.unwrap_or_default())
 }
 
 /// The loaders image of this name.
@@ -70,7 +70,7 @@ pub(super) fn image<'v>(view: &SiteView<'v>, name: &str) -> Result<&'v ImageSpec
 /// What agents hold of an image.
 pub(super) fn set(name: &str, image: &ImageSpec, site_default: bool) -> LoaderSet {
     let program = image.program.unwrap_or_default();
-    let blob = |(path, file): (&String, &proto::catalog::FileEntry)| {
+    let blob = |(path, file): (&String, &FileEntry)| {
         (path.clone(), BlobRef { digest: file.sha256, size: file.size })
     };
     LoaderSet {

@@ -14,10 +14,10 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use proto::catalog::{HostSpec, Kind, Mode, OrderSpec, OrderStatus, Resource};
+use proto::catalog::{HostSpec, Kind, MenuSpec, Mode, OrderSpec, OrderStatus, Resource};
 use proto::plan::{
-    BlobRef, Boot, Entry, HostPlan, OrderPlan, PlanDocument, host_entry, loaders_entry, network_entry,
-    order_entry, secrets_entry,
+    BlobRef, Boot, Content, Entry, Guard, HostPlan, OrderPlan, PlanDocument, PlannedFile, Stage, host_entry,
+    loaders_entry, network_entry, order_entry, secrets_entry,
 };
 use proto::{Digest, Generation};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,9 @@ use boot::BootMaker;
 
 /// The version of this planner: raise it with every change to what it makes of the same catalog.
 pub const PLANNER: u32 = 2;
+
+/// What stands in a menu's place for the name of a profile.
+const MENU: &str = "menu";
 
 /// A mistake that costs a part of the plan; for the site's status.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -194,13 +197,48 @@ impl SitePlanner<'_> {
 
     /// What a host boots without an order: its profile of mode `run`, or its disk.
     fn run_boot(&mut self, host: &Resource<HostSpec>) -> Result<Option<Boot>, Mistake> {
-        let Some(name) = &host.spec.profile else { return Ok(None) };
+        let Some(name) = &host.spec.profile else { return self.menu_of(host) };
         self.out.uses.insert((Kind::Profile, name.clone()));
         match self.view.globals.profiles.get(name).map(|profile| profile.spec.mode) {
             None => Err(Mistake::new("spec.profile", format!("there is no profile {name:?}"))),
-            Some(Mode::Install) => Ok(None),
+            Some(Mode::Install) => self.menu_of(host),
             Some(Mode::Run) => self.boot(host, name, Mode::Run, None).map(|made| Some(made.boot)),
         }
+    }
+
+    fn menu_of(&mut self, host: &Resource<HostSpec>) -> Result<Option<Boot>, Mistake> {
+        let site = self.view.local.site.as_ref().and_then(|site| site.spec.menu.as_ref());
+        match host.spec.menu.as_ref().or(site) {
+            Some(menu) => self.menu(host, menu).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A choice between profiles of mode `run` and the disk.
+    fn menu(&mut self, host: &Resource<HostSpec>, menu: &MenuSpec) -> Result<Boot, Mistake> {
+        let chosen = loaders::choose(self.view, [host.spec.loaders.as_ref(), None])?;
+        let shown =
+            script::Menu { host: &host.name, entries: &menu.entries, timeout: menu.timeout.as_seconds() };
+        let script = |program: &proto::Program| {
+            let content = Content::Parts(script::menu(*program, &shown));
+            let file = PlannedFile { stage: Stage::Script, guard: Guard::Attempt, content };
+            (program.script().to_owned(), file)
+        };
+        let mut files: BTreeMap<_, _> = chosen.programs.iter().map(script).collect();
+        for name in &menu.entries {
+            let made = self.boot_in(host, name, Mode::Run, None, &format!("{name}/"))?;
+            files.extend(made.boot.files);
+        }
+        self.out.loaders.extend(chosen.named.iter().cloned());
+        let entry = proto::Program::Ipxe.script().to_owned();
+        Ok(Boot {
+            profile: MENU.to_owned(),
+            image: String::new(),
+            entry,
+            files,
+            loaders: chosen.named,
+            menu: true,
+        })
     }
 
     fn boot(
@@ -210,7 +248,18 @@ impl SitePlanner<'_> {
         mode: Mode,
         order: Option<&str>,
     ) -> Result<boot::Made, Mistake> {
-        let maker = BootMaker { view: self.view, host, profile, mode, order };
+        self.boot_in(host, profile, mode, order, "")
+    }
+
+    fn boot_in(
+        &mut self,
+        host: &Resource<HostSpec>,
+        profile: &str,
+        mode: Mode,
+        order: Option<&str>,
+        folder: &str,
+    ) -> Result<boot::Made, Mistake> {
+        let maker = BootMaker { view: self.view, host, profile, mode, order, folder };
         maker.uses(|kind, name| {
             self.out.uses.insert((kind, name.to_owned()));
         });

@@ -37,7 +37,8 @@ fn globals(profiles: Value) -> Globals {
     let shim = json!({"family": "loaders", "program": "grub", "loaders": {"uefi-x64": "shimx64.efi"},
         "files": {"shimx64.efi": file(), "grubx64.efi": file()}});
     let pxelinux = json!({"family": "loaders", "program": "pxelinux", "loaders": {"bios": "pxelinux.0"},
-        "files": {"pxelinux.0": file(), "ldlinux.c32": file()}});
+        "files": {"pxelinux.0": file(), "ldlinux.c32": file(), "memdisk": file()}});
+    let iso = json!({"family": "iso", "disk": "tools.iso", "files": {"tools.iso": file()}});
     let lpxelinux = json!({"family": "loaders", "program": "lpxelinux", "loaders": {"bios": "lpxelinux.0"},
         "files": {"lpxelinux.0": file(), "ldlinux.c32": file()}});
     let images = [
@@ -47,6 +48,7 @@ fn globals(profiles: Value) -> Globals {
         ("ipxe", loaders),
         ("shim", shim),
         ("pxelinux", pxelinux),
+        ("tools", iso),
         ("lpxelinux", lpxelinux),
     ];
     let images = images.map(|(name, spec)| (name.to_owned(), resource::<ImageSpec>(name, 1, spec)));
@@ -245,6 +247,69 @@ fn loaders_of_the_host_come_before_the_profile_s_and_the_site_s() {
         "those would not know what to do with it"
     );
     assert!(plan.loaders["shim"].site_default && plan.loaders["shim"].texts.contains_key("grub.cfg"));
+}
+
+/// A host without an order that shows this menu, by these loaders.
+fn with_menu(menu: Value, loaders: &str) -> Planned {
+    let globals = globals(json!({
+        "rescue": {"image": "live", "mode": "run", "boot": {"arguments": "motd={{ url('motd') }}"},
+            "templates": {"motd": {"text": "hello\n", "open": true}}},
+        "tools": {"image": "tools", "mode": "run"},
+        "deb": {"image": "debian-12"},
+    }));
+    let spec = json!({"site": "lyon", "macs": ["52:54:00:00:00:03"], "menu": menu, "loaders": loaders, "profile": "deb"});
+    let local = Local {
+        site: Some(site(json!({"loaders": "ipxe"}))),
+        hosts: [("node-1".to_owned(), resource("node-1", 3, spec))].into(),
+        orders: BTreeMap::new(),
+    };
+    planned(&globals, &local)
+}
+
+#[test]
+fn a_menu_is_a_boot_of_boots_and_ends_in_the_disk() {
+    let boot = |loaders: &str| {
+        let planned = with_menu(json!({"entries": ["rescue", "tools"]}), loaders);
+        let plan = decoded(&planned);
+        (plan.hosts[&HostId([3; 16])].boot.clone(), planned.problems)
+    };
+    let (menu, problems) = boot("pxelinux");
+    assert_eq!(problems, []);
+    let menu = menu.expect("there is one");
+    assert!(menu.menu && menu.loaders == ["pxelinux", "ipxe"]);
+    insta::assert_snapshot!("menu_pxelinux", text(&menu, "pxelinux.cfg"));
+    insta::assert_snapshot!("menu_ipxe", text(&menu, "boot.ipxe"));
+    let entry = text(&menu, "rescue/pxelinux.cfg");
+    assert!(entry.contains("LINUX ::a/<AttemptId>/rescue/vmlinuz\n"), "{entry}");
+    assert!(entry.contains("motd=<BaseUrl>/a/<AttemptId>/rescue/motd "), "{entry}");
+    let entry = text(&menu, "tools/boot.ipxe");
+    assert!(entry.contains("iseq ${platform} efi && goto failed"), "{entry}");
+    assert!(
+        entry.contains("kernel <BaseUrl>/a/<AttemptId>/tools/memdisk initrd=tools.iso iso raw "),
+        "{entry}"
+    );
+    let (none, problems) = boot("shim");
+    assert!(none.is_none(), "its loaders have no memdisk");
+    assert_eq!(problems.len(), 1);
+}
+
+#[test]
+fn grub_has_a_menu_too() {
+    let planned = with_menu(json!({"entries": ["rescue"], "timeout": "5s"}), "shim");
+    assert_eq!(planned.problems, []);
+    let plan = decoded(&planned);
+    insta::assert_snapshot!(
+        "menu_grub",
+        text(plan.hosts[&HostId([3; 16])].boot.as_ref().expect("one"), "grub.cfg")
+    );
+}
+
+#[test]
+fn a_menu_never_installs() {
+    let planned = with_menu(json!({"entries": ["rescue", "deb"]}), "pxelinux");
+    assert_eq!(messages(&planned), [("node-1", "spec.profile")]);
+    let plan = SitePlan::decode(&planned.document).expect("a legal plan");
+    assert_eq!(plan.hosts[&HostId([3; 16])].boot, None);
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub(crate) struct Scope {
     pub(crate) context: Value,
     /// The files of the boot, for `url(name)`.
     pub(crate) files: BTreeMap<String, Guard>,
+    /// Their folder, with a slash; "" for none.
+    pub(crate) folder: String,
     /// Is it an order's boot? Else there are neither callbacks nor secrets.
     pub(crate) order: bool,
     /// The secrets that the fleet has.
@@ -156,7 +158,7 @@ fn url(scope: &Scope, marks: &Marks, name: &str) -> Result<String, Error> {
         let names: Vec<_> = scope.files.keys().map(String::as_str).collect();
         return Err(refused(format!("url({name:?}): there is no such file, only {}", names.join(", "))));
     };
-    Ok(format!("{}/{name}", folder(marks, *guard)))
+    Ok(format!("{}/{}{name}", folder(marks, *guard), scope.folder))
 }
 
 /// The folder of the files under a guard.

@@ -10,7 +10,7 @@ fn scope_with(variables: serde_json::Value) -> Arc<Scope> {
     let files = BTreeMap::from([("linux".into(), Guard::Attempt), ("preseed.cfg".into(), Guard::Order)]);
     let secret = |text: &str| Arc::new(Zeroizing::new(text.to_owned()));
     let secrets = BTreeMap::from([("pw".into(), secret("it's")), ("key".into(), secret("a\nb"))]);
-    Arc::new(Scope { context, files, order: true, secrets })
+    Arc::new(Scope { context, files, folder: String::new(), order: true, secrets })
 }
 
 const ORDER: Place = Place::File(Guard::Order);

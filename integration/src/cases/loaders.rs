@@ -1,17 +1,24 @@
 //! Booting by each loader: what firmware is given first, and what that asks for by itself.
 
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use proto::event::Transport::{Http, Tftp};
 use proto::plan::Stage;
 
 use super::Bench;
+use super::console::follow;
+use super::local::is_up;
 use super::network::{must_have_served, must_request, run_probe};
 use super::setting::{Setting, catalog};
 use super::wire::Wire;
+use crate::fleet::example::SITE;
 use crate::lab::MachineSpec;
 use crate::lab::qemu::Firmware;
+
+/// How long files may take to the edge, and a system to its address.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// QEMU's ROM is iPXE; the host names a set of its own, which takes that one's place.
 pub(super) fn undionly(bench: &Bench<'_>) -> anyhow::Result<()> {
@@ -81,6 +88,41 @@ pub(super) fn secure_boot(bench: &Bench<'_>) -> anyhow::Result<()> {
     must_have_read(&setting.wire()?, &["own/shimx64.efi", "grubx64.efi", "/grub/grub.cfg"])?;
     let stages = [Stage::Loader, Stage::Script, Stage::Kernel, Stage::Initrd];
     must_have_served(&mut setting, &spec, &order, &stages.map(|stage| (Tftp, stage)))
+}
+
+/// Nobody presses a key: the menu gives way to the disk.
+pub(super) fn pxelinux_menu(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let mut setting = Setting::new(bench, false)?;
+    setting.apply(&catalog("rescue.yaml"))?;
+    setting.import_packages("pxelinux", Path::new("/"), "own")?;
+    let spec = MachineSpec::new("box", Firmware::BiosIpxe);
+    let spec = spec.clone().with_raw_disk(setting.installed_disk(&spec.name)?);
+    let document = bench.run.folder().join("box.yaml");
+    let text = format!(
+        "kind: Host\nname: box\nspec:\n  site: {SITE}\n  macs: [\"{}\"]\n  loaders: own\n  menu:\n    timeout: 3s\n    entries: [rescue]\n",
+        spec.mac
+    );
+    std::fs::write(&document, text).context("failed to write the host's document")?;
+    setting.apply(&document)?;
+    setting.fleet.wait_applied(0)?;
+    setting.fleet.wait_files(0, "rescue", FETCH_TIMEOUT)?;
+    let mut machine = setting.power_on(&spec)?;
+    let stages = [
+        ("PXELINUX", "PXELINUX runs"),
+        ("Bootlane: box", "it shows the menu"),
+        ("BOOTLANE-MARK disk-booted", "the system on its disk runs"),
+    ];
+    follow(&setting, &mut machine, &stages)?;
+    setting.wait_ledger("event that the system is up", FETCH_TIMEOUT, is_up)?;
+    machine.power_off();
+    let wire = setting.wire()?;
+    must_have_read(&wire, &["own/menu.c32"])?;
+    let names = wire.tftp_names();
+    ensure!(names.iter().all(|name| !name.ends_with("/linux")), "a kernel was fetched: {names:?}");
+    let timeline = setting.timeline(&spec.name)?;
+    let outcomes: Vec<_> = timeline.boots.iter().map(|boot| boot.outcome.as_str()).collect();
+    ensure!(outcomes == ["up"], "the boots' outcomes are {outcomes:?}");
+    Ok(())
 }
 
 /// A fleet with a host that names the loaders of these Debian packages as its own.

@@ -108,6 +108,13 @@ pub static CASES: &[Case] = &[
         run: loaders::pxelinux,
     },
     Case {
+        name: "pxelinux-menu",
+        about: "PXELINUX shows a menu, and after its time the machine starts from its own disk",
+        bound: Duration::from_secs(300),
+        everyday: true,
+        run: loaders::pxelinux_menu,
+    },
+    Case {
         name: "lpxelinux",
         about: "PXELINUX with HTTP loads a kernel and an initrd by HTTP",
         bound: Duration::from_secs(300),

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DhcpOptions, Kind, Problem, Spec, Variables, check_name, dhcp_option};
+use super::{DhcpOptions, Kind, MenuSpec, Problem, Spec, Variables, check_name, dhcp_option};
 use crate::{Mac, Span, plan::ReplyForm};
 
 /// What operators say of a machine.
@@ -35,6 +35,9 @@ pub struct HostSpec {
     /// profile's or the site's. Secure Boot needs one that the firmware trusts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaders: Option<String>,
+    /// What people may choose here while no order stands and no profile of mode `run` is set, instead of the site's menu.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub menu: Option<MenuSpec>,
     /// The protection lock: while it is set no order can be made or obeyed.
     #[serde(default)]
     pub locked: bool,
@@ -98,6 +101,7 @@ impl Spec for HostSpec {
         problems.extend(self.loaders.as_deref().and_then(|name| check_name("loaders", name)));
         dhcp_option::validate("options", &self.options, &mut problems);
         problems.extend(super::site::check_delay(self.response_delay));
+        self.menu.iter().for_each(|menu| menu.validate(&mut problems));
         problems
     }
 }

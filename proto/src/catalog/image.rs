@@ -30,7 +30,7 @@ pub struct ImageSpec {
     /// The paths of the initial RAM disks, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub initrds: Vec<String>,
-    /// The path of the disk image (family `disk-image`).
+    /// The path of the disk image (family `disk-image`) or of the ISO image (family `iso`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<String>,
     /// The paths of the network bootstrap programs (family `loaders`).
@@ -63,11 +63,13 @@ pub enum Family {
     DiskImage,
     /// Network bootstrap programs.
     Loaders,
+    /// An ISO image that is booted as it is, from memory and by BIOS alone.
+    Iso,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Debian, Self::Linux, Self::DiskImage, Self::Loaders];
+    pub const ALL: [Self; 5] = [Self::Debian, Self::Linux, Self::DiskImage, Self::Loaders, Self::Iso];
 
     /// The word in documents.
     #[must_use]
@@ -77,6 +79,7 @@ impl Family {
             Self::Linux => "linux",
             Self::DiskImage => "disk-image",
             Self::Loaders => "loaders",
+            Self::Iso => "iso",
         }
     }
 }
@@ -111,7 +114,7 @@ impl ImageSpec {
         };
         match self.family {
             Family::Debian | Family::Linux => need(self.kernel.is_some(), "kernel"),
-            Family::DiskImage => need(self.disk.is_some(), "disk"),
+            Family::DiskImage | Family::Iso => need(self.disk.is_some(), "disk"),
             Family::Loaders => need(!self.loaders.is_empty(), "loaders"),
         }
     }

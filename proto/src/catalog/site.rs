@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use super::{DhcpOptions, Kind, Problem, Spec, Variables, check_name, dhcp_option};
+use super::{DhcpOptions, Kind, MenuSpec, Problem, Spec, Variables, check_name, dhcp_option};
 use crate::{ByteSize, Range, Span, plan::ReplyForm};
 
 /// What operators say of a site.
@@ -23,6 +23,9 @@ pub struct SiteSpec {
     /// The image (of family `loaders`) with the network bootstrap programs; None: machines must bring iPXE along.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaders: Option<String>,
+    /// What people may choose at hosts while no order stands and no profile of mode `run` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub menu: Option<MenuSpec>,
     /// What the image cache of each agent may take; None: the agent's own configuration decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<ByteSize>,
@@ -155,6 +158,7 @@ impl Spec for SiteSpec {
         problems.extend(self.loaders.as_deref().and_then(|name| check_name("loaders", name)));
         dhcp_option::validate("options", &self.options, &mut problems);
         problems.extend(check_delay(self.response_delay));
+        self.menu.iter().for_each(|menu| menu.validate(&mut problems));
         problems
     }
 }

@@ -45,6 +45,8 @@ enum Families {
     DiskImage,
     /// Network bootstrap programs (iPXE, shim and GRUB, PXELINUX)
     Loaders,
+    /// An ISO image that is booted as it is (memdisk, BIOS alone)
+    Iso,
 }
 
 impl From<Families> for Family {
@@ -54,6 +56,7 @@ impl From<Families> for Family {
             Families::Linux => Self::Linux,
             Families::DiskImage => Self::DiskImage,
             Families::Loaders => Self::Loaders,
+            Families::Iso => Self::Iso,
         }
     }
 }
@@ -83,7 +86,7 @@ pub(crate) struct Import {
     /// An initial RAM disk, as a path within the media; may be repeated, the order counts
     #[arg(long = "initrd", value_name = "PATH")]
     initrds: Vec<String>,
-    /// The disk image, as a path within the media
+    /// The disk or ISO image, as a path within the media
     #[arg(long, value_name = "PATH")]
     disk: Option<String>,
     /// The loader of a platform (bios, uefi-x64, uefi-arm64, …); may be repeated
@@ -192,6 +195,7 @@ async fn open(import: &Import, live: bool) -> Result<Opened, Failure> {
     let opened = blocking(move || {
         let media = match packages {
             Some((root, name)) => Media::debian(&root, &name),
+            None if family == Family::Iso => Media::whole(&path, &name),
             None => Media::open(&path, &name),
         };
         let media = media.map_err(|error| Failure::because(Exit::BadInput, &action, &error))?;

@@ -126,6 +126,18 @@ pub(crate) enum Media {
 }
 
 impl Media {
+    /// A file as it is, whatever it holds; else a folder.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    pub(crate) fn whole(path: &Path, name: &str) -> Result<Self, MediaError> {
+        let about = path.metadata().map_err(|source| MediaError::Read { path: path.to_owned(), source })?;
+        match about.is_file() {
+            true => Ok(Self::Folder(Folder::single(path, name, about.len())?)),
+            false => Self::open(path, name),
+        }
+    }
+
     /// Gathers what the Debian packages of this name have put below `root`.
     ///
     /// # Errors

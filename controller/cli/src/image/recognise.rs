@@ -107,6 +107,7 @@ pub(crate) fn recognise(family: Family, files: &[Found], wanted: &Wanted) -> Res
         Family::Linux => linux(&files, wanted)?,
         Family::DiskImage => disk(&files, wanted)?,
         Family::Loaders => loaders(&files, wanted)?,
+        Family::Iso => iso(&files, wanted)?,
     };
     if let Some(architecture) = &wanted.architecture {
         taken.architecture.clone_from(architecture);
@@ -228,12 +229,25 @@ fn linux(files: &Files<'_>, wanted: &Wanted) -> Result<Taken, RecogniseError> {
 }
 
 fn disk(files: &Files<'_>, wanted: &Wanted) -> Result<Taken, RecogniseError> {
+    let remedy = "expected one file *.img or *.raw, or one of them as *.gz; --disk names another";
+    only_disk(files, wanted, "disk image", remedy, is_disk)
+}
+
+fn iso(files: &Files<'_>, wanted: &Wanted) -> Result<Taken, RecogniseError> {
+    let remedy = "expected one file *.iso; --disk names another";
+    only_disk(files, wanted, "ISO image", remedy, |name| name.ends_with(".iso"))
+}
+
+fn only_disk(
+    files: &Files<'_>,
+    wanted: &Wanted,
+    what: &'static str,
+    remedy: &'static str,
+    fits: impl Fn(&str) -> bool,
+) -> Result<Taken, RecogniseError> {
     let disk = match &wanted.disk {
         Some(path) => files.named(path)?,
-        None => {
-            let remedy = "expected one file *.img or *.raw, or one of them as *.gz; --disk names another";
-            only("disk image", "--disk", remedy, files.paths(is_disk))?
-        }
+        None => only(what, "--disk", remedy, files.paths(fits))?,
     };
     Ok(Taken { disk: Some(disk), ..Taken::default() })
 }
@@ -323,6 +337,13 @@ mod tests {
             error.expect_err("elsewhere").to_string(),
             "there is no file \"linux\": did you mean a/linux?"
         );
+    }
+
+    #[test]
+    fn one_iso_image() {
+        let taken = take(Family::Iso, &["a.ISO", "a.img"]).expect("one");
+        assert_eq!(taken.disk.as_deref(), Some("a.ISO"));
+        assert!(matches!(take(Family::Iso, &["a.img"]), Err(RecogniseError::Nothing { .. })));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use proto::plan::Guard;
 
 use super::{Blob, BootMaker, Recipe, Template, base_name};
 use crate::plan::Mistake;
-use crate::plan::loaders::Choice;
+use crate::plan::loaders::{Choice, MEMDISK};
 
 /// Debian's installer: every question answered by the preseed file.
 const DEBIAN: &str = "auto=true priority=critical interface=auto hostname={{ host.hostname }} \
@@ -35,6 +35,7 @@ impl BootMaker<'_> {
             Family::Debian => self.debian(profile, image)?,
             Family::Linux => Recipe::of(profile, image, "image")?,
             Family::DiskImage => self.disk_image(profile, image)?,
+            Family::Iso => self.iso(image, loaders)?,
             Family::Loaders => {
                 return Err(Mistake::new("image", "is of family loaders, which no machine boots by itself"));
             }
@@ -91,6 +92,28 @@ impl BootMaker<'_> {
         Ok(recipe)
     }
 
+    /// QUIRKS 59: memdisk holds the whole image in memory, and BIOS calls see a drive.
+    fn iso(&self, image: &ImageSpec, loaders: &Choice) -> Result<Recipe, Mistake> {
+        if self.mode == Mode::Install {
+            return Err(Mistake::new("mode", "is install: an ISO image is only booted, so it must be run"));
+        }
+        let entry = loaders.memdisk.ok_or_else(|| {
+            let message =
+                "needs memdisk, which none of the host's, the profile's and the site's loaders has beside it";
+            Mistake::new("image", message)
+        })?;
+        let disk = image.disk.as_deref().ok_or_else(|| Mistake::new("image", "has no ISO image"))?;
+        Ok(Recipe {
+            kernel: Blob { name: MEMDISK.to_owned(), entry },
+            initrds: vec![find(image, "image", disk)?],
+            image: None,
+            arguments: "iso raw".to_owned(),
+            separator: "",
+            bios_only: true,
+            templates: BTreeMap::new(),
+        })
+    }
+
     fn add_templates(
         &self,
         profile: &ProfileSpec,
@@ -130,6 +153,7 @@ impl Recipe {
             image: None,
             arguments: String::new(),
             separator: "",
+            bios_only: false,
             templates: BTreeMap::new(),
         };
         for path in initrds {

@@ -2,13 +2,13 @@
 
 use proto::plan::Part;
 
-use super::{Parts, Script};
+use super::{Menu, Parts, Script};
 
 /// Back to the firmware, which goes on with the next boot device.
 pub(super) const LOCAL_DISK: &str = "exit\n";
 
 pub(super) fn boot(script: &Script<'_>) -> Vec<Part> {
-    let mut out = Parts::default();
+    let mut out = Parts::of(script.folder);
     out.text(&format!("# {} for {}\nfor pause in 2 4 8 16; do\n", script.profile, script.host));
     out.text("  if linux ");
     out.path(script.kernel);
@@ -31,6 +31,20 @@ pub(super) fn boot(script: &Script<'_>) -> Vec<Part> {
         "  fi\n  echo Bootlane: it did not load, trying again in $pause seconds\n  sleep $pause\ndone\n",
     );
     out.text(&format!("echo Bootlane: going on with the local disk\nsleep 5\n{LOCAL_DISK}"));
+    out.done()
+}
+
+pub(super) fn menu(menu: &Menu<'_>) -> Vec<Part> {
+    let mut out = Parts::default();
+    let Menu { host, entries, timeout } = menu;
+    out.text(&format!(
+        "# menu for {host}\nset default=disk\nset timeout={timeout}\nmenuentry 'Local disk' --id disk {{\n  {LOCAL_DISK}}}\n"
+    ));
+    for entry in *entries {
+        out.text(&format!("menuentry '{entry}' --id {entry} {{\n  configfile "));
+        out.path(&format!("{entry}/grub.cfg"));
+        out.text("\n}\n");
+    }
     out.done()
 }
 

@@ -1,8 +1,8 @@
 //! The iPXE script that boots a kernel: retries with a rising pause, and a clear end when that does not help.
 
-use proto::plan::Part;
+use proto::plan::{Part, Slot};
 
-use super::{Parts, Script};
+use super::{Menu, Parts, Script};
 
 /// How often a file is tried again before the script gives up; pauses are 2, 4, 8 and 16 seconds.
 const RETRIES: u8 = 4;
@@ -13,11 +13,14 @@ pub(super) const AUTOEXEC_NAME: &str = "autoexec.ipxe";
 pub(super) const AUTOEXEC: &str = "#!ipxe\n:again\nautoboot ||\nsleep 5\ngoto again\n";
 
 pub(super) fn boot(script: &Script<'_>) -> Vec<Part> {
-    let mut out = Parts::default();
+    let mut out = Parts::of(script.folder);
     let Script { host, profile, kernel, .. } = script;
     out.text(&format!(
         "#!ipxe\n# {profile} for {host}\nset tries:int8 0\nset pause:int8 2\n:again\nimgfree\nset what kernel {kernel}\n"
     ));
+    if script.bios_only {
+        out.text("iseq ${platform} efi && set what a program for BIOS alone ||\niseq ${platform} efi && goto failed ||\n");
+    }
     out.text("kernel ");
     out.url(kernel);
     // EFI kernels find an initial RAM disk by this name alone (LAB, iPXE 2019).
@@ -34,6 +37,23 @@ pub(super) fn boot(script: &Script<'_>) -> Vec<Part> {
     }
     out.text("set what start of the kernel\nboot || goto failed\n");
     out.text(&ending(host, profile));
+    out.done()
+}
+
+/// A key ends the waiting; nobody there, or Escape, is the local disk.
+pub(super) fn menu(menu: &Menu<'_>) -> Vec<Part> {
+    let mut out = Parts::default();
+    let Menu { host, entries, timeout } = menu;
+    out.text(&format!("#!ipxe\n# menu for {host}\nmenu Bootlane: {host}\nitem disk Local disk\n"));
+    entries.iter().for_each(|entry| out.text(&format!("item {entry} {entry}\n")));
+    out.text(&format!("choose --default disk --timeout {} choice || goto disk\n", timeout * 1_000));
+    out.text("iseq ${choice} disk && goto disk ||\nchain ");
+    out.slot(Slot::BaseUrl);
+    out.text("/a/");
+    out.slot(Slot::AttemptId);
+    out.text("/${choice}/boot.ipxe || goto disk\n");
+    // QUIRKS 54: UEFI goes on with its next boot option when a program fails, BIOS when it ends.
+    out.text(":disk\niseq ${platform} efi && exit 1 || exit\n");
     out.done()
 }
 

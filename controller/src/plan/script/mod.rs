@@ -14,12 +14,34 @@ use proto::plan::{Part, Slot};
 pub(super) struct Script<'a> {
     pub(super) host: &'a str,
     pub(super) profile: &'a str,
+    /// The folder of its files within the attempt, with a slash; "" for none.
+    pub(super) folder: &'a str,
     pub(super) kernel: &'a str,
     pub(super) initrds: Vec<&'a str>,
     /// The kernel's arguments, rendered.
     pub(super) arguments: Vec<Part>,
     /// What follows them.
     pub(super) more: Option<Vec<Part>>,
+    /// Can only machines with BIOS start it?
+    pub(super) bios_only: bool,
+}
+
+/// A choice between boots, each of which has its own script in a folder of its name.
+pub(super) struct Menu<'a> {
+    pub(super) host: &'a str,
+    /// Names of profiles.
+    pub(super) entries: &'a [String],
+    /// In seconds; then the local disk.
+    pub(super) timeout: u32,
+}
+
+/// The file that makes `program` show this menu.
+pub(super) fn menu(program: Program, menu: &Menu<'_>) -> Vec<Part> {
+    match program {
+        Program::Ipxe => ipxe::menu(menu),
+        Program::Pxelinux | Program::Lpxelinux => pxelinux::menu(program, menu),
+        Program::Grub => grub::menu(menu),
+    }
 }
 
 /// The file that tells `program` to boot this.
@@ -44,11 +66,17 @@ pub(super) fn texts(program: Program) -> BTreeMap<String, Vec<Part>> {
 /// Parts under construction; neighbouring literals become one.
 #[derive(Default)]
 struct Parts {
+    /// Of the files that are named, within the attempt.
+    folder: String,
     parts: Vec<Part>,
     literal: Vec<u8>,
 }
 
 impl Parts {
+    fn of(folder: &str) -> Self {
+        Self { folder: folder.to_owned(), ..Self::default() }
+    }
+
     fn text(&mut self, text: &str) {
         self.literal.extend(text.as_bytes());
     }
@@ -65,9 +93,15 @@ impl Parts {
 
     /// A file of the boot, from the server's root.
     fn path(&mut self, name: &str) {
-        self.text("/a/");
+        self.text("/");
+        self.relative(name);
+    }
+
+    /// The same, without the slash of the root.
+    fn relative(&mut self, name: &str) {
+        self.text("a/");
         self.slot(Slot::AttemptId);
-        self.text(&format!("/{name}"));
+        self.text(&format!("/{}{name}", self.folder));
     }
 
     /// A blank and the parts; nothing for none.

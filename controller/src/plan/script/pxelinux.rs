@@ -1,9 +1,9 @@
 //! PXELINUX's configuration, for TFTP and for HTTP. See "Config file format" of Syslinux's documentation.
 
 use proto::Program;
-use proto::plan::{Part, Slot};
+use proto::plan::Part;
 
-use super::{Parts, Script};
+use super::{Menu, Parts, Script};
 
 /// What cannot be loaded ends in the disk: PXELINUX would try it again for ever (LAB).
 const HEAD: &str = "PROMPT 0\nNOESCAPE 1\nONERROR disk\n";
@@ -11,7 +11,7 @@ const HEAD: &str = "PROMPT 0\nNOESCAPE 1\nONERROR disk\n";
 const DISK: &str = "LABEL disk\n  LOCALBOOT 0\n";
 
 pub(super) fn boot(program: Program, script: &Script<'_>) -> Vec<Part> {
-    let mut out = Parts::default();
+    let mut out = Parts::of(script.folder);
     out.text(&format!("# {} for {}\nDEFAULT boot\n{HEAD}LABEL boot\n", script.profile, script.host));
     out.text("  LINUX ");
     file(&mut out, program, script.kernel);
@@ -27,6 +27,22 @@ pub(super) fn boot(program: Program, script: &Script<'_>) -> Vec<Part> {
     out.done()
 }
 
+pub(super) fn menu(program: Program, menu: &Menu<'_>) -> Vec<Part> {
+    let mut out = Parts::default();
+    let Menu { host, entries, timeout } = menu;
+    out.text(&format!(
+        "UI menu.c32\n{HEAD}TIMEOUT {}\nONTIMEOUT disk\nMENU TITLE Bootlane: {host}\n\
+         {DISK}  MENU LABEL Local disk\n  MENU DEFAULT\n",
+        timeout * 10
+    ));
+    for entry in *entries {
+        out.text(&format!("LABEL {entry}\n  CONFIG "));
+        file(&mut out, program, &format!("{entry}/{}", program.script()));
+        out.text("\n");
+    }
+    out.done()
+}
+
 pub(super) fn local_disk() -> String {
     format!("DEFAULT disk\n{HEAD}{DISK}")
 }
@@ -36,7 +52,6 @@ fn file(out: &mut Parts, program: Program, name: &str) {
     if program == Program::Lpxelinux {
         return out.url(name);
     }
-    out.text("::a/");
-    out.slot(Slot::AttemptId);
-    out.text(&format!("/{name}"));
+    out.text("::");
+    out.relative(name);
 }

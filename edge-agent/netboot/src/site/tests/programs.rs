@@ -162,6 +162,20 @@ fn what_a_host_names_takes_the_place_of_its_ipxe_once() {
 }
 
 #[test]
+fn a_menu_may_end_in_the_disk_at_any_time() {
+    let menu = Boot { menu: true, profile: "menu".into(), ..boot_by(&["shim"]) };
+    let mut entries = vec![network_entry(&network()), host_entry(&HostPlan { boot: Some(menu), ..host() })];
+    entries.extend(sets().iter().map(loaders_entry));
+    let mut paper = Paper::new(plan_of(2, entries));
+    paper.dora(1, Voice::UefiRom);
+    assert_eq!(paper.decisions(), [Answer::Loader]);
+    assert!(paper.text(2, "grub/grub.cfg").is_some_and(|script| script.starts_with("grub ")));
+    paper.dora(60, Voice::Os);
+    let up = paper.events().iter().any(|event| matches!(event, EventKind::OsUp { .. }));
+    assert!(up, "{:?}", paper.events());
+}
+
+#[test]
 fn a_set_that_is_not_in_the_plan_is_a_doubt() {
     let mut paper = Paper::new(plan_by(&["later", "ipxe"], true));
     paper.dora(1, Voice::UefiRom);
