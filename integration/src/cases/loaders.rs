@@ -8,14 +8,14 @@ use proto::event::Transport::{Http, Tftp};
 use proto::plan::Stage;
 
 use super::Bench;
-use super::console::follow;
+use super::console::{follow, reach};
 use super::local::is_up;
 use super::network::{must_have_served, must_request, run_probe};
 use super::setting::{Setting, catalog};
 use super::wire::Wire;
 use crate::fleet::example::SITE;
-use crate::lab::MachineSpec;
 use crate::lab::qemu::Firmware;
+use crate::lab::{MachineSpec, media};
 
 /// How long files may take to the edge, and a system to its address.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(120);
@@ -123,6 +123,49 @@ pub(super) fn pxelinux_menu(bench: &Bench<'_>) -> anyhow::Result<()> {
     let outcomes: Vec<_> = timeline.boots.iter().map(|boot| boot.outcome.as_str()).collect();
     ensure!(outcomes == ["up"], "the boots' outcomes are {outcomes:?}");
     Ok(())
+}
+
+/// The ISO image is iPXE's own: what starts from it says so, out of a file of the image.
+pub(super) fn memdisk_iso(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let mut setting = Setting::new(bench, false)?;
+    setting.import(Path::new("/usr/lib/ipxe/ipxe.iso"), "iso", "tools-1")?;
+    setting.apply(&catalog("tools.yaml"))?;
+    let spec = add_with_loaders(&mut setting, Firmware::BiosIpxe, "pxelinux", Path::new("/"))?;
+    setting.set_host(&spec, "--profile", "tools")?;
+    setting.fleet.wait_files(0, "tools", FETCH_TIMEOUT)?;
+    let mut machine = setting.power_on(&spec)?;
+    let stages = [
+        ("PXELINUX", "PXELINUX runs"),
+        ("MEMDISK", "memdisk runs"),
+        ("ISOLINUX", "the ISO image has started"),
+        ("iPXE ISO boot image", "it reads its own files"),
+    ];
+    follow(&setting, &mut machine, &stages)?;
+    machine.pull_plug();
+    must_have_read(&setting.wire()?, &["/memdisk", "/ipxe.iso"])
+}
+
+/// GRUB and the kernel are those of Debian's installer. The emulated machine takes minutes to its user space, so its kernel's
+/// first words are enough.
+pub(super) fn arm64_uefi(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let mut setting = Setting::new(bench, false)?;
+    let tree = media::debian_arm64();
+    setting.import(&tree, "debian", "debian-12")?;
+    setting.import(&tree, "loaders", "own")?;
+    setting.apply(&catalog("debian-arm64.yaml"))?;
+    let spec = MachineSpec { bound: Duration::from_secs(900), ..MachineSpec::new("arm", Firmware::Arm64) };
+    setting.add_host(&spec)?;
+    setting.set_host(&spec, "--loaders", "own")?;
+    let order = setting.order(&spec, "debian")?;
+    let mut machine = setting.power_on(&spec)?;
+    let (welcome, first_words) = (Duration::from_secs(240), Duration::from_secs(480));
+    reach(&setting, &mut machine, "Welcome to GRUB!", "GRUB runs", welcome)?;
+    reach(&setting, &mut machine, "Linux version", "the kernel runs", first_words)?;
+    machine.pull_plug();
+    must_have_read(&setting.wire()?, &["own/bootnetaa64.efi", "own/grubaa64.efi", "/grub/grub.cfg"])?;
+    let timeline = setting.timeline(&spec.name)?;
+    ensure!(timeline.boots.len() == 1, "one power-on, but {} boots", timeline.boots.len());
+    setting.wait_phase(&order, "offered")
 }
 
 /// A fleet with a host that names the loaders of these Debian packages as its own.

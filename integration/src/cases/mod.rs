@@ -115,6 +115,20 @@ pub static CASES: &[Case] = &[
         run: loaders::pxelinux_menu,
     },
     Case {
+        name: "memdisk-iso",
+        about: "memdisk starts an ISO image from memory",
+        bound: Duration::from_secs(300),
+        everyday: true,
+        run: loaders::memdisk_iso,
+    },
+    Case {
+        name: "arm64-uefi",
+        about: "an ARM64 machine goes through GRUB to the Debian installer's kernel",
+        bound: Duration::from_secs(900),
+        everyday: false,
+        run: loaders::arm64_uefi,
+    },
+    Case {
         name: "lpxelinux",
         about: "PXELINUX with HTTP loads a kernel and an initrd by HTTP",
         bound: Duration::from_secs(300),

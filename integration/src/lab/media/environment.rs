@@ -57,6 +57,12 @@ pub fn debian_netboot() -> Result<BootFolder, MediaError> {
     Ok(BootFolder { folder: folder.to_owned(), kernel, initrd: folder.join("initrd.gz") })
 }
 
+/// The Debian installer's tree for ARM64: kernel and initrd, and beside them shim, GRUB and its modules.
+#[must_use]
+pub fn debian_arm64() -> PathBuf {
+    PathBuf::from("/usr/lib/debian-installer/images/12/arm64/text/debian-installer/arm64")
+}
+
 /// Busybox, the drivers and `init`. Not compressed: it is small, and unpacking costs more under
 /// emulation than fetching.
 pub(crate) fn initramfs(kernel: &Kernel, init: &str) -> Result<Vec<u8>, MediaError> {

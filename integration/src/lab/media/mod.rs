@@ -13,7 +13,7 @@ mod loaders;
 mod modules;
 
 pub use disk_image::{DiskImage, DiskImageSpec, make_empty_disk};
-pub use environment::{BootFolder, debian_netboot, installer};
+pub use environment::{BootFolder, debian_arm64, debian_netboot, installer};
 pub use kernel::{Flavour, Kernel};
 pub use loaders::loaders;
 
