@@ -153,12 +153,12 @@ pub(super) fn arm64_uefi(bench: &Bench<'_>) -> anyhow::Result<()> {
     setting.import(&tree, "debian", "debian-12")?;
     setting.import(&tree, "loaders", "own")?;
     setting.apply(&catalog("debian-arm64.yaml"))?;
-    let spec = MachineSpec { bound: Duration::from_secs(900), ..MachineSpec::new("arm", Firmware::Arm64) };
+    let spec = MachineSpec { bound: Duration::from_secs(1_800), ..MachineSpec::new("arm", Firmware::Arm64) };
     setting.add_host(&spec)?;
     setting.set_host(&spec, "--loaders", "own")?;
     let order = setting.order(&spec, "debian")?;
     let mut machine = setting.power_on(&spec)?;
-    let (welcome, first_words) = (Duration::from_secs(240), Duration::from_secs(480));
+    let (welcome, first_words) = (Duration::from_secs(300), Duration::from_secs(1_200));
     reach(&setting, &mut machine, "Welcome to GRUB!", "GRUB runs", welcome)?;
     reach(&setting, &mut machine, "Linux version", "the kernel runs", first_words)?;
     machine.pull_plug();

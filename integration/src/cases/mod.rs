@@ -124,7 +124,7 @@ pub static CASES: &[Case] = &[
     Case {
         name: "arm64-uefi",
         about: "an ARM64 machine goes through GRUB to the Debian installer's kernel",
-        bound: Duration::from_secs(900),
+        bound: Duration::from_secs(1_800),
         everyday: false,
         run: loaders::arm64_uefi,
     },
