@@ -302,7 +302,7 @@ impl OrderPhase {
 }
 
 /// What an operator should look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AlarmKind {
     /// A recorded UUID or serial is not the one that the machine shows.
     IdentityDisagrees,

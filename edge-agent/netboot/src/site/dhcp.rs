@@ -222,11 +222,12 @@ impl Site {
     }
 
     /// Expiries and the like, which belong to no message.
-    pub(super) fn perform(&mut self, now: Now, about: Option<About>, effects: Vec<Effect>) {
+    pub(super) fn perform(&mut self, now: Now, effects: Vec<Effect>) {
+        let about = About::default();
         for effect in effects {
             match effect {
                 Effect::Persist(record) => self.persist(record),
-                Effect::Report(kind) => self.report(now, about.unwrap_or_default(), kind),
+                Effect::Report(kind) => self.tell(now, about, kind),
                 Effect::Send { .. } => debug_assert!(false, "time alone sends no DHCP message"),
             }
         }

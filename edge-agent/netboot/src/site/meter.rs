@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
     time::Duration,
 };
 
@@ -17,6 +18,11 @@ use crate::time::{Mono, Now};
 
 /// Events about unknown machines, all together, in each window.
 const UNKNOWN: Limit = Limit { events: 60, window: Duration::from_secs(60) };
+/// Leases that unknown machines take, all together, in each window. The journal keeps what it is told of leases until the
+/// controller has it (DESIGN §5), and who makes up machines can take and release without end.
+const LEASES: Limit = Limit { events: 300, window: Duration::from_secs(600) };
+/// Alarms of one kind in each window, whoever gives rise to them: no other event, and no other alarm, mutes one.
+const ALARMS: Limit = Limit { events: 20, window: Duration::from_secs(60) };
 /// Events about one host in each window: ten boots.
 const HOST: Limit = Limit { events: 300, window: Duration::from_secs(600) };
 /// How often ignored machines are told of, if there are new ones.
@@ -37,8 +43,70 @@ struct Limit {
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     unknown: Allowance,
+    leases: StrangersLeases,
+    alarms: BTreeMap<AlarmKind, Allowance>,
     hosts: BTreeMap<HostId, Allowance>,
     ignored: Ignored,
+}
+
+/// What becomes of an event.
+enum Verdict {
+    Told,
+    LeftOut,
+    /// So is every other one about this host for a while, and that is worth a word.
+    FirstLeftOut,
+}
+
+impl Meter {
+    fn weigh(&mut self, now: Mono, host: Option<HostId>, kind: &EventKind) -> Verdict {
+        let told = match (kind, host) {
+            (EventKind::Alarm { kind, .. }, _) => self.alarms.entry(*kind).or_default().allow(now, &ALARMS),
+            (EventKind::LeaseEnded { address, .. }, _) => self.leases.end(*address),
+            (EventKind::Leased { address, .. }, None) => match self.leases.begin(now, *address) {
+                Lease::Told => true,
+                Lease::LeftOut => false,
+                Lease::Again => self.unknown.allow(now, &UNKNOWN),
+            },
+            // Orders are what others rest on (DESIGN §5), and a system that is up ends its attempt.
+            (kind, Some(host)) if !kind.never_dropped() && !matches!(kind, EventKind::OsUp { .. }) => {
+                return self.weigh_of_host(now, host);
+            }
+            (kind, Some(_)) => {
+                self.leases.begins_known(kind);
+                true
+            }
+            (kind, None) => kind.never_dropped() || self.unknown.allow(now, &UNKNOWN),
+        };
+        if told { Verdict::Told } else { Verdict::LeftOut }
+    }
+
+    fn weigh_of_host(&mut self, now: Mono, host: HostId) -> Verdict {
+        let allowance = self.hosts.entry(host).or_default();
+        match (allowance.allow(now, &HOST), allowance.left_out) {
+            (true, _) => Verdict::Told,
+            (false, 1) => Verdict::FirstLeftOut,
+            (false, _) => Verdict::LeftOut,
+        }
+    }
+
+    /// How many events were left out in windows that are over, in words.
+    fn due(&mut self, now: Mono) -> Vec<(Option<HostId>, AlarmKind, String)> {
+        let mut due = Vec::new();
+        for (kind, alarms) in &mut self.alarms {
+            due.extend(alarms.due(now, &ALARMS).map(|more| (None, *kind, format!("{more} more like these"))));
+        }
+        for (host, allowance) in &mut self.hosts {
+            let told = |more| (Some(*host), AlarmKind::TooManyEvents, format!("{more} events were left out"));
+            due.extend(allowance.due(now, &HOST).map(told));
+        }
+        for (allowance, limit, of) in
+            [(&mut self.unknown, &UNKNOWN, "events"), (&mut self.leases.allowance, &LEASES, "leases")]
+        {
+            let told = |more| format!("{more} {of} of unknown machines were left out");
+            due.extend(allowance.due(now, limit).map(|more| (None, AlarmKind::TooManyEvents, told(more))));
+        }
+        due
+    }
 }
 
 /// How much may still be said.
@@ -46,16 +114,63 @@ pub(super) struct Meter {
 struct Allowance {
     window: Mono,
     spent: u32,
+    left_out: u32,
 }
 
 impl Allowance {
-    /// Counts one more; how many there have been in this window.
-    fn spend(&mut self, now: Mono, limit: &Limit) -> u32 {
+    /// One more; false: it is left out.
+    fn allow(&mut self, now: Mono, limit: &Limit) -> bool {
         if now.since(self.window) >= limit.window {
-            *self = Self { window: now, spent: 0 };
+            (self.window, self.spent) = (now, 0);
         }
-        self.spent = self.spent.saturating_add(1);
-        self.spent
+        let allowed = self.spent < limit.events;
+        let count = if allowed { &mut self.spent } else { &mut self.left_out };
+        *count = count.saturating_add(1);
+        allowed
+    }
+
+    /// How many were left out, once their window is over.
+    fn due(&mut self, now: Mono, limit: &Limit) -> Option<u32> {
+        let over = self.left_out > 0 && now.since(self.window) >= limit.window;
+        over.then(|| std::mem::take(&mut self.left_out))
+    }
+}
+
+/// Of a lease whose beginning was left out the end is, too. As many addresses as leases stand.
+#[derive(Debug, Default)]
+struct StrangersLeases {
+    allowance: Allowance,
+    told: BTreeMap<Ipv4Addr, bool>,
+}
+
+/// The beginning of a lease.
+enum Lease {
+    Told,
+    LeftOut,
+    /// It has been told: the next program of the same machine asks.
+    Again,
+}
+
+impl StrangersLeases {
+    fn begin(&mut self, now: Mono, address: Ipv4Addr) -> Lease {
+        if self.told.get(&address) == Some(&true) {
+            return Lease::Again;
+        }
+        let told = self.allowance.allow(now, &LEASES);
+        self.told.insert(address, told);
+        if told { Lease::Told } else { Lease::LeftOut }
+    }
+
+    /// The machine has become a host.
+    fn begins_known(&mut self, kind: &EventKind) {
+        if let EventKind::Leased { address, .. } = kind {
+            self.told.remove(address);
+        }
+    }
+
+    /// Is the end to be told? What is not known began before a restart, or is a host's.
+    fn end(&mut self, address: Ipv4Addr) -> bool {
+        self.told.remove(&address).unwrap_or(true)
     }
 }
 
@@ -99,23 +214,14 @@ impl Ignored {
 impl Site {
     /// Tells of a machine, unless too much has been told of it already.
     pub(super) fn tell(&mut self, now: Now, about: About, kind: EventKind) {
-        let Some(host) = about.host else {
-            if self.meter.unknown.spend(now.mono, &UNKNOWN) <= UNKNOWN.events {
-                self.report(now, about, kind);
+        match self.meter.weigh(now.mono, about.host, &kind) {
+            Verdict::Told => self.report(now, about, kind),
+            Verdict::LeftOut => {}
+            Verdict::FirstLeftOut => {
+                let (events, minutes) = (HOST.events, HOST.window.as_secs() / 60);
+                let detail = format!("{events} events within {minutes} minutes: further ones are left out");
+                self.report(now, about, EventKind::Alarm { kind: AlarmKind::TooManyEvents, detail });
             }
-            return;
-        };
-        // Leases and orders are what others rest on (DESIGN §5), and a system that is up ends its attempt.
-        if kind.never_dropped() || matches!(kind, EventKind::OsUp { .. }) {
-            return self.report(now, about, kind);
-        }
-        let spent = self.meter.hosts.entry(host).or_default().spend(now.mono, &HOST);
-        if spent <= HOST.events {
-            self.report(now, about, kind);
-        } else if spent == HOST.events + 1 {
-            let (events, minutes) = (HOST.events, HOST.window.as_secs() / 60);
-            let detail = format!("{events} events within {minutes} minutes: further ones are left out");
-            self.report(now, about, EventKind::Alarm { kind: AlarmKind::TooManyEvents, detail });
         }
     }
 
@@ -124,7 +230,11 @@ impl Site {
         self.meter.ignored.note(now.mono, mac);
     }
 
-    pub(super) fn tell_ignored(&mut self, now: Now) {
+    /// What was not told one by one, in sum.
+    pub(super) fn tell_left_out(&mut self, now: Now) {
+        for (host, kind, detail) in self.meter.due(now.mono) {
+            self.report(now, About { host, ..About::default() }, EventKind::Alarm { kind, detail });
+        }
         if let Some(detail) = self.meter.ignored.due(now.mono) {
             self.alarm(now, AlarmKind::UnknownIgnored, detail);
         }

@@ -285,12 +285,12 @@ impl Site {
     pub fn handle_timeout(&mut self, now: Now) {
         let now = self.never_back(now);
         let effects = self.dhcp.handle_timeout(now);
-        self.perform(now, None, effects);
+        self.perform(now, effects);
         self.answer_deferred(now);
         if now.mono >= self.next_look {
             self.next_look = now.mono.plus(LOOK);
             self.look_at_orders(now);
-            self.tell_ignored(now);
+            self.tell_left_out(now);
             if now.wall > self.recorded.plus(WALL_STEP) {
                 self.persist(Record::Wall(now.wall));
             }

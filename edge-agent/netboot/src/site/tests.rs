@@ -539,6 +539,70 @@ fn strangers_do_not_fill_the_journal() {
     assert_eq!(paper.sent.len(), sent + 2, "the reserved host is served all the same");
 }
 
+/// S2: sixty nonsense requests do not hide what comes behind them.
+#[test]
+fn no_other_event_mutes_an_alarm() {
+    let mut paper = Paper::new(plan_with_order());
+    paper.dora(1, Voice::Ipxe);
+    let name = format!("o/{}/preseed.cfg", paper.token());
+    let stranger = [10, 1, 0, 77].into();
+    for _ in 0..400 {
+        paper.ask(2, stranger, "no-such-file");
+        paper.ask(2, ADDRESS, "no-such-file");
+    }
+    paper.ask(2, stranger, &name);
+    assert_eq!(alarms(&paper, AlarmKind::OrderFileFromElsewhere).len(), 1);
+    for _ in 0..1_000 {
+        paper.ask(3, stranger, &name);
+    }
+    assert_eq!(alarms(&paper, AlarmKind::OrderFileFromElsewhere).len(), 20, "nor does it fill the journal");
+    paper.wait(70);
+    paper.wait(80);
+    assert_eq!(alarms(&paper, AlarmKind::OrderFileFromElsewhere)[20..], ["981 more like these"]);
+}
+
+/// A stranger takes this address, and gives it back if it is to.
+fn lease(paper: &mut Paper, machine: u32, address: Ipv4Addr, gives_back: bool) {
+    let [a, b, c, d] = machine.to_be_bytes();
+    let mac = Mac([2, 0, a, b, c, d]);
+    let mut request = message(MessageType::Request, Voice::Os, mac, machine);
+    request.opts_mut().insert(DhcpOption::RequestedIpAddress(address));
+    paper.say(1, &request);
+    if gives_back {
+        let mut release = message(MessageType::Release, Voice::Os, mac, machine);
+        release.set_ciaddr(address);
+        paper.say(1, &release);
+    }
+}
+
+/// How many leases began and ended.
+fn leases(paper: &Paper) -> (usize, usize) {
+    let events = paper.events();
+    let began = events.iter().filter(|kind| matches!(kind, EventKind::Leased { .. })).count();
+    (began, events.iter().filter(|kind| matches!(kind, EventKind::LeaseEnded { .. })).count())
+}
+
+#[test]
+fn a_strangers_lease_is_told_whole_or_not_at_all() {
+    let mut paper = Paper::new(plan_that_leases());
+    for _ in 0..100 {
+        paper.ask(1, [10, 1, 0, 77].into(), "no-such-file");
+    }
+    lease(&mut paper, 1, [10, 1, 0, 100].into(), false);
+    assert_eq!(leases(&paper), (1, 0), "whatever else was said of strangers");
+    for machine in 2..2_000 {
+        lease(&mut paper, machine, [10, 1, 0, 101].into(), true);
+    }
+    assert_eq!(leases(&paper), (300, 299), "who takes and releases without end does not fill the journal");
+    lease(&mut paper, 3_000, [10, 1, 0, 102].into(), false);
+    paper.wait(5_000);
+    assert_eq!(leases(&paper), (300, 300), "no end without a beginning, and the reverse");
+    assert!(
+        alarms(&paper, AlarmKind::TooManyEvents)
+            .contains(&"1700 leases of unknown machines were left out".into())
+    );
+}
+
 /// The alarms of a kind.
 fn alarms(paper: &Paper, wanted: AlarmKind) -> Vec<String> {
     let detail = |event| {
