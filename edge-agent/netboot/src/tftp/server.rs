@@ -547,14 +547,14 @@ impl Server {
         self.actions.push_back(Action::Close { transfer: id });
     }
 
-    /// Answers a request that begins no transfer.
+    /// Answers a request that begins no transfer, from the port that was asked: whether the peer insists on that is not
+    /// known yet (QUIRKS 43), and any port may say what begins nothing (RFC 1350 §4).
     fn turn_away(&mut self, now: Mono, peer: SocketAddr, name: &[u8], code: ErrorCode, message: &str) {
         if !self.admission.answer(now, peer.ip(), &self.config) {
             self.counters.over_limit += 1;
             return;
         }
-        let local = self.slot(now, peer);
-        self.send_error(local, peer, code, message);
+        self.send_error(Local::Listener, peer, code, message);
         let kind = EventKind::Refused { code, message: message.to_owned() };
         self.actions.push_back(Action::Report(TftpEvent { peer, name: printable(name).into_owned(), kind }));
     }

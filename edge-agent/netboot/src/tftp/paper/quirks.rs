@@ -170,6 +170,14 @@ fn quirk_43_single_port_mode() {
 }
 
 #[test]
+fn quirk_43_what_begins_no_transfer_is_answered_from_the_port_that_was_asked() {
+    for bytes in [&b"\0\x02file\0octet\0"[..], b"\0\x01file\0mail\0", b"\0\x01..\0octet\0"] {
+        let sent = Bench::with_file(600).receive(Local::Listener, machine(), bytes);
+        assert_eq!(local(&sent), Local::Listener, "{bytes:?}: {sent:?}");
+    }
+}
+
+#[test]
 fn quirk_43_two_machines_in_two_modes() {
     let mut bench = Bench::with_file(600);
     let own_port = bench.request(machine(), &[]);
