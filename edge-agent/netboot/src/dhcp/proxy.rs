@@ -4,7 +4,7 @@
 //! and comes by here only to be overheard. Port 4011 answers whoever asks there, in the authoritative mode too: the
 //! words "PXEClient" in a reply are the promise of it (QUIRKS 13).
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use proto::{
     event::{Client, EventKind},
@@ -12,10 +12,12 @@ use proto::{
 };
 
 use super::{
-    BootAnswer, Destination, Effect, MessageType, Server,
+    BootAnswer, Destination, Effect, MessageType, Request, Server,
     boot::boot,
     reply::{Exchange, Kind},
+    request::Port,
     server::is_for_us,
+    sighting::Word,
 };
 
 impl Server {
@@ -68,12 +70,22 @@ impl Server {
         let address = request.requested.or(request.ciaddr);
         match address.filter(|address| network.subnet_of(*address).is_some()) {
             Some(address) => {
-                let noted = self.note_sighting(Sighting { mac: request.mac, address });
+                let sighting = Sighting { mac: request.mac, address };
+                let noted = self.sightings.note(sighting, word_for(request, address));
                 noted.map(Effect::Persist).into_iter().collect()
             }
             None => Vec::new(),
         }
     }
+}
+
+/// RFC 2131 §4.3.2, table 4.
+fn word_for(request: &Request, address: Ipv4Addr) -> Word {
+    let has = match request.port {
+        Port::BootService(_) => true,
+        Port::Dhcp => request.server_id.is_some() || request.ciaddr == Some(address),
+    };
+    if has { Word::Has } else { Word::Wishes }
 }
 
 fn offer(exchange: Exchange<'_>) -> Vec<Effect> {

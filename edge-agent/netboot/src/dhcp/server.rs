@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use proto::{
     Mac, Wall,
     event::{AlarmKind, EventKind, LeaseEnd},
-    ledger::{Lease, LeaseKey, Quarantine, Record, Sighting},
-    plan::{DhcpMode, Subnet},
+    ledger::{Lease, LeaseKey, Quarantine, Record},
+    plan::{DhcpMode, SitePlan, Subnet},
 };
 
 use super::{
@@ -26,7 +26,7 @@ use crate::time::{Mono, Now};
 pub struct Server {
     pub(super) book: Book,
     alarms: Alarms,
-    sightings: Sightings,
+    pub(super) sightings: Sightings,
     /// The moment of the last call.
     last: Now,
 }
@@ -82,12 +82,6 @@ impl Server {
         self.sightings.of(mac)
     }
 
-    /// A known machine shows by other means which address it uses; the record to persist, if that is new.
-    #[must_use]
-    pub fn note_sighting(&mut self, sighting: Sighting) -> Option<Record> {
-        self.sightings.note(sighting)
-    }
-
     /// Every lease that stands, by machine.
     pub fn leases(&self) -> impl Iterator<Item = &Lease> {
         self.book.leases.iter()
@@ -117,13 +111,18 @@ impl Server {
         effects
     }
 
+    /// Obeys this plan from now on.
+    pub fn follow(&mut self, plan: &SitePlan) {
+        if self.book.follow(plan) {
+            self.sightings.follow(plan);
+        }
+    }
+
     /// Answers a request.
     pub fn handle(&mut self, now: Now, request: &Request, context: &Context<'_>) -> Vec<Effect> {
         let mut effects = self.handle_timeout(now);
         let Some(subnet) = subnet_of(request, context) else { return effects };
-        if self.book.follow(context.plan) {
-            self.sightings.follow(context.plan);
-        }
+        self.follow(context.plan);
         let exchange = Exchange { request, context, subnet };
         effects.extend(match (context.network.dhcp, request.port) {
             (DhcpMode::Off, Port::Dhcp | Port::BootService(_)) => Vec::new(),

@@ -2,7 +2,8 @@
 //!
 //! The leases are not ours then, but a file may still be one machine's alone (S2). Machines broadcast their REQUEST
 //! with link address and wanted address, and repeat both at port 4011; the latest word of a known machine counts. It
-//! proves as much as a lease does: whoever can send with a machine's link address is that machine to either.
+//! proves as much as a lease does: whoever can send with a machine's link address is that machine to either. A wish is
+//! less: a machine that only remembers an address takes it from no other.
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -11,6 +12,15 @@ use proto::{
     ledger::{Record, Sighting},
     plan::{DhcpMode, SitePlan},
 };
+
+/// What a machine says of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word {
+    /// It was offered this one, or uses it (RFC 2131 §4.3.2: SELECTING, RENEWING, REBINDING; port 4011).
+    Has,
+    /// It remembers it (INIT-REBOOT): the other server may still refuse.
+    Wishes,
+}
 
 /// One address of each machine, one machine at each address; of known machines alone, and so bounded by the plan.
 #[derive(Debug, Default)]
@@ -30,9 +40,14 @@ impl Sightings {
         }
     }
 
-    /// The same, and what to persist: nothing where nothing is new.
-    pub(super) fn note(&mut self, sighting: Sighting) -> Option<Record> {
-        if self.by_mac.get(&sighting.mac) == Some(&sighting.address) {
+    /// The same, and what to persist: nothing where nothing is new, or may not be.
+    pub(super) fn note(&mut self, sighting: Sighting, word: Word) -> Option<Record> {
+        let held = self.by_address.get(&sighting.address);
+        let may = match word {
+            Word::Has => held != Some(&sighting.mac),
+            Word::Wishes => held.is_none(),
+        };
+        if !may {
             return None;
         }
         self.insert(sighting);
@@ -70,10 +85,13 @@ mod tests {
     #[test]
     fn a_machine_has_one_address_and_an_address_one_machine() {
         let mut sightings = Sightings::default();
-        assert!(sightings.note(sighting(1, 10)).is_some() && sightings.note(sighting(1, 10)).is_none());
-        sightings.note(sighting(1, 11));
+        let mut note = |mac, address, word| sightings.note(sighting(mac, address), word).is_some();
+        assert!(note(1, 10, Word::Has) && !note(1, 10, Word::Has));
+        assert!(note(1, 11, Word::Wishes), "free");
+        assert!(!note(2, 11, Word::Wishes), "another's");
+        assert_eq!(sightings.machine_at([10, 1, 0, 11].into()), Some(Mac([2, 0, 0, 0, 0, 1])));
         assert_eq!(sightings.machine_at([10, 1, 0, 10].into()), None);
-        sightings.note(sighting(2, 11));
+        assert!(sightings.note(sighting(2, 11), Word::Has).is_some());
         assert_eq!(sightings.iter().collect::<Vec<_>>(), [sighting(2, 11)]);
         assert_eq!(sightings.machine_at([10, 1, 0, 11].into()), Some(Mac([2, 0, 0, 0, 0, 2])));
     }

@@ -10,7 +10,6 @@ use prost::bytes::Bytes;
 use proto::{
     AttemptId, HostId, Mac, Token128,
     event::{AlarmKind, EventKind, OrderPhase, Transport, clean},
-    ledger::Sighting,
     plan::{BlobRef, Boot, Content, Guard, HostPlan, OrderPlan, PlannedFile, SitePlan, Stage},
 };
 
@@ -179,7 +178,8 @@ impl Site {
         name: &str,
     ) -> Result<(Source, Served), Refusal> {
         let Ok(attempt) = attempt.parse::<AttemptId>() else { return refuse("no such attempt") };
-        let asker = if asker.mac.is_none() { self.sight_asker(plan, request.from, attempt) } else { asker };
+        let asker =
+            if asker.mac.is_none() { self.asker_by_attempt(plan, request.from, attempt) } else { asker };
         let (Some(mac), Some(host)) = (asker.mac, asker.host.and_then(|id| plan.hosts.get(&id))) else {
             return refuse("the address is no known host's");
         };
@@ -224,19 +224,18 @@ impl Site {
         give(file, name, &values, About { attempt: Some(attempt), ..about })
     }
 
-    /// Beside another server the machine's word to that server may have passed us by. Who names an attempt was told of it
-    /// by us alone, as long as its machine was not seen at another address.
-    fn sight_asker(&mut self, plan: &SitePlan, from: Ipv4Addr, attempt: AttemptId) -> About {
+    /// Beside another server the machine's word to that server may have passed us by. Who names an attempt has heard our
+    /// offer, as everybody on the link may have: that is enough for this file of what the host always boots, as long as
+    /// the machine was not seen elsewhere. It makes the address nobody's, and is too little for an order.
+    fn asker_by_attempt(&self, plan: &SitePlan, from: Ipv4Addr, attempt: AttemptId) -> About {
         let here = plan.network.is_proxy() && plan.network.subnet_of(from).is_some();
         let Some(known) = self.attempts.by_id(attempt).filter(|_| here) else { return About::default() };
-        let (mac, host) = (known.mac, known.host);
-        if self.dhcp.sighted(mac).is_some() {
+        let offered = matches!(known.answered, Some((_, _, Some(_))));
+        let ordered = offered || self.orders.by_attempt(attempt).is_some();
+        if ordered || self.dhcp.sighted(known.mac).is_some() {
             return About::default();
         }
-        if let Some(record) = self.dhcp.note_sighting(Sighting { mac, address: from }) {
-            self.persist(record);
-        }
-        About { attempt: Some(attempt), host, mac: Some(mac) }
+        About { attempt: Some(attempt), host: known.host, mac: Some(known.mac) }
     }
 
     /// An attempt that was begun before a restart goes on: the lease says whose it is, and an order's attempt is on disk.

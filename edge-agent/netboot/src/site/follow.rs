@@ -29,6 +29,7 @@ impl Site {
         }
         let steps = self.orders.follow(&plan, &self.config.agent, now.wall);
         self.pin_orders(&plan);
+        self.dhcp.follow(&plan);
         self.meter_hosts_of(&plan);
         self.plan = Some(plan);
         self.all_moved(now, &steps);

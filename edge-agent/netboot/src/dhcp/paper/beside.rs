@@ -89,6 +89,26 @@ fn the_other_servers_machine_is_overheard_and_not_answered() {
 }
 
 #[test]
+fn an_address_that_is_only_remembered_is_taken_from_no_other_machine() {
+    const OTHERS: Mac = Mac([2, 0, 0, 0, 0, 0x42]);
+    let mut site = proxy(loader());
+    let hosts = [host(1, "web-1", vec![KNOWN], Some(FIXED)), host(2, "web-2", vec![OTHERS], None)];
+    site.plan = plan(2, "10.1.0.8-10.1.0.12", &hosts);
+    site.plan.network.dhcp = DhcpMode::Proxy;
+    site.hear(&renew(KNOWN, GIVEN));
+    let mut request = Message { mac: OTHERS, ..ovmf_pxe() };
+    request.options.as_mut().expect("options").set(53, [3]);
+    request.options.as_mut().expect("options").set(50, GIVEN.octets());
+    site.hear(&request);
+    assert_eq!(site.server.machine_at(GIVEN), Some(KNOWN), "INIT-REBOOT");
+    site.hear(&Message { ciaddr: [10, 1, 0, 78].into(), ..request.clone() });
+    assert_eq!(site.server.machine_at(GIVEN), Some(KNOWN), "it uses another");
+    request.options.as_mut().expect("options").set(54, OTHER.octets());
+    site.hear(&request);
+    assert_eq!(site.server.machine_at(GIVEN), Some(OTHERS), "the other server has offered it");
+}
+
+#[test]
 fn leases_count_alone_where_they_are_ours() {
     let mut site = proxy(loader());
     site.hear(&Message { ciaddr: GIVEN, ..renew(KNOWN, GIVEN) });

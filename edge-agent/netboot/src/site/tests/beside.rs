@@ -81,25 +81,47 @@ fn the_boot_service_takes_the_order_before_it_answers() {
     assert_eq!(paper.site.dhcp().machine_at(GIVEN), Some(MAC));
 }
 
+/// The attempt's id is in an offer that everybody on the link may hear.
 #[test]
-fn who_was_not_overheard_shows_itself_by_the_attempt() {
+fn an_order_is_for_who_was_overheard_and_not_for_who_names_the_attempt() {
     let mut paper = beside();
     paper.say(1, &super::message(MessageType::Discover, Voice::Ipxe, MAC, 7));
-    let attempt = paper.attempt();
-    let name = format!("a/{attempt}/boot.ipxe");
-    assert_eq!(text(&mut paper, 2, [192, 0, 2, 9].into(), &name), None, "no link of ours");
-    assert!(text(&mut paper, 3, GIVEN, &name).is_some());
-    assert_eq!(
-        text(&mut paper, 4, [10, 1, 0, 78].into(), &name),
-        None,
-        "the machine is known to be elsewhere"
-    );
+    let name = format!("a/{}/boot.ipxe", paper.attempt());
+    assert_eq!(text(&mut paper, 2, [10, 1, 0, 78].into(), &name), None);
+    assert_eq!(paper.phases(), [OrderPhase::Armed], "nothing is offered to it");
+    dora(&mut paper, 3, Voice::Ipxe);
+    assert!(text(&mut paper, 4, GIVEN, &name).is_some());
+    assert_eq!(text(&mut paper, 5, [10, 1, 0, 78].into(), &name), None);
     let token = paper.token();
     let ledger = paper.ledger.clone();
-    let mut paper = Paper::restarted(&ledger, at(5));
+    let mut paper = Paper::restarted(&ledger, at(6));
     let plan = beside().site.plan().expect("a plan").clone();
-    paper.input(6, Input::Plan(plan));
-    assert!(text(&mut paper, 7, GIVEN, &format!("o/{token}/preseed.cfg")).is_some(), "also after a restart");
+    paper.input(7, Input::Plan(plan));
+    assert!(text(&mut paper, 8, GIVEN, &format!("o/{token}/preseed.cfg")).is_some(), "also after a restart");
+}
+
+#[test]
+fn what_a_host_always_boots_is_for_who_names_the_attempt_and_binds_no_address() {
+    let network = Network { dhcp: DhcpMode::Proxy, ..network() };
+    let host = HostPlan { address: None, boot: Some(boot()), ..host() };
+    let mut paper = Paper::new(plan_of(2, vec![network_entry(&network), host_entry(&host)]));
+    paper.say(1, &super::message(MessageType::Discover, Voice::Ipxe, MAC, 7));
+    let name = format!("a/{}/linux", paper.attempt());
+    assert_eq!(text(&mut paper, 2, [192, 0, 2, 9].into(), &name), None, "no link of ours");
+    assert_eq!(text(&mut paper, 3, GIVEN, &name).as_deref(), Some("a blob"));
+    assert_eq!(paper.site.dhcp().machine_at(GIVEN), None);
+    dora(&mut paper, 4, Voice::Os);
+    assert_eq!(text(&mut paper, 5, [10, 1, 0, 78].into(), &name), None, "the machine is elsewhere");
+}
+
+#[test]
+fn an_address_is_forgotten_as_soon_as_its_machine_is_no_host_any_more() {
+    let mut paper = beside();
+    dora(&mut paper, 1, Voice::Os);
+    assert_eq!(paper.site.dhcp().machine_at(GIVEN), Some(MAC));
+    let network = Network { dhcp: DhcpMode::Proxy, ..network() };
+    paper.input(2, Input::Plan(Arc::new(plan_of(3, vec![network_entry(&network)]))));
+    assert_eq!(paper.site.dhcp().machine_at(GIVEN), None, "before anybody speaks again");
 }
 
 #[test]
