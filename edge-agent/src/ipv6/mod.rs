@@ -44,7 +44,7 @@ pub async fn decline(
         };
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = time_is_up => decliner.handle_timeout(now()),
+            () = time_is_up => decliner.handle_timeout(now(), plan.borrow().as_deref()),
             frame = socket.recv() => match frame {
                 Ok(frame) => handle(&mut decliner, now(), &frame, &socket, plan.borrow().as_deref()),
                 Err(error) => {

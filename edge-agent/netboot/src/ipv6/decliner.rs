@@ -24,8 +24,22 @@ const LONGEST_DELAY: Duration = Duration::from_millis(500);
 const BETWEEN_MULTICASTS: Duration = Duration::from_secs(3);
 /// A router says so every 30 minutes at the latest (RFC 4861 §6.2.1); one of these may get lost.
 const ROUTER_STANDS: Duration = Duration::from_secs(3_600);
+/// RTR_SOLICITATION_INTERVAL and MAX_RTR_SOLICITATIONS (RFC 4861 §10).
+const BETWEEN_QUESTIONS: Duration = Duration::from_secs(4);
+const MAX_QUESTIONS: u8 = 3;
 /// Machines that may wait for their answer at a time; who comes then asks again.
 const MAX_WAITING: usize = 64;
+
+/// Whether there is a router at the interface.
+#[derive(Debug, Clone, Copy)]
+enum Router {
+    /// So many questions were asked; what is next, and when.
+    Sought { asked: u8, next: Mono },
+    /// It was heard, and is taken to be here until then.
+    Heard { until: Mono },
+    /// Nobody has answered.
+    Absent,
+}
 
 /// Tells machines at one interface that there is no IPv6. After each `handle` and `handle_timeout`, take the frames
 /// ([`Decliner::poll_frame`]) and ask when to come back ([`Decliner::poll_timeout`]).
@@ -35,8 +49,7 @@ pub struct Decliner {
     random: SmallRng,
     waiting: BTreeMap<Asker, Mono>,
     last_multicast: Option<Mono>,
-    /// Until when a router is taken to be here.
-    router_until: Option<Mono>,
+    router: Router,
     frames: VecDeque<Vec<u8>>,
 }
 
@@ -49,7 +62,7 @@ impl Decliner {
             random: SmallRng::seed_from_u64(seed),
             waiting: BTreeMap::new(),
             last_multicast: None,
-            router_until: None,
+            router: Router::Sought { asked: 0, next: Mono::default() },
             frames: VecDeque::new(),
         }
     }
@@ -59,14 +72,15 @@ impl Decliner {
         let Some(packet) = Packet::parse(frame).filter(|packet| packet.mac != self.ours) else { return };
         match router::read(&packet) {
             Some(Heard::Router) => self.give_way(now),
-            Some(Heard::Solicitation(asker)) if self.speaks(now, plan) => self.advertise(now, asker),
+            Some(Heard::Solicitation(asker)) if self.speaks(plan) => self.advertise(now, asker),
             Some(Heard::Solicitation(_)) => {}
-            None => self.decline_lease(now, &packet, plan),
+            None => self.decline_lease(&packet, plan),
         }
     }
 
-    /// Time has passed.
-    pub fn handle_timeout(&mut self, now: Mono) {
+    /// Time has passed, under this plan, if there is one yet.
+    pub fn handle_timeout(&mut self, now: Mono, plan: Option<&SitePlan>) {
+        self.seek_router(now, plan);
         let due: Vec<Asker> =
             self.waiting.iter().filter(|(_, at)| **at <= now).map(|(asker, _)| *asker).collect();
         for asker in due {
@@ -87,28 +101,55 @@ impl Decliner {
     /// When to call [`Decliner::handle_timeout`].
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Mono> {
-        self.waiting.values().min().copied()
+        let router = match self.router {
+            Router::Sought { next: at, .. } | Router::Heard { until: at } => Some(at),
+            Router::Absent => None,
+        };
+        self.waiting.values().copied().chain(router).min()
+    }
+
+    /// RFC 4861 §6.3.7. A router that was here before us would else be known by its next word alone, up to half an hour
+    /// later.
+    fn seek_router(&mut self, now: Mono, plan: Option<&SitePlan>) {
+        let (asked, next) = match self.router {
+            Router::Sought { asked, next } => (asked, next),
+            Router::Heard { until } => (0, until),
+            Router::Absent => return,
+        };
+        if now < next {
+            return;
+        }
+        let next = now.plus(BETWEEN_QUESTIONS);
+        self.router = if !plan.is_some_and(may_speak) {
+            Router::Sought { asked, next }
+        } else if asked < MAX_QUESTIONS {
+            self.frames.extend(router::question(self.ours));
+            Router::Sought { asked: asked + 1, next }
+        } else {
+            Router::Absent
+        };
     }
 
     /// IPv6 is somebody's here. Our answer might come before the router's, and some take the first alone.
     fn give_way(&mut self, now: Mono) {
-        self.router_until = Some(now.plus(ROUTER_STANDS));
+        self.router = Router::Heard { until: now.plus(ROUTER_STANDS) };
         self.waiting.clear();
     }
 
     /// Is there a router, so that this stays silent?
     #[must_use]
     pub fn gives_way(&self, now: Mono) -> bool {
-        self.router_until.is_some_and(|until| now < until)
+        matches!(self.router, Router::Heard { until } if now < until)
     }
 
-    fn speaks(&self, now: Mono, plan: &SitePlan) -> bool {
-        let network = &plan.network;
-        let authority = match network.dhcp {
-            DhcpMode::Authoritative => true,
-            DhcpMode::Proxy | DhcpMode::Off => false,
+    /// Not before a router has had the time to answer our first question.
+    fn speaks(&self, plan: &SitePlan) -> bool {
+        let alone = match self.router {
+            Router::Sought { asked, .. } => asked > 1,
+            Router::Heard { .. } => false,
+            Router::Absent => true,
         };
-        authority && network.decline_ipv6 && !self.gives_way(now)
+        alone && may_speak(plan)
     }
 
     /// RFC 4861 §6.2.6: after a random delay; one for several that ask meanwhile; to all not more often than every 3 s.
@@ -125,8 +166,8 @@ impl Decliner {
     }
 
     /// Machines that DHCPv4 does not answer are not answered here either: who boots them may do so by IPv6.
-    fn decline_lease(&mut self, now: Mono, packet: &Packet<'_>, plan: &SitePlan) {
-        let Some(solicit) = Solicit::read(packet).filter(|_| self.speaks(now, plan)) else { return };
+    fn decline_lease(&mut self, packet: &Packet<'_>, plan: &SitePlan) {
+        let Some(solicit) = Solicit::read(packet).filter(|_| self.speaks(plan)) else { return };
         let answered = match plan.network.unknown {
             UnknownMachines::Lease => true,
             UnknownMachines::Ignore => plan.host_of(solicit.mac).is_some(),
@@ -135,6 +176,15 @@ impl Decliner {
             self.frames.extend(solicit.declined(self.ours));
         }
     }
+}
+
+/// Only the authority speaks, and only where it may.
+fn may_speak(plan: &SitePlan) -> bool {
+    let authority = match plan.network.dhcp {
+        DhcpMode::Authoritative => true,
+        DhcpMode::Proxy | DhcpMode::Off => false,
+    };
+    authority && plan.network.decline_ipv6
 }
 
 #[cfg(test)]
@@ -159,8 +209,9 @@ mod tests {
 
     const SOURCE: &str = "fe80::5054:ff:fe7b:6d3d";
 
+    /// Since no router was found.
     fn at(seconds: u64) -> Mono {
-        Mono(Duration::from_secs(seconds))
+        Mono(Duration::from_secs(12 + seconds))
     }
 
     fn plan(change: impl FnOnce(&mut Network), hosts: &[Mac]) -> SitePlan {
@@ -194,15 +245,33 @@ mod tests {
         SitePlan::decode(&PlanDocument::assemble("acme", "lyon", generation, 1, entries)).expect("legal")
     }
 
+    /// One that has found no router.
     fn decliner() -> Decliner {
-        Decliner::new(OURS, 7)
+        let mut decliner = Decliner::new(OURS, 7);
+        assert_eq!(questions(&mut decliner, &plan(|_| {}, &[]), 4), [0, 4, 8]);
+        assert_eq!(decliner.poll_timeout(), None, "whoever is silent so long is not here");
+        decliner
+    }
+
+    /// At which seconds it asks for a router, in so many turns.
+    fn questions(decliner: &mut Decliner, plan: &SitePlan, turns: usize) -> Vec<u64> {
+        let mut asked = Vec::new();
+        for _ in 0..turns {
+            let now = decliner.poll_timeout().expect("it waits");
+            decliner.handle_timeout(now, Some(plan));
+            if let Some(frame) = decliner.poll_frame() {
+                assert_eq!(Some(frame), router::question(OURS));
+                asked.push(now.0.as_secs());
+            }
+        }
+        asked
     }
 
     /// All that it sends until it has nothing to wait for, with the times.
     fn drain(decliner: &mut Decliner) -> Vec<(Mono, Vec<u8>)> {
         let mut sent = Vec::new();
         while let Some(now) = decliner.poll_timeout() {
-            decliner.handle_timeout(now);
+            decliner.handle_timeout(now, None);
             sent.extend(std::iter::from_fn(|| decliner.poll_frame()).map(|frame| (now, frame)));
         }
         sent
@@ -256,9 +325,36 @@ mod tests {
         decliner.handle(at(0), &advertise(1_800), &plan);
         decliner.handle(at(3_599), &solicit(SOURCE), &plan);
         decliner.handle(at(3_599), &of_firmware(), &plan);
-        assert_eq!((decliner.poll_timeout(), decliner.poll_frame()), (None, None));
-        decliner.handle(at(3_600), &solicit(SOURCE), &plan);
+        assert_eq!((decliner.poll_timeout(), decliner.poll_frame()), (Some(at(3_600)), None));
+        assert_eq!(questions(&mut decliner, &plan, 1), [3_612], "is it still there?");
+        decliner.handle(at(3_601), &advertise(1_800), &plan);
+        decliner.handle(at(3_602), &solicit(SOURCE), &plan);
+        assert_eq!(decliner.poll_frame(), None);
+        assert_eq!(questions(&mut decliner, &plan, 4), [7_213, 7_217, 7_221]);
+        decliner.handle(at(7_300), &solicit(SOURCE), &plan);
         assert_eq!(drain(&mut decliner).len(), 1);
+    }
+
+    #[test]
+    fn a_router_that_was_here_before_is_asked_for_and_given_way_to() {
+        let second = |second| Mono(Duration::from_secs(second));
+        let (mut decliner, plan) = (Decliner::new(OURS, 7), plan(|_| {}, &[MACHINE]));
+        decliner.handle_timeout(second(0), Some(&plan));
+        assert_eq!(decliner.poll_frame(), router::question(OURS));
+        decliner.handle(second(1), &of_firmware(), &plan);
+        assert_eq!(decliner.poll_frame(), None, "not before it has had time to answer");
+        decliner.handle(second(2), &advertise(1_800), &plan);
+        decliner.handle(second(60), &of_firmware(), &plan);
+        assert_eq!((decliner.poll_frame(), decliner.poll_timeout()), (None, Some(second(3_602))));
+    }
+
+    #[test]
+    fn nobody_is_asked_where_the_agent_does_not_speak() {
+        let silent = plan(|network| network.dhcp = DhcpMode::Proxy, &[]);
+        let mut decliner = Decliner::new(OURS, 7);
+        assert_eq!(questions(&mut decliner, &silent, 10), [0; 0]);
+        let speaks = plan(|_| {}, &[]);
+        assert_eq!(questions(&mut decliner, &speaks, 4), [40, 44, 48], "another plan comes");
     }
 
     #[test]

@@ -76,6 +76,15 @@ fn option_kinds(mut options: &[u8]) -> Option<Vec<u8>> {
     options.is_empty().then_some(kinds)
 }
 
+/// We ask whether there is a router: from nowhere, so that the answer is for all (RFC 4861 §6.2.6), and needs no address
+/// of ours to be resolved.
+pub(super) fn question(ours: Mac) -> Option<Vec<u8>> {
+    let (from, to) = ((ours, Ipv6Addr::UNSPECIFIED), (multicast_mac(ALL_ROUTERS), ALL_ROUTERS));
+    let mut payload = vec![0; 8];
+    payload[0] = SOLICITATION;
+    frame(Route { from, to, hop_limit: HOP_LIMIT, protocol: ICMPV6 }, payload, 2)
+}
+
 /// An advertisement that makes nobody take us for a router: hop limit, flags, lifetime and timers are all "unspecified",
 /// and there is no option, so that no cache is touched either.
 pub(super) fn advertisement(ours: Mac, to: Asker) -> Option<Vec<u8>> {
@@ -123,6 +132,13 @@ pub(super) mod tests {
         let source = SOURCE.parse().expect("an address");
         assert_eq!(heard(&solicit(SOURCE)), Some(Heard::Solicitation(Asker::Machine(MACHINE, source))));
         assert_eq!(heard(&solicit("::")), Some(Heard::Solicitation(Asker::Unspecified)));
+    }
+
+    #[test]
+    fn our_question_is_a_valid_solicitation() {
+        let frame = question(OURS).expect("it fits");
+        assert_eq!((&frame[..6], &frame[6..12]), (&[0x33, 0x33, 0, 0, 0, 2][..], &OURS.0[..]));
+        assert_eq!(heard(&frame), Some(Heard::Solicitation(Asker::Unspecified)));
     }
 
     /// RFC 4861 §6.1.1, rule by rule.
