@@ -19,6 +19,8 @@ use crate::{
     dhcp,
     disk::{log, space::Space},
     interfaces::{self, TFTP_PORT, TFTP_SOCKETS},
+    ipv6,
+    outage::chain,
     sys::user::{self, Ids},
     tftp, uplink,
 };
@@ -55,7 +57,7 @@ impl Findings {
             Some(io::ErrorKind::PermissionDenied) => {
                 self.warn(key, format!("{what} was not looked at: run the check as root"));
             }
-            _ => self.mistake(key, format!("{what} cannot be used: {}", telling(error))),
+            _ => self.mistake(key, format!("{what} cannot be used: {}", chain(error))),
         }
     }
 }
@@ -90,13 +92,26 @@ fn check_interface(findings: &mut Findings, interface: &InterfaceConfig, http_po
     }
     let address = subnet.addr();
     if let Err(error) = dhcp::Bound::open(&interface.name) {
-        findings.port(&key, "UDP port 67 (DHCP)", &error, running);
+        findings.port(&key, dhcp_socket(&error), &error, running);
+    }
+    if let Err(error) = ipv6::Bound::open(&interface.name) {
+        findings.port(&key, "the packet socket for IPv6", &error, running);
     }
     if let Err(error) = tftp::Sockets::bind(address, TFTP_PORT, TFTP_SOCKETS) {
         findings.port(&key, format_args!("UDP port {TFTP_PORT} (TFTP) at {address}"), &error, running);
     }
     if let Err(error) = TcpListener::bind((address, http_port)) {
         findings.port(&key, format_args!("TCP port {http_port} (HTTP) at {address}"), &error, running);
+    }
+}
+
+/// Which of the sockets for DHCP it is about.
+fn dhcp_socket(error: &dhcp::OpenError) -> String {
+    match error {
+        dhcp::OpenError::Udp { port, .. } => format!("UDP port {port} (DHCP)"),
+        dhcp::OpenError::Interface { .. }
+        | dhcp::OpenError::Packet { .. }
+        | dhcp::OpenError::Watch { .. } => "the packet socket for DHCP".into(),
     }
 }
 
@@ -165,7 +180,7 @@ fn check_identity(findings: &mut Findings, folder: &Path) -> bool {
         Ok(_) => true,
         Err(error) if error.is_not_found() => false,
         Err(error) => {
-            findings.warn("state", telling(&error));
+            findings.warn("state", chain(&error));
             true
         }
     }
@@ -195,7 +210,7 @@ fn check_token(findings: &mut Findings, controller: &ControllerConfig, user: Opt
     }
     match uplink::read_token(path) {
         Ok(_) => {}
-        Err(error) => findings.mistake(KEY, telling(&error)),
+        Err(error) => findings.mistake(KEY, chain(&error)),
     }
 }
 
@@ -216,11 +231,6 @@ fn reach(address: &str) -> io::Result<()> {
         }
     }
     Err(failure)
-}
-
-fn telling(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]
@@ -288,6 +298,13 @@ mod tests {
         assert_eq!(with(&check(&config).mistakes, "controller.token_file"), [""; 0]);
         fs::write(&path, b"cut off").expect("written");
         assert_eq!(with(&check(&config).mistakes, "controller.token_file").len(), 1);
+    }
+
+    #[test]
+    fn a_socket_for_dhcp_is_named_by_what_failed() {
+        let (interface, source) = ("lo".to_owned(), io::ErrorKind::AddrInUse.into());
+        let error = dhcp::OpenError::Udp { interface, port: 4011, source };
+        assert_eq!(dhcp_socket(&error), "UDP port 4011 (DHCP)");
     }
 
     #[test]

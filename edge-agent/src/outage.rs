@@ -1,12 +1,21 @@
 //! What the log says of something that fails again and again: once when it begins, when the reason changes, at growing
 //! intervals while it lasts, and when it is over.
 
-use std::time::{Duration, Instant};
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
 
 /// The first and the longest interval between two lines about the same failure.
 const INTERVALS: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3_600));
 /// The least time between two lines, however the reasons change.
 const LEAST: Duration = Duration::from_secs(5);
+
+/// An error with its causes, in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
 
 /// Something that works, or does not.
 #[derive(Debug, Default)]

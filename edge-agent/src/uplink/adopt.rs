@@ -13,9 +13,10 @@ use proto::{
 };
 use tokio::sync::{Mutex, watch};
 
-use super::{LinkError, Session, chain};
+use super::{LinkError, Session};
 use crate::{
     core::Core,
+    outage::chain,
     plans::{AdoptError, PlanStore},
 };
 

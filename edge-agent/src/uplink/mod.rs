@@ -27,7 +27,7 @@ use tonic::transport::Channel;
 use crate::{
     config::ControllerConfig,
     core::{Core, Stopped},
-    outage::{Lasting, Outage},
+    outage::{Lasting, Outage, chain},
     plans::PlanStore,
 };
 
@@ -251,11 +251,6 @@ fn warn(what: &str, lasting: Option<Lasting>, plan: &adopt::PlanOut, error: &(dy
         None => "no machine is served before the first plan",
     };
     tracing::warn!(error, reason, lasting_s = seconds, failures, "{what}; {machines}");
-}
-
-fn chain(error: &dyn StdError) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Pauses that grow, with jitter, so that thousands of agents do not come back at once.
