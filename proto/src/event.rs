@@ -322,7 +322,7 @@ pub enum AlarmKind {
     AddressInUse,
     /// Machines that the plan does not know were not answered, as the site wants it.
     UnknownIgnored,
-    /// A host gives rise to so many events that further ones are left out for a while.
+    /// So many events that further ones are left out for a while: of a host, or of all unknown machines.
     TooManyEvents,
 }
 

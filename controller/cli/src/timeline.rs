@@ -197,7 +197,7 @@ fn alarm(kind: AlarmKind) -> &'static str {
         AlarmKind::PoolEmpty => "no address is free",
         AlarmKind::AddressInUse => "an address is used by somebody else",
         AlarmKind::UnknownIgnored => "unknown machines are ignored",
-        AlarmKind::TooManyEvents => "further events of this host are left out",
+        AlarmKind::TooManyEvents => "too many events",
     }
 }
 
