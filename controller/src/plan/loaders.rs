@@ -12,7 +12,7 @@ use super::{Mistake, SiteView, script};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Choice {
     /// The sets that the plan must name: empty where the site's default is iPXE and nothing else is chosen, so that agents
-    /// that know no sets go on (docs/adr/0008).
+    /// that know no sets go on (docs/adr/0009).
     pub(super) named: Vec<String>,
     /// The programs among them, and iPXE, which any ROM may bring along.
     pub(super) programs: BTreeSet<Program>,
