@@ -31,8 +31,7 @@ pub struct HostSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
     /// The image (of family `loaders`) whose network bootstrap program is given to this machine, where it has one for the
-    /// machine's platform; else the
-    /// profile's or the site's. Secure Boot needs one that the firmware trusts.
+    /// machine's platform; else the profile's or the site's. Secure Boot needs one that the firmware trusts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaders: Option<String>,
     /// What people may choose here while no order stands and no profile of mode `run` is set, instead of the site's menu.
