@@ -170,7 +170,7 @@ impl SitePlanner<'_> {
             not_after: order.spec.not_after_ms,
             agent: order.spec.agent.clone(),
             boot: made.boot,
-            install: profile.install_time.into(),
+            install: order.spec.install_time.unwrap_or(profile.install_time).into(),
             attempts: profile.attempts,
             secrets: made.secrets,
         })

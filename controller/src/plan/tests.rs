@@ -343,6 +343,24 @@ fn quirk_43_a_host_says_otherwise_than_its_site() {
 }
 
 #[test]
+fn an_order_keeps_the_install_time_that_it_was_made_with() {
+    let globals = globals(json!({"deb": {"image": "debian-12", "install_time": "15m"}}));
+    let (name, old) = order("web-1-1", 4, ("web-1", 3), "deb");
+    let mut own = Resource::clone(&old);
+    own.spec.install_time = Some(proto::Span::seconds(7_200));
+    for (order, minutes) in [(old, 15), (own.into(), 120)] {
+        let orders = [(name.clone(), order)].into();
+        let local = Local {
+            site: Some(site(json!({"loaders": "ipxe"}))),
+            hosts: [host("web-1", 3, Some("deb"))].into(),
+            orders,
+        };
+        let install = decoded(&planned(&globals, &local)).orders[&OrderId([4; 16])].install;
+        assert_eq!(install, std::time::Duration::from_secs(minutes * 60));
+    }
+}
+
+#[test]
 fn orders_that_do_not_stand_are_left_out() {
     let globals = globals(json!({"deb": {"image": "debian-12"}}));
     let changed = |change: &dyn Fn(&mut Resource<OrderSpec>)| {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Problem, Spec, check_name};
-use crate::{AttemptId, HostId, Wall, event::OrderPhase};
+use crate::{AttemptId, HostId, Span, Wall, event::OrderPhase};
 
 /// What an order permits. Made by its own call, never by `apply`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,10 @@ pub struct OrderSpec {
     pub number: u64,
     /// Bounds the entry into `started`, milliseconds since the Unix epoch.
     pub not_after_ms: Wall,
+    /// How long the installation may take, as its profile said when the order was made: a profile that is changed later
+    /// moves the end of no order. None in orders of builds that did not keep it: then as the profile says now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install_time: Option<Span>,
     /// An operator has taken it back.
     #[serde(default)]
     pub revoked: bool,

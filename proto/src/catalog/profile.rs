@@ -19,8 +19,8 @@ pub struct ProfileSpec {
     /// The image (of family `linux`) whose kernel and initial RAM disk write a `disk-image` to the disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installer: Option<String>,
-    /// The image (of family `loaders`) whose network bootstrap program is given to machines that boot this, where it has one for the
-    /// machine's platform; else the site's.
+    /// The image (of family `loaders`) whose network bootstrap program is given to machines that boot this, where it has
+    /// one for the machine's platform; else the site's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaders: Option<String>,
     /// What differs from the image's own way to boot.
@@ -32,7 +32,8 @@ pub struct ProfileSpec {
     /// Values for templates; they win over the site's.
     #[serde(default, skip_serializing_if = "Variables::is_empty")]
     pub variables: Variables,
-    /// How long answer files and secrets may be fetched once the installation has started, and how long it may take.
+    /// How long answer files and secrets may be fetched once the installation has started, and how long it may take. An
+    /// order keeps what this was when it was made.
     #[serde(default = "hour")]
     pub install_time: Span,
     /// How many attempts an order allows before the installation has started.

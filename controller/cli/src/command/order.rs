@@ -25,8 +25,8 @@ pub(crate) enum Verb {
     /// Take an order back; one that has started goes on
     ///
     /// The order ends when its agent confirms that. While the agent cannot be reached, it may obey the order until the
-    /// order expires; then, and after the profile's install time, it is over in any case, and `order get` says when
-    /// that is. An agent that was revoked can confirm nothing any more: see --abandon.
+    /// order expires; then, and after the install time that its profile had when it was made, it is over in any case,
+    /// and `order get` says when that is. An agent that was revoked can confirm nothing any more: see --abandon.
     Revoke(Revoke),
     /// Remove an order that is at its end
     Rm(One),

@@ -147,6 +147,7 @@ fn blank() -> Resource<OrderSpec> {
         agent: String::new(),
         number: 0,
         not_after_ms: Wall(0),
+        install_time: None,
         revoked: false,
         revoked_by: None,
     };
@@ -188,10 +189,11 @@ async fn fill(
         site: host.spec.site.clone(),
         host: host.name.clone(),
         host_id: host.id().unwrap_or(proto::Uid([0; 16])).into(),
-        profile,
+        profile: profile.name,
         agent,
         number,
         not_after_ms: now.plus(life),
+        install_time: Some(profile.spec.install_time),
         revoked: false,
         revoked_by: None,
     };
@@ -208,15 +210,15 @@ async fn profile(
     new: &NewOrder,
     host: &Resource<HostSpec>,
     problems: &mut Vec<Problem>,
-) -> Result<Option<String>, ReadError> {
+) -> Result<Option<Resource<ProfileSpec>>, ReadError> {
     let Some(name) = new.profile.as_ref().or(host.spec.profile.as_ref()) else {
         let message = format!("is missing, and host {} has none of its own", host.name);
         problems.push(Problem::new("profile", message));
         return Ok(None);
     };
     let message = match draft.get(Kind::Profile, name).await? {
-        Some(AnyResource::Profile(Resource { spec: ProfileSpec { mode: Mode::Install, .. }, .. })) => {
-            return Ok(Some(name.clone()));
+        Some(AnyResource::Profile(profile)) if profile.spec.mode == Mode::Install => {
+            return Ok(Some(profile));
         }
         Some(_) if new.profile.is_none() => {
             format!("is missing: the host's own, {name}, is of mode run and installs nothing")

@@ -23,7 +23,7 @@ use crate::catalog::{
     write::ChangeError,
 };
 
-/// For how long an installer may run whose profile is not there to be asked.
+/// For how long an installer may run whose order does not say it and whose profile is not there to be asked.
 const LONGEST_INSTALL: Duration = Duration::from_secs(7 * 86_400);
 
 /// After this moment the order's agent cannot be entering it, by any clock.
@@ -31,11 +31,13 @@ pub(super) fn entered_by(order: &OrderSpec) -> Wall {
     order.not_after_ms.plus(CLOCK_ERROR)
 }
 
-/// After this moment nothing is served under the order any more, whether or not its agent can say so.
+/// After this moment nothing is served under the order any more, whether or not its agent can say so. The order's own
+/// time counts: its agent holds what it started with, whatever its profile says by now.
 pub(super) fn over_at(order: &OrderSpec, profile: Option<&AnyResource>) -> Wall {
-    let install_time = match profile {
-        Some(AnyResource::Profile(profile)) => profile.spec.install_time.into(),
-        Some(_) | None => LONGEST_INSTALL,
+    let install_time = match (order.install_time, profile) {
+        (Some(own), _) => own.into(),
+        (None, Some(AnyResource::Profile(profile))) => profile.spec.install_time.into(),
+        (None, Some(_) | None) => LONGEST_INSTALL,
     };
     entered_by(order).plus(install_time)
 }

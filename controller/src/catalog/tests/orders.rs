@@ -229,6 +229,23 @@ async fn an_order_nobody_can_end_ends_with_its_time_and_all_can_be_removed() {
 }
 
 #[tokio::test]
+async fn a_profile_that_is_changed_moves_the_end_of_no_order() {
+    let fleet = fleet().await;
+    let install_time = |time: &str| json!({"kind":"Profile","name":"debian","spec":{"image":"debian-12","install_time":time}});
+    fleet.apply(&[install_time("2h")]).await.expect("in order");
+    let order = create_at(&fleet, &new("web-1"), NOW).await.expect("in order");
+    assert!(report(&fleet, &order, OrderPhase::Started, NOW).await);
+    fleet.apply(&[install_time("1m")]).await.expect("in order");
+    let over = order.spec.not_after_ms.plus(CLOCK_ERROR).plus(Duration::from_secs(7_200));
+    assert_eq!(fleet.catalog.end_overdue_orders(over).await.expect("read"), 0, "it may be installing");
+    assert!(create_at(&fleet, &new("web-1"), over).await.is_err(), "it may be installing");
+    let shown = fleet.catalog.get_with_status(Kind::Order, &order.name).await.expect("read").expect("there");
+    assert_eq!(shown.to_value()["status"]["over_ms"], json!(over));
+    let later = over.plus(Duration::from_millis(1));
+    assert_eq!(fleet.catalog.end_overdue_orders(later).await.expect("written"), 1);
+}
+
+#[tokio::test]
 async fn an_admin_may_abandon_what_a_revoked_agent_leaves() {
     let (fleet, order) = stranded().await;
     fleet.enrol("lyon", "edge-2").await;
