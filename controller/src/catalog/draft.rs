@@ -2,7 +2,8 @@
 //!
 //! A draft begins with the number of the newest audit entry and is committed under the next one. The store takes it
 //! only if no other change of the catalog came between, so everything that was read and checked still holds; see
-//! [`super::audit`]. Indices are worked out here, for all documents of the draft together.
+//! [`super::audit`]. What agents report of orders is no such change, so each document must also still be at the revision
+//! that its edit began with. Indices are worked out here, for all documents of the draft together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -232,7 +233,7 @@ impl Draft {
         let operations = self.operations()?;
         let documents: Vec<&Id> = operations.keys().copied().collect();
         let all = operations.into_values().flatten().chain(self.extra.clone()).collect();
-        let txn = self.transaction(self.head, all, self.entry(&documents, actor, at))?;
+        let txn = self.transaction(self.head, &documents, all, self.entry(&documents, actor, at))?;
         check_size(&txn)?;
         Ok(self.catalog.store.txn(txn).await?)
     }
@@ -250,11 +251,8 @@ impl Draft {
         for (id, own) in rest {
             let mut more = operations.clone();
             more.extend(own.clone());
-            let fits = self.transaction(
-                0,
-                more.clone(),
-                self.entry(&[documents.as_slice(), &[id]].concat(), actor, at),
-            );
+            let those = [documents.as_slice(), &[id]].concat();
+            let fits = self.transaction(0, &those, more.clone(), self.entry(&those, actor, at));
             if check_size(&fits?).is_err() && !documents.is_empty() {
                 parts.push((std::mem::take(&mut documents), std::mem::take(&mut operations)));
                 more = own;
@@ -277,7 +275,7 @@ impl Draft {
     ) -> Result<Revision, CommitError> {
         let mut txns = Vec::new();
         for (head, (documents, operations)) in (self.head..).zip(parts) {
-            txns.push(self.transaction(head, operations, self.entry(&documents, actor, at))?);
+            txns.push(self.transaction(head, &documents, operations, self.entry(&documents, actor, at))?);
         }
         // All are checked before the first is written.
         txns.iter().try_for_each(check_size)?;
@@ -288,10 +286,20 @@ impl Draft {
         Ok(revision)
     }
 
-    fn transaction(&self, head: u64, operations: Operations, entry: Entry) -> Result<Txn, CommitError> {
+    fn transaction(
+        &self,
+        head: u64,
+        documents: &[&Id],
+        operations: Operations,
+        entry: Entry,
+    ) -> Result<Txn, CommitError> {
         let number = head.checked_add(1).ok_or(CommitError::Conflict)?;
         let json = serde_json::to_vec(&entry).expect("an audit entry is plain text and numbers");
-        let txn = Txn::new().expect_absent(keys::audit(number)).put(keys::audit(number), json);
+        let mut txn = Txn::new().expect_absent(keys::audit(number)).put(keys::audit(number), json);
+        for id in documents {
+            let found = self.edits.get(*id).map(|edit| expected(id, edit)).transpose()?.flatten();
+            txn = found.into_iter().fold(txn, |txn, (key, revision)| txn.expect(key, revision));
+        }
         Ok(operations.into_iter().fold(txn, |txn, (key, value)| match value {
             Some(value) => txn.put(key, value),
             None => txn.delete(key),
@@ -306,6 +314,14 @@ impl Draft {
         };
         Entry { at, actor: actor.to_owned(), changes: documents.iter().filter_map(change).collect() }
     }
+}
+
+/// Where the document was when its edit began, and at which revision; zero where it was not.
+fn expected((kind, name): &Id, edit: &Edit) -> Result<Option<(Key, Revision)>, CommitError> {
+    let Some(any) = edit.before.as_ref().or(edit.after.as_ref()) else { return Ok(None) };
+    let key = keys::resource(*kind, any.site().unwrap_or_default(), name)?;
+    let revision = edit.before.as_ref().and_then(AnyResource::meta).map_or(0, |meta| meta.revision);
+    Ok(Some((key, Revision(revision))))
 }
 
 /// What happens to the document itself, and to what was seen of it.

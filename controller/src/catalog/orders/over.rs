@@ -129,32 +129,48 @@ impl Draft {
 
 impl Catalog {
     /// Ends every order that could not be obeyed any more by any clock; how many there were. What has an end can be
-    /// removed, also where an agent never comes back to tell how it went.
+    /// removed, also where an agent never comes back to tell how it went. One that cannot be ended is logged and keeps
+    /// no other from its end.
     ///
     /// # Errors
-    /// [`ChangeError`]; what was ended before it stays so.
-    pub async fn end_overdue_orders(&self, now: Wall) -> Result<usize, ChangeError> {
+    /// [`ReadError`]: there is no list of sites.
+    pub async fn end_overdue_orders(&self, now: Wall) -> Result<usize, ReadError> {
         let mut ended = 0;
         for site in self.site_names().await? {
-            let orders = self.list::<OrderSpec>(Some(&site)).await?.items;
-            for order in orders.iter().filter(|order| !at_end(order)) {
-                if now > self.over_at(&order.spec).await? && self.end_overdue(&order.name, now).await? {
-                    ended += 1;
-                }
+            match self.list::<OrderSpec>(Some(&site)).await {
+                Ok(orders) => ended += self.end_overdue_of(&site, &orders.items, now).await,
+                Err(error) => tracing::warn!(site, %error, "cannot look for orders whose time is over"),
             }
         }
         Ok(ended)
+    }
+
+    async fn end_overdue_of(&self, site: &str, orders: &[Resource<OrderSpec>], now: Wall) -> usize {
+        let mut ended = 0;
+        for order in orders.iter().filter(|order| !at_end(order)) {
+            match self.end_overdue(order, now).await {
+                Ok(done) => ended += usize::from(done),
+                Err(error) => {
+                    tracing::warn!(site, order = order.name, %error, "cannot end an order whose time may be over");
+                }
+            }
+        }
+        ended
     }
 
     async fn over_at(&self, order: &OrderSpec) -> Result<Wall, ReadError> {
         Ok(over_at(order, self.get_any(Kind::Profile, &order.profile).await?.as_ref()))
     }
 
-    async fn end_overdue(&self, name: &str, now: Wall) -> Result<bool, ChangeError> {
+    /// False: its time is not over, or somebody else has ended it.
+    async fn end_overdue(&self, seen: &Resource<OrderSpec>, now: Wall) -> Result<bool, ChangeError> {
+        if now <= self.over_at(&seen.spec).await? {
+            return Ok(false);
+        }
         let mut attempts = self.attempts().await;
         loop {
             let mut draft = attempts.begin().await?;
-            let Some(AnyResource::Order(order)) = draft.get(Kind::Order, name).await? else {
+            let Some(AnyResource::Order(order)) = draft.get(Kind::Order, &seen.name).await? else {
                 return Ok(false);
             };
             if at_end(&order) || now <= self.over_at(&order.spec).await? {

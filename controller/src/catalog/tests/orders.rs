@@ -9,9 +9,12 @@ use proto::{
 
 use super::*;
 use crate::catalog::{
-    ChangeError, JoinError, keys,
+    ChangeError, CommitError, JoinError,
+    draft::{Draft, Edit},
+    keys,
     orders::{CLOCK_ERROR, DEFAULT_LIFE, NewOrder, PhaseReport},
 };
+use crate::store::Txn;
 
 async fn fleet() -> Fleet {
     let fleet = Fleet::in_memory().furnished().await;
@@ -243,6 +246,43 @@ async fn a_profile_that_is_changed_moves_the_end_of_no_order() {
     assert_eq!(shown.to_value()["status"]["over_ms"], json!(over));
     let later = over.plus(Duration::from_millis(1));
     assert_eq!(fleet.catalog.end_overdue_orders(later).await.expect("written"), 1);
+}
+
+#[tokio::test]
+async fn an_order_that_cannot_be_ended_keeps_no_other_from_its_end() {
+    let fleet = fleet().await;
+    fleet.enrol("oslo", "edge-2").await;
+    let mut far = host("web-3", 3);
+    far["spec"]["site"] = "oslo".into();
+    fleet.apply(&[host("web-2", 2), far]).await.expect("new");
+    for name in ["web-1", "web-2", "web-3"] {
+        create_at(&fleet, &new(name), NOW).await.expect("in order");
+    }
+    let damage = |key| fleet.catalog.store().txn(Txn::new().put(key, "no JSON"));
+    damage(keys::host_orders("web-1").expect("a name")).await.expect("written");
+    let over = NOW.plus(DEFAULT_LIFE).plus(CLOCK_ERROR).plus(Duration::from_secs(3_601));
+    assert_eq!(fleet.catalog.end_overdue_orders(over).await.expect("sites"), 2, "all but that of web-1");
+    assert_eq!(phase(&fleet, "web-1-1").await, None);
+
+    create_at(&fleet, &new("web-3"), NOW).await.expect("free");
+    damage(keys::resource(Kind::Order, "lyon", "web-2-1").expect("names")).await.expect("written");
+    assert_eq!(fleet.catalog.end_overdue_orders(over).await.expect("sites"), 1, "another site's");
+    assert_eq!(phase(&fleet, "web-3-2").await, Some(OrderPhase::Expired));
+}
+
+#[tokio::test]
+async fn an_end_that_an_agent_reports_meanwhile_is_not_overwritten() {
+    let fleet = fleet().await;
+    let order = create_at(&fleet, &new("web-1"), NOW).await.expect("in order");
+    let mut draft = Draft::begin(&fleet.catalog).await.expect("read");
+    let before = draft.get(Kind::Order, &order.name).await.expect("read");
+    let after = before.clone();
+    let edit = Edit { before, after, action: "end".into(), detail: String::new() };
+    draft.edit(Kind::Order, &order.name, edit);
+    assert!(report(&fleet, &order, OrderPhase::Installed, Wall(7)).await);
+    let late = draft.commit("controller", NOW).await.expect_err("it was read before the report");
+    assert!(matches!(late, CommitError::Conflict), "{late}");
+    assert_eq!(phase(&fleet, &order.name).await, Some(OrderPhase::Installed));
 }
 
 #[tokio::test]
