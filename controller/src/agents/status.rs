@@ -15,7 +15,8 @@ use crate::store::{Key, Revision, Txn, TxnError};
 
 /// How often a status is written anew when the agent's other stream writes it meanwhile.
 const TRIES: usize = 8;
-/// An agent that was not heard for so long is away: both ends send pings more often than this.
+/// An agent that was not heard for so long is away, whatever `limits.keep_alive` is: agents send pings of their own every
+/// 10 s. A shorter `keep_alive` ends the connection of a silent one, and with it its presence, sooner.
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// Changes an agent's status. A status that cannot be written is logged and lost: the next one replaces it.
