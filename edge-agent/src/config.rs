@@ -164,10 +164,8 @@ impl Config {
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let raw: Raw = toml::from_str(text).map_err(|error| ConfigError::Syntax {
-            path: path.into(),
-            problem: plainly(&error.to_string()),
-        })?;
+        let raw: Raw = toml::from_str(text)
+            .map_err(|error| ConfigError::Syntax { path: path.into(), problem: plainly(&error) })?;
         raw.check()
             .map_err(|problems| ConfigError::Values { path: path.into(), problems: Problems(problems) })
     }
@@ -219,20 +217,32 @@ impl Raw {
     }
 }
 
-/// What the parser says of types, in words of the file. The rest of its text has line, column and the place.
-fn plainly(problem: &str) -> String {
-    const WORDS: [(&str, &str); 6] = [
-        (
-            "invalid type: map, expected a sequence",
-            "one section where several may stand: write its name in two brackets, as in [[interface]]",
-        ),
-        ("expected u16", "expected a number from 1 to 65535"),
-        ("expected usize", "expected a whole number"),
-        ("expected a sequence", "expected a list: [\"...\"]"),
-        ("expected struct RawController", "expected the section [controller]"),
-        ("expected struct RawInterface", "expected the section [[interface]]"),
+/// A complaint of the TOML reader with its message in words of the file. What stands around the message stays: line and
+/// column, and the line itself as its writer has it.
+fn plainly(error: &toml::de::Error) -> String {
+    let (whole, message) = (error.to_string(), error.message());
+    match whole.rsplit_once(message) {
+        Some((place, rest)) => format!("{place}{}{rest}", in_plain_words(message)),
+        None => whole,
+    }
+}
+
+fn in_plain_words(message: &str) -> String {
+    const WORDS: [(&str, &str); 5] = [
+        ("u16", "a number from 1 to 65535"),
+        ("usize", "a whole number"),
+        ("a sequence", "a list: [\"...\"]"),
+        ("struct RawController", "the section [controller]"),
+        ("struct RawInterface", "the section [[interface]]"),
     ];
-    WORDS.iter().fold(problem.to_owned(), |text, (technical, plain)| text.replace(technical, plain))
+    if message == "invalid type: map, expected a sequence" {
+        return "one section where several may stand: write its name in two brackets, as in [[interface]]"
+            .into();
+    }
+    let Some((found, expected)) = message.rsplit_once("expected ") else { return message.to_owned() };
+    let plain =
+        WORDS.iter().find(|(technical, _)| *technical == expected).map_or(expected, |(_, plain)| plain);
+    format!("{found}expected {plain}")
 }
 
 fn keep<T, E: fmt::Display>(value: Result<T, E>, key: &str, problems: &mut Vec<String>) -> Option<T> {
@@ -298,6 +308,13 @@ mod tests {
                 assert!(!problems.contains(technical), "{technical} in {problems}");
             }
         }
+    }
+
+    #[test]
+    fn what_the_writer_wrote_is_quoted_as_it_is() {
+        let line = "http_port = 'expected u16' # expected usize";
+        let problems = problems(&format!("state = '/x'\n{line}\n"));
+        assert!(problems.contains(line) && problems.contains("a number from 1 to 65535"), "{problems}");
     }
 
     #[test]
