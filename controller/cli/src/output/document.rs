@@ -43,6 +43,9 @@ pub(crate) fn yaml(document: &Value) -> String {
     serde_yaml_ng::to_string(&ordered).expect("JSON values have string keys, which YAML can write")
 }
 
+/// The fields that are moments. Others of their ending are lengths of time and stay as they are.
+const MOMENTS: [&str; 5] = ["created_ms", "last_contact_ms", "not_after_ms", "over_ms", "since_ms"];
+
 /// Milliseconds since 1970 as people read them: `not_after_ms: 1772366400000` becomes `not_after: 2026-03-01T12:00:00Z`.
 fn with_moments(value: &Value) -> Value {
     match value {
@@ -55,7 +58,7 @@ fn with_moments(value: &Value) -> Value {
 }
 
 fn moment(name: &str, value: &Value) -> (String, Value) {
-    match (name.strip_suffix("_ms"), value.as_u64()) {
+    match (name.strip_suffix("_ms").filter(|_| MOMENTS.contains(&name)), value.as_u64()) {
         (Some(name), Some(0)) => (name.to_owned(), Value::Null),
         (Some(name), Some(at)) => (name.to_owned(), words::moment(Wall(at)).into()),
         (Some(_), None) | (None, _) => (name.to_owned(), with_moments(value)),
@@ -102,10 +105,11 @@ mod tests {
     #[test]
     fn what_cannot_be_applied_shows_its_status() {
         let json = r#"{"spec":{},"name":"a","kind":"Agent",
-            "status":{"connected":true,"last_contact_ms":1772366400999,"took_ms":0}}"#;
+            "status":{"connected":true,"last_contact_ms":1772366400999,"over_ms":0,"took_ms":0}}"#;
         let document = serde_json::from_str(json).expect("JSON");
         let text = yaml(&document);
         assert!(text.contains("connected: true"), "{text}");
-        assert!(text.contains("last_contact: 2026-03-01T12:00:00Z") && text.contains("took: null"), "{text}");
+        assert!(text.contains("last_contact: 2026-03-01T12:00:00Z") && text.contains("over: null"), "{text}");
+        assert!(text.contains("took_ms: 0"), "no moment: {text}");
     }
 }
