@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::catalog::{self, Column, List, One, cell, when};
 use super::{Context, order};
-use crate::client::Selection;
+use crate::client::{Client, Selection, Stored};
 use crate::failure::Failure;
 use crate::output::words;
 
@@ -25,9 +25,9 @@ pub(crate) enum Verb {
     /// its last plan to the machines of its segment until it is switched off.
     ///
     /// Orders that name the agent are not ended, since it can no longer confirm that it will not obey them. They are
-    /// listed first; each holds its host until its time is over, or until `bootlane order revoke ORDER --abandon`. Take
-    /// them back beforehand, where the agent still answers. Other hosts of the site get orders as soon as another agent
-    /// has enrolled.
+    /// listed, beforehand with --dry-run; each holds its host until its time is over, or until
+    /// `bootlane order revoke ORDER --abandon`. Take them back beforehand, where the agent still answers. Other hosts of
+    /// the site get orders as soon as another agent has enrolled.
     Revoke(Revoke),
     /// Forget a revoked agent
     Rm(One),
@@ -79,33 +79,39 @@ pub(crate) async fn run(context: &mut Context, verb: Verb) -> Result<(), Failure
     }
 }
 
+/// Whatever is to be said of its orders, the agent is revoked first: nothing that fails on the way may leave it serving.
 async fn revoke(context: &mut Context, arguments: &Revoke) -> Result<(), Failure> {
     let name = &arguments.name;
     let mut client = context.connect().await?;
-    let site = cell(&client.get(Kind::Agent, name).await?.json, "/spec/site");
-    let orders = client.list(Kind::Order, &Selection { site: Some(site), ..Selection::default() }).await?;
-    let live: Vec<_> = orders.iter().filter(|found| holds(&found.json, name)).collect();
-    for found in &live {
-        let order = &found.json;
-        context.output.remark(&format!(
-            "order {} of host {} names {name}, which can confirm its end only while it is not revoked",
-            found.name,
-            cell(order, "/spec/host")
-        ));
-    }
     if arguments.dry_run {
+        for order in live_orders(&mut client, name).await? {
+            context.output.remark(&format!(
+                "order {} of host {} names {name}, which can confirm its end only while it is not revoked",
+                order.name,
+                cell(&order.json, "/spec/host")
+            ));
+        }
         return context.output.line(&format!("Agent {name} would be revoked"));
     }
     let closed = client.revoke_agent(name).await?;
     let streams = if closed == 1 { "stream" } else { "streams" };
     context.output.line(&format!("Agent {name} revoked, {closed} open {streams} closed"))?;
-    for found in live {
-        let now = client.find(Kind::Order, &found.name).await?;
-        if let Some(remains) = now.as_ref().and_then(order::unconfirmed) {
-            context.output.remark(&remains);
+    match live_orders(&mut client, name).await {
+        Ok(orders) => {
+            orders.iter().filter_map(order::unconfirmed).for_each(|remains| context.output.remark(&remains));
         }
+        Err(failure) => context.output.remark(&format!(
+            "which orders {name} leaves could not be asked ({failure}): see bootlane order list"
+        )),
     }
     Ok(())
+}
+
+/// The agent's orders that are not at their end.
+async fn live_orders(client: &mut Client, agent: &str) -> Result<Vec<Stored>, Failure> {
+    let site = cell(&client.get(Kind::Agent, agent).await?.json, "/spec/site");
+    let orders = client.list(Kind::Order, &Selection { site: Some(site), ..Selection::default() }).await?;
+    Ok(orders.into_iter().filter(|found| holds(&found.json, agent)).collect())
 }
 
 /// Is this order one of the agent's, and not at its end?

@@ -2,7 +2,9 @@
 
 use clap::{Args, Subcommand};
 use proto::catalog::Kind;
+use proto::event::OrderPhase;
 use proto::{Span, Wall, v1};
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::Context;
@@ -139,6 +141,9 @@ async fn revoke(context: &mut Context, revoke: Revoke) -> Result<(), Failure> {
     let mut client = context.connect().await?;
     let order = client.revoke_order(&revoke.name, revoke.abandon).await?;
     if revoke.abandon {
+        if !has_ended(&order.json) {
+            return Err(abandon_unknown(&order.name));
+        }
         return told(context, &order, |order| format!("Order {} is abandoned", order.name));
     }
     told(context, &order, |order| format!("Order {} is being revoked", order.name))?;
@@ -147,6 +152,21 @@ async fn revoke(context: &mut Context, revoke: Revoke) -> Result<(), Failure> {
         context.output.remark(&remains);
     }
     Ok(())
+}
+
+/// By the phase that the answer to a change has: an older controller's says nothing more.
+fn has_ended(order: &Value) -> bool {
+    let phase = order.pointer("/status/phase").and_then(|phase| OrderPhase::deserialize(phase).ok());
+    phase.is_some_and(OrderPhase::is_end)
+}
+
+/// An older controller does not see that more is asked of it than to take the order back.
+fn abandon_unknown(name: &str) -> Failure {
+    let message = format!(
+        "this controller does not know --abandon: order {name} is being revoked, and holds its host until its agent \
+         confirms that or its time is over"
+    );
+    Failure::failed(message).remedy("update bootlane-controller, then abandon the order again")
 }
 
 /// What remains of an order whose agent is revoked: until when it holds its host.

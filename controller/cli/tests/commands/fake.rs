@@ -198,9 +198,11 @@ impl Admin for FakeAdmin {
 
     async fn revoke_agent(
         &self,
-        _: Request<v1::RevokeAgentRequest>,
+        request: Request<v1::RevokeAgentRequest>,
     ) -> Result<Response<v1::RevokeAgentResponse>, Status> {
         self.catalog.permit()?;
+        let found = self.catalog.get(Kind::Agent, &request.into_inner().name);
+        found.ok_or_else(|| Status::not_found("there is no such agent"))?;
         Ok(Response::new(v1::RevokeAgentResponse { closed: 1 }))
     }
 

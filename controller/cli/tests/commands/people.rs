@@ -160,8 +160,41 @@ fn a_revoked_agent_loses_its_streams_and_what_remains_is_said() {
     let remains =
         contains("until 2026-03-01T12:00:00Z").and(contains("bootlane order revoke web-1-2 --abandon"));
     let revoked = fleet.bootlane(["agent", "revoke", "edge-1"]).assert().success();
-    revoked.stdout("Agent edge-1 revoked, 1 open stream closed\n").stderr(names().and(remains));
+    revoked
+        .stdout("Agent edge-1 revoked, 1 open stream closed\n")
+        .stderr(remains.and(contains("web-1-1").not()));
     fleet.bootlane(["agent", "revoke", "edge-9"]).assert().code(3);
+}
+
+#[test]
+fn an_agent_is_revoked_though_nobody_can_say_what_remains() {
+    let fleet = Fleet::start();
+    fleet.catalog.put(json!({"kind": "Agent", "name": "edge-1", "spec": {"site": "lyon"}}));
+    fleet.catalog.pass();
+    fleet.catalog.refuse(tonic::Status::internal("a document is damaged"));
+    let revoked = fleet.bootlane(["agent", "revoke", "edge-1"]).assert().success();
+    revoked
+        .stdout("Agent edge-1 revoked, 1 open stream closed\n")
+        .stderr(contains("which orders edge-1 leaves could not be asked").and(contains("damaged")));
+}
+
+#[test]
+fn an_order_is_abandoned_only_where_the_controller_says_that_it_ended() {
+    let fleet = Fleet::start();
+    let order = |status| {
+        let spec = json!({"site": "lyon", "host": "web-1", "agent": "edge-1", "revoked": true});
+        fleet.catalog.put(json!({"kind": "Order", "name": "web-1-1", "spec": spec, "status": status}));
+    };
+    let abandon = || fleet.bootlane(["order", "revoke", "web-1-1", "--abandon"]).assert();
+    order(json!({"phase": "revoked", "reason": "abandoned by operator/admin"}));
+    abandon().success().stdout("Order web-1-1 is abandoned\n");
+    // As a controller answers that does not know the field.
+    for status in [json!(null), json!({"phase": "armed"})] {
+        order(status);
+        abandon().code(1).stdout("").stderr(
+            contains("this controller does not know --abandon").and(contains("update bootlane-controller")),
+        );
+    }
 }
 
 #[test]
