@@ -11,6 +11,32 @@ use rand::{Rng, SeedableRng};
 /// Inputs for each target.
 const INPUTS: u64 = 20_000;
 
+/// Inputs for the DHCP server, whose events cost more.
+const SITES: u64 = 4_000;
+
+#[test]
+fn dhcp_codec() {
+    each(INPUTS, |random, bytes| {
+        let mut input = vec![0; 236];
+        input[..4].copy_from_slice(&[1 + random.random::<u8>() % 2, 1, 6, 0]);
+        input[28..34].copy_from_slice(&[2, 0, 0, 2, 0, 1]);
+        input.extend([99, 130, 83, 99, 53, 1, random.random_range(1..9)]);
+        if random.random() {
+            // Options in `file` and `sname` too.
+            input.extend([52, 1, random.random_range(1..4)]);
+            random.fill(&mut input[44..236]);
+        }
+        input.extend_from_slice(bytes);
+        damage(random, &mut input);
+        targets::dhcp_codec::run(&input);
+    });
+}
+
+#[test]
+fn dhcp_server() {
+    each(SITES, |_, bytes| targets::dhcp_server::run(bytes));
+}
+
 #[test]
 fn tftp_codec() {
     let starts: [&[u8]; 6] = [
@@ -21,24 +47,29 @@ fn tftp_codec() {
         b"\0\x05\0\x08",
         b"\0\x06",
     ];
-    each(|random, bytes| {
+    each(INPUTS, |random, bytes| {
         let mut input = starts[random.random_range(0..starts.len())].to_vec();
         input.extend_from_slice(bytes);
-        for _ in 0..random.random_range(0..3) {
-            let at = random.random_range(0..=input.len().saturating_sub(1));
-            input.get_mut(at).into_iter().for_each(|byte| *byte = random.random());
-        }
+        damage(random, &mut input);
         targets::tftp_codec::run(&input);
     });
 }
 
 #[test]
 fn tftp_server() {
-    each(|_, bytes| targets::tftp_server::run(bytes));
+    each(INPUTS, |_, bytes| targets::tftp_server::run(bytes));
 }
 
-fn each(mut target: impl FnMut(&mut SmallRng, &[u8])) {
-    for seed in 0..INPUTS {
+/// Up to two bytes become others.
+fn damage(random: &mut SmallRng, input: &mut [u8]) {
+    for _ in 0..random.random_range(0..3) {
+        let at = random.random_range(0..=input.len().saturating_sub(1));
+        input.get_mut(at).into_iter().for_each(|byte| *byte = random.random());
+    }
+}
+
+fn each(inputs: u64, mut target: impl FnMut(&mut SmallRng, &[u8])) {
+    for seed in 0..inputs {
         let mut random = SmallRng::seed_from_u64(seed);
         let len = random.random_range(0..400);
         let bytes: Vec<u8> = (0..len).map(|_| random.random()).collect();

@@ -105,8 +105,7 @@ impl<'a> Exchange<'a> {
         let mut reply = self.blank(Ipv4Addr::UNSPECIFIED);
         reply.siaddr = boot.siaddr.unwrap_or(Ipv4Addr::UNSPECIFIED);
         reply.file.clone_from(&boot.file);
-        let room = self.room().saturating_sub(self.relay_agent_size());
-        let mut chosen = Fitting { room, options: Options::default() };
+        let mut chosen = self.fitting();
         self.identify(&mut chosen, &self.head(kind as u8), &boot);
         reply.options = Some(self.with_relay_agent(chosen.options));
         Effect::Send { datagram: reply.emit(), to }
@@ -120,15 +119,13 @@ impl<'a> Exchange<'a> {
     /// RFC 2131 §4.3.2: broadcast, since the client's address is wrong; through a relay agent with the broadcast
     /// flag, so that the agent does the same.
     pub(super) fn nak(&self, why: &str) -> Effect {
-        let (request, mut options) = (self.request, Options::default());
+        let (request, mut chosen) = (self.request, self.fitting());
         for (code, value) in self.head(6) {
-            options.set(code, value);
+            chosen.put(code, &value);
         }
-        options.set(option::MESSAGE, why);
-        if let Some(client_id) = &request.client_id {
-            options.set(option::CLIENT_ID, client_id.as_slice());
-        }
-        let options = self.with_relay_agent(options);
+        chosen.put(option::MESSAGE, why.as_bytes());
+        chosen.put_some(option::CLIENT_ID, request.client_id.as_deref());
+        let options = self.with_relay_agent(chosen.options);
         let mut reply = self.blank(Ipv4Addr::UNSPECIFIED);
         (reply.broadcast, reply.ciaddr) = (true, Ipv4Addr::UNSPECIFIED);
         reply.options = Some(options);
@@ -166,11 +163,9 @@ impl<'a> Exchange<'a> {
         Effect::Send { datagram: reply.emit(), to: self.destination(yiaddr) }
     }
 
-    /// The most important first: what does not fit any more is what the client misses least. Option 82 stands
-    /// last, unchanged, and its room is set aside (RFC 3046 §2.2, QUIRKS 2).
+    /// The most important first: what does not fit any more is what the client misses least.
     fn options(&self, head: Vec<(u8, Vec<u8>)>, boot: &Boot) -> Options {
-        let reserved = self.relay_agent_size();
-        let mut chosen = Fitting { room: self.room().saturating_sub(reserved), options: Options::default() };
+        let mut chosen = self.fitting();
         self.identify(&mut chosen, &head, boot);
         for code in self.parameters() {
             chosen.put_some(code, self.parameter(code).as_deref());
@@ -194,15 +189,17 @@ impl<'a> Exchange<'a> {
         );
     }
 
+    /// Option 82 stands last, unchanged, and its room is set aside (RFC 3046 §2.2, QUIRKS 2).
+    fn fitting(&self) -> Fitting {
+        let reserved = self.request.relay_agent.as_deref().map_or(0, option::wire_size);
+        Fitting { room: self.room().saturating_sub(reserved), options: Options::default() }
+    }
+
     fn with_relay_agent(&self, mut options: Options) -> Options {
         if let Some(relay_agent) = &self.request.relay_agent {
             options.set(option::RELAY_AGENT, relay_agent.as_slice());
         }
         options
-    }
-
-    fn relay_agent_size(&self) -> usize {
-        self.request.relay_agent.as_deref().map_or(0, option::wire_size)
     }
 
     /// How many bytes of options the client takes.

@@ -266,6 +266,20 @@ fn replies_fit_what_the_client_takes() {
 }
 
 /// Another codec reads what ours writes.
+/// Found by fuzzing: a refusal with both echoes at their longest did not fit.
+#[test]
+fn a_refusal_fits_what_the_client_takes() {
+    let mut request = reboot(STRANGER, [10, 1, 0, 77].into());
+    request.giaddr = [10, 1, 0, 1].into();
+    let options = request.options.as_mut().expect("options");
+    options.set(61, [1; 255]);
+    options.set(82, [&[1, 253][..], &[7; 253]].concat());
+    let (nak, _) = Site::new().reply(&request);
+    assert_eq!((kind(&nak), option(&nak, 82)), (Some(6), option(&request, 82)));
+    assert_eq!(option(&nak, 61), None, "what is missed least");
+    assert!(nak.emit().len() <= 548, "{}", nak.emit().len());
+}
+
 #[test]
 fn dhcproto_reads_the_replies() {
     let mut site = Site::new();
