@@ -13,8 +13,8 @@ use crate::lab::MachineSpec;
 use crate::lab::qemu::Firmware;
 
 const BIOS: Duration = Duration::from_secs(120);
-/// UEFI tries PXE and HTTP Boot over IPv4 and IPv6 before its disk, 4 s each where it is told at once that it is to; the rest is for a
-/// machine that does ten things beside.
+/// UEFI tries PXE and HTTP Boot over IPv4 and IPv6 before its disk, 4 s each where it is told at once that it is to; the
+/// rest is for a computer that does ten things beside.
 const UEFI: Duration = Duration::from_secs(280);
 
 /// Where the agent sends UEFI HTTP Boot that is to boot its disk.

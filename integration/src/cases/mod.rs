@@ -160,7 +160,7 @@ pub static CASES: &[Case] = &[
     Case {
         name: "local-disk-uefi",
         about: "so does one with UEFI, which tries its other ways to boot first",
-        bound: Duration::from_secs(300),
+        bound: Duration::from_secs(420),
         everyday: true,
         run: local::without_an_order_uefi,
     },
