@@ -26,7 +26,6 @@ pub(super) fn network(site: &SiteSpec, image: Option<&ImageSpec>) -> Network {
         decline_ipv6: site.decline_ipv6,
         tftp_single_port: site.tftp_single_port,
         reply: reply(&site.options, site.response_delay, site.reply_form),
-        silent: false,
     }
 }
 

@@ -121,7 +121,6 @@ fn plan() -> SitePlan {
         cache_bytes: None,
         tftp_single_port: false,
         reply: ReplySettings::default(),
-        silent: false,
         decline_ipv6: true,
     };
     let generation = Generation { epoch: 1, revision: 1 };

@@ -28,7 +28,6 @@ fn network() -> Entry {
         decline_ipv6: false,
         tftp_single_port: false,
         reply: ReplySettings::default(),
-        silent: false,
     };
     Entry { body: v1::Network::from(&network).encode_to_vec().into(), level: 1 }
 }

@@ -53,7 +53,6 @@ fn document(revision: u64) -> (PlanDocument, Arc<SitePlan>) {
         decline_ipv6: false,
         tftp_single_port: false,
         reply: ReplySettings::default(),
-        silent: false,
     };
     let body = prost::Message::encode_to_vec(&proto::v1::Network::from(&network)).into();
     let entry = ("network".to_owned(), proto::plan::Entry { body, level: 1 });

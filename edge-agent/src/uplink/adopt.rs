@@ -195,7 +195,6 @@ mod tests {
             decline_ipv6: false,
             tftp_single_port: false,
             reply: ReplySettings::default(),
-            silent: false,
         };
         let entry = Entry { body: v1::Network::from(&network).encode_to_vec().into(), level: 1 };
         let generation = Generation { epoch: 1, revision: 1 };

@@ -74,7 +74,6 @@ pub fn network() -> Network {
         decline_ipv6: false,
         tftp_single_port: false,
         reply: ReplySettings::default(),
-        silent: false,
     }
 }
 

@@ -166,7 +166,6 @@ fn network() -> Network {
         decline_ipv6: false,
         tftp_single_port: false,
         reply: ReplySettings::default(),
-        silent: false,
     }
 }
 

@@ -41,7 +41,6 @@ fn plan() -> SitePlan {
         decline_ipv6: false,
         tftp_single_port: false,
         reply: ReplySettings::default(),
-        silent: false,
     };
     let host = HostPlan {
         id: HostId([1; 16]),

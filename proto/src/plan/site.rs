@@ -111,8 +111,6 @@ pub struct Network {
     pub tftp_single_port: bool,
     /// How DHCP replies differ from the usual.
     pub reply: ReplySettings,
-    /// Never to ask whether another DHCP server is there (S1). No agent asks yet.
-    pub silent: bool,
 }
 
 impl Network {

@@ -210,7 +210,6 @@ impl From<&Network> for v1::Network {
             decline_ipv6: network.decline_ipv6,
             tftp_single_port: network.tftp_single_port,
             reply: wire_reply(&network.reply),
-            silent: network.silent,
         }
     }
 }
@@ -239,7 +238,6 @@ impl TryFrom<v1::Network> for Network {
             decline_ipv6: message.decline_ipv6,
             tftp_single_port: message.tftp_single_port,
             reply: ReplySettings::from_wire(message.reply),
-            silent: message.silent,
         })
     }
 }
@@ -554,7 +552,6 @@ mod tests {
             decline_ipv6: true,
             tftp_single_port: true,
             reply: ReplySettings::default(),
-            silent: false,
         }
     }
 

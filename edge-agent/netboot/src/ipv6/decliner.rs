@@ -223,7 +223,6 @@ mod tests {
             cache_bytes: None,
             tftp_single_port: false,
             reply: ReplySettings::default(),
-            silent: false,
             decline_ipv6: true,
         };
         change(&mut network);

@@ -60,7 +60,6 @@ pub(crate) fn network() -> Network {
         decline_ipv6: false,
         tftp_single_port: false,
         reply: ReplySettings::default(),
-        silent: false,
     }
 }
 

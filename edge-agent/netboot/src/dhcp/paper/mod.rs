@@ -71,7 +71,6 @@ fn plan(revision: u64, pool: &str, hosts: &[HostPlan]) -> SitePlan {
         decline_ipv6: false,
         tftp_single_port: false,
         reply: ReplySettings::default(),
-        silent: false,
     };
     let entries = [network_entry(&network)].into_iter().chain(hosts.iter().map(host_entry));
     let generation = Generation { epoch: 1, revision };

@@ -60,7 +60,6 @@ fn plan(revision: u64, dhcp: DhcpMode, fixed: Option<Ipv4Addr>) -> SitePlan {
         decline_ipv6: false,
         tftp_single_port: false,
         reply: ReplySettings::default(),
-        silent: false,
     };
     let hosts = [
         host(1, "one", vec![machine(0), machine(1)], Some([10, 1, 0, 9].into())),
