@@ -1,6 +1,6 @@
 //! The core on a disk that is really full.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, path::Path};
+use std::{net::Ipv4Addr, path::Path};
 
 use netboot::{
     dhcp::{Message, Operation, Options as DhcpOptions, Request},
@@ -69,11 +69,7 @@ fn plan() -> SitePlan {
         dhcp: DhcpMode::Authoritative,
         subnets: vec![subnet],
         unknown: UnknownMachines::Lease,
-        loaders: BTreeMap::new(),
-        cache_bytes: None,
-        decline_ipv6: false,
-        tftp_single_port: false,
-        reply: ReplySettings::default(),
+        ..Network::default()
     };
     let host = HostPlan {
         id: HostId([1; 16]),

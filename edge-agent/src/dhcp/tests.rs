@@ -17,9 +17,7 @@ use netboot::{
 };
 use proto::{
     Generation, Wall,
-    plan::{
-        DhcpMode, Network, PlanDocument, ReplySettings, SitePlan, Subnet, UnknownMachines, network_entry,
-    },
+    plan::{DhcpMode, Network, PlanDocument, SitePlan, Subnet, UnknownMachines, network_entry},
 };
 
 use super::{OpenError, Sockets};
@@ -209,11 +207,7 @@ fn plan() -> SitePlan {
         dhcp: DhcpMode::Authoritative,
         subnets: vec![subnet],
         unknown: UnknownMachines::Lease,
-        loaders: BTreeMap::new(),
-        cache_bytes: None,
-        decline_ipv6: false,
-        tftp_single_port: false,
-        reply: ReplySettings::default(),
+        ..Network::default()
     };
     let generation = Generation { epoch: 1, revision: 1 };
     let document = PlanDocument::assemble("acme", "lyon", generation, 1, [network_entry(&network)]);

@@ -2,7 +2,6 @@
 //! machine's asks for a router by itself. Without root there are no namespaces, and nothing is tested.
 
 use std::{
-    collections::BTreeMap,
     fs,
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -11,7 +10,7 @@ use std::{
 
 use proto::{
     Generation,
-    plan::{DhcpMode, Network, PlanDocument, ReplySettings, SitePlan, UnknownMachines, network_entry},
+    plan::{DhcpMode, Network, PlanDocument, SitePlan, network_entry},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -113,16 +112,7 @@ async fn serve() {
 }
 
 fn plan() -> SitePlan {
-    let network = Network {
-        dhcp: DhcpMode::Authoritative,
-        subnets: Vec::new(),
-        unknown: UnknownMachines::Ignore,
-        loaders: BTreeMap::new(),
-        cache_bytes: None,
-        tftp_single_port: false,
-        reply: ReplySettings::default(),
-        decline_ipv6: true,
-    };
+    let network = Network { dhcp: DhcpMode::Authoritative, decline_ipv6: true, ..Network::default() };
     let generation = Generation { epoch: 1, revision: 1 };
     let document = PlanDocument::assemble("acme", "lyon", generation, 1, [network_entry(&network)]);
     SitePlan::decode(&document).expect("a legal plan")

@@ -1,10 +1,8 @@
 //! Plans across restarts, crashes and damage.
 
-use std::collections::BTreeMap;
-
 use proto::{
     Generation,
-    plan::{DhcpMode, Entry, Network, ReplySettings, UnknownMachines},
+    plan::{Entry, Network},
 };
 
 use super::*;
@@ -19,16 +17,7 @@ fn plan(revision: u64, secret: Option<&str>) -> PlanDocument {
 
 /// What a plan needs to be understood.
 fn network() -> Entry {
-    let network = Network {
-        dhcp: DhcpMode::Off,
-        subnets: Vec::new(),
-        unknown: UnknownMachines::Ignore,
-        loaders: BTreeMap::new(),
-        cache_bytes: None,
-        decline_ipv6: false,
-        tftp_single_port: false,
-        reply: ReplySettings::default(),
-    };
+    let network = Network::default();
     Entry { body: v1::Network::from(&network).encode_to_vec().into(), level: 1 }
 }
 

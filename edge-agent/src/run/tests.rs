@@ -2,7 +2,7 @@
 
 use proto::{
     Generation,
-    plan::{DhcpMode, Network, PlanDocument, ReplySettings, UnknownMachines},
+    plan::{Network, PlanDocument},
 };
 
 use super::*;
@@ -44,16 +44,7 @@ async fn servers_have_their_time_to_end() {
 }
 
 fn document(revision: u64) -> (PlanDocument, Arc<SitePlan>) {
-    let network = Network {
-        dhcp: DhcpMode::Off,
-        subnets: Vec::new(),
-        unknown: UnknownMachines::Ignore,
-        loaders: std::collections::BTreeMap::new(),
-        cache_bytes: None,
-        decline_ipv6: false,
-        tftp_single_port: false,
-        reply: ReplySettings::default(),
-    };
+    let network = Network::default();
     let body = prost::Message::encode_to_vec(&proto::v1::Network::from(&network)).into();
     let entry = ("network".to_owned(), proto::plan::Entry { body, level: 1 });
     let generation = Generation { epoch: 1, revision };

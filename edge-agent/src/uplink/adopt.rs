@@ -170,14 +170,14 @@ fn may_pass(error: &AdoptError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, path::Path};
+    use std::path::Path;
 
     use netboot::site;
     use prost::Message;
     use proto::{
         Generation,
         event::EventKind,
-        plan::{DhcpMode, Entry, Network, ReplySettings, UnknownMachines},
+        plan::{Entry, Network},
         v1,
     };
     use tokio::sync::mpsc;
@@ -186,16 +186,7 @@ mod tests {
     use crate::core::Options;
 
     fn document() -> PlanDocument {
-        let network = Network {
-            dhcp: DhcpMode::Off,
-            subnets: Vec::new(),
-            unknown: UnknownMachines::Ignore,
-            loaders: BTreeMap::new(),
-            cache_bytes: None,
-            decline_ipv6: false,
-            tftp_single_port: false,
-            reply: ReplySettings::default(),
-        };
+        let network = Network::default();
         let entry = Entry { body: v1::Network::from(&network).encode_to_vec().into(), level: 1 };
         let generation = Generation { epoch: 1, revision: 1 };
         PlanDocument::assemble("acme", "lyon", generation, 1, [("network".to_owned(), entry)])

@@ -1,6 +1,6 @@
 //! The machine before the real DHCP engine, on paper time.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use netboot::{
     dhcp::{BootAnswer, Context, Effect, Request, Server},
@@ -10,8 +10,7 @@ use proto::{
     Generation, HostId, Mac,
     event::Client,
     plan::{
-        DhcpMode, HostPlan, Network, PlanDocument, ReplySettings, SitePlan, Subnet, UnknownMachines,
-        host_entry, network_entry,
+        DhcpMode, HostPlan, Network, PlanDocument, ReplySettings, SitePlan, Subnet, host_entry, network_entry,
     },
 };
 
@@ -32,16 +31,7 @@ fn plan() -> SitePlan {
         lease: Duration::from_secs(3600),
         shared: None,
     };
-    let network = Network {
-        dhcp: DhcpMode::Authoritative,
-        subnets: vec![subnet],
-        unknown: UnknownMachines::Ignore,
-        loaders: BTreeMap::new(),
-        cache_bytes: None,
-        decline_ipv6: false,
-        tftp_single_port: false,
-        reply: ReplySettings::default(),
-    };
+    let network = Network { dhcp: DhcpMode::Authoritative, subnets: vec![subnet], ..Network::default() };
     let host = HostPlan {
         id: HostId([1; 16]),
         name: "web-1".into(),

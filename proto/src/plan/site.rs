@@ -92,8 +92,8 @@ impl SitePlan {
     }
 }
 
-/// How a site's machines are addressed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How a site's machines are addressed; by default nobody is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Network {
     /// What the agent is to DHCP.
     pub dhcp: DhcpMode,
@@ -142,22 +142,24 @@ impl Network {
 }
 
 /// What an agent is to DHCP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DhcpMode {
     /// The segment's DHCP server.
     Authoritative,
     /// Beside another server, for booting alone.
     Proxy,
     /// Silent.
+    #[default]
     Off,
 }
 
 twin!(DhcpMode, DhcpMode, Authoritative, Proxy, Off);
 
 /// What machines get that are no host of the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum UnknownMachines {
     /// No answer.
+    #[default]
     Ignore,
     /// An address from the pool, and the local disk.
     Lease,

@@ -189,7 +189,6 @@ fn may_speak(plan: &SitePlan) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use proptest::prelude::*;
     use proto::{
@@ -215,16 +214,7 @@ mod tests {
     }
 
     fn plan(change: impl FnOnce(&mut Network), hosts: &[Mac]) -> SitePlan {
-        let mut network = Network {
-            dhcp: DhcpMode::Authoritative,
-            subnets: Vec::new(),
-            unknown: UnknownMachines::Ignore,
-            loaders: BTreeMap::new(),
-            cache_bytes: None,
-            tftp_single_port: false,
-            reply: ReplySettings::default(),
-            decline_ipv6: true,
-        };
+        let mut network = Network { dhcp: DhcpMode::Authoritative, decline_ipv6: true, ..Network::default() };
         change(&mut network);
         let host = HostPlan {
             id: HostId([1; 16]),

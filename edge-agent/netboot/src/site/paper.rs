@@ -56,10 +56,7 @@ pub(crate) fn network() -> Network {
             (Platform::Bios, loader("undionly.kpxe")),
             (Platform::UefiX64, loader("snponly.efi")),
         ]),
-        cache_bytes: None,
-        decline_ipv6: false,
-        tftp_single_port: false,
-        reply: ReplySettings::default(),
+        ..Network::default()
     }
 }
 

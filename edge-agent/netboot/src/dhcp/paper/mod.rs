@@ -7,7 +7,7 @@ mod rules;
 mod sequences;
 mod unrecorded;
 
-use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
+use std::{net::Ipv4Addr, time::Duration};
 
 use proto::{
     Generation, HostId, Mac, Wall,
@@ -66,11 +66,7 @@ fn plan(revision: u64, pool: &str, hosts: &[HostPlan]) -> SitePlan {
         dhcp: DhcpMode::Authoritative,
         subnets: vec![subnet("10.1.0.0/24", pool), subnet("10.9.0.0/24", "10.9.0.100-10.9.0.199")],
         unknown: UnknownMachines::Lease,
-        loaders: BTreeMap::new(),
-        cache_bytes: None,
-        decline_ipv6: false,
-        tftp_single_port: false,
-        reply: ReplySettings::default(),
+        ..Network::default()
     };
     let entries = [network_entry(&network)].into_iter().chain(hosts.iter().map(host_entry));
     let generation = Generation { epoch: 1, revision };

@@ -1,6 +1,5 @@
 //! The site that is played on: its plans, its machines, its addresses.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -55,11 +54,7 @@ fn plan(revision: u64, dhcp: DhcpMode, fixed: Option<Ipv4Addr>) -> SitePlan {
             subnet("10.9.0.0/24", "10.9.0.4-10.9.0.7", OTHER_LINK),
         ],
         unknown: UnknownMachines::Lease,
-        loaders: BTreeMap::new(),
-        cache_bytes: None,
-        decline_ipv6: false,
-        tftp_single_port: false,
-        reply: ReplySettings::default(),
+        ..Network::default()
     };
     let hosts = [
         host(1, "one", vec![machine(0), machine(1)], Some([10, 1, 0, 9].into())),
