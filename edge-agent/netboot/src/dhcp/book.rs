@@ -9,11 +9,11 @@ use proto::{
 };
 
 use super::{
+    exchange::Exchange,
     lease::Leases,
     offer::Offers,
     pool::{self, Reservations},
     quarantine::Quarantined,
-    reply::Exchange,
     server::key_of,
 };
 use crate::time::{Mono, Now};

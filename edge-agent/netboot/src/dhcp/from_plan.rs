@@ -8,7 +8,8 @@ use proto::plan::{DhcpMode, Subnet};
 
 use super::{
     Context, Destination, Effect, MessageType, Request, Server,
-    reply::{Exchange, Kind},
+    exchange::Exchange,
+    reply::Kind,
     request::Port,
     server::{is_for_us, subnet_of},
 };

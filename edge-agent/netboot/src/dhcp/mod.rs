@@ -13,6 +13,7 @@ mod book;
 mod boot;
 mod client;
 mod context;
+mod exchange;
 mod from_plan;
 mod lease;
 mod message;
@@ -20,6 +21,7 @@ mod offer;
 mod option;
 #[cfg(test)]
 mod paper;
+mod parameters;
 mod pool;
 mod proxy;
 mod quarantine;

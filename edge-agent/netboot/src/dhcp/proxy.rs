@@ -12,12 +12,8 @@ use proto::{
 };
 
 use super::{
-    BootAnswer, Destination, Effect, MessageType, Request, Server,
-    boot::boot,
-    reply::{Exchange, Kind},
-    request::Port,
-    server::is_for_us,
-    sighting::Word,
+    BootAnswer, Destination, Effect, MessageType, Request, Server, boot::boot, exchange::Exchange,
+    reply::Kind, request::Port, server::is_for_us, sighting::Word,
 };
 
 impl Server {

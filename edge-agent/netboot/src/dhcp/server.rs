@@ -14,8 +14,9 @@ use super::{
     alarm::{Alarms, Subject},
     book::Book,
     boot::boot,
+    exchange::Exchange,
     quarantine::{FIXED_REST, QUARANTINE},
-    reply::{Exchange, Kind},
+    reply::Kind,
     request::Port,
     sighting::Sightings,
 };
