@@ -5,11 +5,14 @@
 //! them believes the agent's log.
 
 mod beside;
+mod clients;
 mod console;
+mod exchange;
 mod install;
 mod loaders;
 mod local;
 mod network;
+mod relay;
 mod setting;
 mod timeline;
 mod trouble;
@@ -95,6 +98,20 @@ pub static CASES: &[Case] = &[
         run: beside::uefi,
     },
     Case {
+        name: "relay-bios",
+        about: "a router relays DHCP (ISC's dhcrelay), and iPXE fetches everything through it",
+        bound: Duration::from_secs(300),
+        everyday: true,
+        run: relay::bios,
+    },
+    Case {
+        name: "relay-uefi",
+        about: "so does OVMF, which begins by TFTP",
+        bound: Duration::from_secs(360),
+        everyday: false,
+        run: relay::uefi,
+    },
+    Case {
         name: "bios-undionly",
         about: "a ROM loads undionly.kpxe by TFTP, and that its script by HTTP",
         bound: Duration::from_secs(300),
@@ -177,6 +194,34 @@ pub static CASES: &[Case] = &[
         bound: Duration::from_secs(240),
         everyday: true,
         run: local::revoked_order,
+    },
+    Case {
+        name: "dhclient",
+        about: "ISC's DHCP client takes a lease, renews it, asks all servers when its own is silent, and gives it back",
+        bound: Duration::from_secs(300),
+        everyday: true,
+        run: clients::dhclient,
+    },
+    Case {
+        name: "udhcpc",
+        about: "so does busybox's",
+        bound: Duration::from_secs(300),
+        everyday: false,
+        run: clients::udhcpc,
+    },
+    Case {
+        name: "dhcpcd",
+        about: "so does dhcpcd",
+        bound: Duration::from_secs(300),
+        everyday: false,
+        run: clients::dhcpcd,
+    },
+    Case {
+        name: "networkd",
+        about: "so does systemd-networkd, without systemd around it",
+        bound: Duration::from_secs(300),
+        everyday: false,
+        run: clients::networkd,
     },
     Case {
         name: "disk-image-install",

@@ -40,7 +40,7 @@ pub(super) fn uefi_pxe(bench: &Bench<'_>) -> anyhow::Result<()> {
 }
 
 /// What iPXE shows from its script on.
-const BY_IPXE: &[(&str, &str)] = &[
+pub(super) const BY_IPXE: &[(&str, &str)] = &[
     ("boot.ipxe... ok", "it has its script"),
     ("linux... ok", "it has the kernel"),
     // Not its "ok": the kernel takes the serial port over while that is still on its way out.
@@ -64,7 +64,16 @@ pub(super) fn run_probe(
     stages: &[(&str, &str)],
 ) -> anyhow::Result<String> {
     let order = setting.order(spec, "probe")?;
-    let mut machine = setting.power_on(spec)?;
+    watch_probe(setting, setting.power_on(spec)?, stages)?;
+    Ok(order)
+}
+
+/// Follows a machine that boots the probe, to its power-off.
+pub(super) fn watch_probe(
+    setting: &Setting<'_>,
+    mut machine: Machine,
+    stages: &[(&str, &str)],
+) -> anyhow::Result<()> {
     follow(setting, &mut machine, stages)?;
     follow(
         setting,
@@ -74,8 +83,7 @@ pub(super) fn run_probe(
             ("BOOTLANE-MARK fetched", "it has fetched the order's file"),
         ],
     )?;
-    must_go_off(&mut machine)?;
-    Ok(order)
+    must_go_off(&mut machine)
 }
 
 fn must_go_off(machine: &mut Machine) -> anyhow::Result<()> {

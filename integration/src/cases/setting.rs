@@ -168,6 +168,11 @@ impl<'a> Setting<'a> {
         Ok(timeline)
     }
 
+    /// What was captured so far; the last second of it may be missing.
+    pub(super) fn overheard(&self) -> anyhow::Result<Wire> {
+        Wire::read(self.capture.as_ref().context("the capture was read before")?.path())
+    }
+
     /// Ends the capture and reads it.
     pub(super) fn wire(&mut self) -> anyhow::Result<Wire> {
         let capture = self.capture.take().context("the capture was read before")?;

@@ -1,17 +1,15 @@
-//! What a capture tells: who asked whom for what. Reads classic pcap files of Ethernet (the format of libpcap's
-//! `pcap-savefile(5)`), IPv4 without fragments, of HTTP the first line of a request, and of IPv6 that it is declined.
+//! What a capture tells: who asked whom for what. Of DHCP every message, of HTTP the first line of a request, of IPv6
+//! that it is declined.
 
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use proto::Mac;
 
-const MAGIC: u32 = 0xa1b2_c3d4;
-const LINK_TYPE_ETHERNET: u32 = 1;
-const FILE_HEADER: usize = 24;
-const PACKET_HEADER: usize = 16;
+use super::exchange::Heard;
+use crate::lab::pcap::{self, Datagram, Packet, short};
 
 /// What one packet says, as far as cases ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +30,7 @@ pub(super) enum Said {
 #[derive(Debug)]
 pub(super) struct Wire {
     said: Vec<Said>,
+    heard: Vec<Heard>,
     bytes: Vec<u8>,
 }
 
@@ -39,18 +38,18 @@ impl Wire {
     /// Reads a pcap file. Packets of other kinds are passed over.
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
         let bytes = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
-        ensure!(word(&bytes, 0) == Some(MAGIC), "{} is no pcap file of this machine", path.display());
-        ensure!(word(&bytes, 20) == Some(LINK_TYPE_ETHERNET), "{} is not of Ethernet", path.display());
-        let mut said = Vec::new();
-        let mut at = FILE_HEADER;
-        while let Some(length) = word(&bytes, at + 8) {
-            let frame = bytes.get(at + PACKET_HEADER..at + PACKET_HEADER + length as usize);
-            // The last packet may be cut where tcpdump was stopped.
-            let Some(frame) = frame else { break };
+        let frames = pcap::frames(&bytes).with_context(|| format!("failed to read {}", path.display()))?;
+        let (mut said, mut heard) = (Vec::new(), Vec::new());
+        for frame in frames {
             said.extend(parse(frame));
-            at += PACKET_HEADER + length as usize;
+            heard.extend(Packet::of(frame).and_then(Datagram::of).and_then(Heard::of));
         }
-        Ok(Self { said, bytes })
+        Ok(Self { said, heard, bytes })
+    }
+
+    /// The DHCP messages of a machine and those to it, in their order.
+    pub(super) fn dhcp(&self, mac: Mac) -> Vec<Heard> {
+        self.heard.iter().filter(|heard| heard.message.mac == mac).cloned().collect()
     }
 
     /// Whether the machine asked by DHCP and was answered.
@@ -91,29 +90,14 @@ impl Wire {
     }
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|word| u32::from_ne_bytes(*word))
-}
-
-fn short(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().map(|short| u16::from_be_bytes(*short))
-}
-
 fn parse(frame: &[u8]) -> Option<Said> {
     if short(frame, 12) == Some(0x86dd) {
         return ipv6(frame);
     }
-    // Ethernet II: destination, source, type 0x0800 for IPv4.
-    let packet = frame.get(14..).filter(|_| short(frame, 12) == Some(0x0800))?;
-    let header = usize::from(packet.first()? & 0x0f) * 4;
-    let from = Ipv4Addr::from(*packet.get(12..)?.first_chunk::<4>()?);
-    // Beyond the total length is padding.
-    let total = usize::from(short(packet, 2)?);
-    let segment = packet.get(header..total.min(packet.len()))?;
-    match packet.get(9)? {
-        17 => udp(from, segment),
-        6 => http(from, segment.get(usize::from(segment.get(12)? >> 4) * 4..)?),
-        _ => None,
+    let packet = Packet::of(frame)?;
+    match packet.protocol {
+        6 => http(packet.from, packet.segment.get(usize::from(packet.segment.get(12)? >> 4) * 4..)?),
+        _ => udp(Datagram::of(packet)?),
     }
 }
 
@@ -131,22 +115,29 @@ fn ipv6(frame: &[u8]) -> Option<Said> {
     declines.then_some(Said::Ipv6Declined { mac })
 }
 
-fn udp(from: Ipv4Addr, segment: &[u8]) -> Option<Said> {
-    let payload = segment.get(8..)?;
-    match short(segment, 2)? {
-        67 => dhcp_client(payload).map(|mac| Said::DhcpRequest { mac }),
-        68 => dhcp_client(payload).map(|mac| Said::DhcpReply { mac }),
+fn udp(datagram: Datagram<'_>) -> Option<Said> {
+    let payload = datagram.payload;
+    match datagram.to.port() {
+        67 | 68 => dhcp(payload),
         69 if short(payload, 0) == Some(1) => {
             let name = payload.get(2..)?.split(|byte| *byte == 0).next()?;
-            Some(Said::TftpRead { from, name: String::from_utf8_lossy(name).into_owned() })
+            Some(Said::TftpRead {
+                from: *datagram.from.ip(),
+                name: String::from_utf8_lossy(name).into_owned(),
+            })
         }
         _ => None,
     }
 }
 
-/// `chaddr` (RFC 2131 §2).
-fn dhcp_client(message: &[u8]) -> Option<Mac> {
-    message.get(28..)?.first_chunk().map(|mac| Mac(*mac))
+/// `op` and `chaddr` (RFC 2131 §2). Not the port: relay agents are answered at a server's.
+fn dhcp(message: &[u8]) -> Option<Said> {
+    let mac = Mac(*message.get(28..)?.first_chunk()?);
+    match message.first()? {
+        1 => Some(Said::DhcpRequest { mac }),
+        2 => Some(Said::DhcpReply { mac }),
+        _ => None,
+    }
 }
 
 fn http(from: Ipv4Addr, payload: &[u8]) -> Option<Said> {
@@ -164,27 +155,16 @@ fn http(from: Ipv4Addr, payload: &[u8]) -> Option<Said> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn ipv4(protocol: u8, segment: &[u8]) -> Vec<u8> {
-        let mut frame = [[0; 12].as_slice(), &[8, 0]].concat();
-        let total = u16::try_from(20 + segment.len()).expect("small").to_be_bytes();
-        frame.extend([0x45, 0, total[0], total[1], 0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 7, 10, 0, 0, 1]);
-        frame.extend(segment);
-        frame
-    }
-
-    fn udp_to(port: u16, payload: &[u8]) -> Vec<u8> {
-        let [high, low] = port.to_be_bytes();
-        ipv4(17, &[&[0, 9, high, low, 0, 0, 0, 0], payload].concat())
-    }
+    use crate::lab::pcap::tests::{capture, ipv4, udp_to};
 
     #[test]
     fn requests_are_told_apart() {
         let from = Ipv4Addr::new(10, 0, 0, 7);
-        let dhcp = [[0_u8; 28].as_slice(), &[2, 3, 4, 5, 6, 7], &[0; 200]].concat();
+        let dhcp = |op| [[op].as_slice(), &[0; 27], &[2, 3, 4, 5, 6, 7], &[0; 202]].concat();
         let mac = Mac([2, 3, 4, 5, 6, 7]);
-        assert_eq!(parse(&udp_to(67, &dhcp)), Some(Said::DhcpRequest { mac }));
-        assert_eq!(parse(&udp_to(68, &dhcp)), Some(Said::DhcpReply { mac }));
+        assert_eq!(parse(&udp_to(67, &dhcp(1))), Some(Said::DhcpRequest { mac }));
+        assert_eq!(parse(&udp_to(68, &dhcp(2))), Some(Said::DhcpReply { mac }));
+        assert_eq!(parse(&udp_to(67, &dhcp(2))), Some(Said::DhcpReply { mac }), "to a relay agent");
         let read = parse(&udp_to(69, b"\0\x01snponly.efi\0octet\0"));
         assert_eq!(read, Some(Said::TftpRead { from, name: "snponly.efi".to_owned() }));
         let tcp =
@@ -217,15 +197,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_to_its_last_whole_packet() {
-        let frame = udp_to(69, b"\0\x01name\0octet\0");
-        let mut file = [MAGIC, 0, 0, 0, 2_000, LINK_TYPE_ETHERNET].map(u32::to_ne_bytes).concat();
-        let length = u32::try_from(frame.len()).expect("small");
-        for _ in 0..2 {
-            file.extend([0, 0, length, length].map(u32::to_ne_bytes).concat());
-            file.extend(&frame);
-        }
-        file.truncate(file.len() - 3);
+    fn a_file_is_read() {
+        let file = capture(&[&udp_to(69, b"\0\x01name\0octet\0")]);
         let path = tempfile::NamedTempFile::new().expect("a temporary file");
         fs::write(path.path(), file).expect("written");
         let wire = Wire::read(path.path()).expect("readable");

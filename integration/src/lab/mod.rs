@@ -16,6 +16,7 @@ pub mod machine;
 pub mod media;
 pub mod netns;
 pub mod packages;
+pub mod pcap;
 pub mod process;
 pub mod qemu;
 pub mod run;

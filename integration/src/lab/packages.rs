@@ -33,6 +33,10 @@ pub const NEEDED: &[(&str, &str)] = &[
     ("tftp-hpa", "a TFTP client"),
     ("atftp", "another, with windows"),
     ("curl", "another"),
+    ("isc-dhcp-relay", "a relay agent"),
+    ("isc-dhcp-client", "a DHCP client"),
+    ("dhcpcd-base", "another"),
+    ("systemd", "another, systemd-networkd"),
     ("xz-utils", "compressed kernel modules"),
 ];
 
