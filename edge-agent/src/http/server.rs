@@ -164,6 +164,9 @@ async fn converse<D: Desk>(
     let mut protocol = http1::Builder::new();
     // Times are the link's: hyper's own limit for heads would also be that for idle connections.
     protocol.header_read_timeout(None).max_headers(limits.head_fields).max_buf_size(limits.head_bytes);
+    // GRUB 2.06 knows `Content-Length` in this case alone (against RFC 9110 §5.1); without a length it has no memory for a
+    // kernel (QUIRKS 49).
+    protocol.title_case_headers(true);
     let service = service_fn(move |request| service.clone().call(request));
     let mut connection = std::pin::pin!(protocol.serve_connection(TokioIo::new(link), service));
     let ended = tokio::select! {

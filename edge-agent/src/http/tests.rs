@@ -290,6 +290,13 @@ async fn one_connection_carries_many_requests() {
 }
 
 #[tokio::test]
+async fn quirk_49_grub_finds_the_length_by_its_usual_case() {
+    let site = site(&[("linux", b"kernel")], &[], limits());
+    let head = text(site.curl("/linux", &["--include"]).await.stdout);
+    assert!(head.contains("\r\nContent-Length: 6\r\n"), "{head}");
+}
+
+#[tokio::test]
 async fn quirk_36_doubled_slashes_and_nothing_climbs_out() {
     let mut site = site(&[("l/grubx64.efi", b"grub"), ("secret", b"x")], &[], limits());
     assert_eq!(text(site.curl("/l//grubx64.efi?x=1", &[]).await.stdout), "grub");

@@ -141,8 +141,8 @@ pub static CASES: &[Case] = &[
     },
     Case {
         name: "arm64-uefi",
-        about: "an ARM64 machine goes through GRUB to the Debian installer's kernel",
-        bound: Duration::from_secs(1_800),
+        about: "an ARM64 machine goes through GRUB, by TFTP and then HTTP, to the Debian installer's preseed",
+        bound: Duration::from_secs(840),
         everyday: false,
         run: loaders::arm64_uefi,
     },

@@ -1,6 +1,7 @@
-//! GRUB's configuration. Paths are taken from `$root`, which is where GRUB itself has come from: TFTP or HTTP.
+//! GRUB's configuration. Paths are taken from `$root`, which is where GRUB itself has come from, TFTP or HTTP, until the
+//! script has found that it can have HTTP.
 
-use proto::plan::Part;
+use proto::plan::{Part, Slot};
 
 use super::{Menu, Parts, Script};
 
@@ -9,8 +10,9 @@ pub(super) const LOCAL_DISK: &str = "exit\n";
 
 pub(super) fn boot(script: &Script<'_>) -> Vec<Part> {
     let mut out = Parts::of(script.folder);
-    out.text(&format!("# {} for {}\nfor pause in 2 4 8 16; do\n", script.profile, script.host));
-    out.text("  if linux ");
+    out.text(&format!("# {} for {}\n", script.profile, script.host));
+    by_http(&mut out);
+    out.text("for pause in 2 4 8 16; do\n  if linux ");
     out.path(script.kernel);
     out.separate(&words(&script.arguments));
     out.boot_card();
@@ -28,10 +30,24 @@ pub(super) fn boot(script: &Script<'_>) -> Vec<Part> {
         }
     }
     out.text(
-        "  fi\n  echo Bootlane: it did not load, trying again in $pause seconds\n  sleep $pause\ndone\n",
+        "  fi\n  set root=\"$came_from\"\n  echo Bootlane: it did not load, trying again in $pause seconds\n  \
+         sleep $pause\ndone\n",
     );
     out.text(&format!("echo Bootlane: going on with the local disk\nsleep 5\n{LOCAL_DISK}"));
     out.done()
+}
+
+/// Kernel and RAM disk by HTTP, wherever GRUB itself has come from: its TFTP is one block of 1 KiB a round trip (QUIRKS 49).
+/// Names of GRUB 2.06 have no room for a port. A GRUB without the module, such as a signed one, goes on by TFTP; so
+/// does any where HTTP did not work.
+fn by_http(out: &mut Parts) {
+    out.text("set came_from=\"$root\"\nif [ \"");
+    out.slot(Slot::BaseUrl);
+    out.text("\" = \"http://");
+    out.slot(Slot::ServerAddress);
+    out.text("\" ]; then\n  if insmod http; then set root=\"http,");
+    out.slot(Slot::ServerAddress);
+    out.text("\"; fi\nfi\n");
 }
 
 pub(super) fn menu(menu: &Menu<'_>) -> Vec<Part> {
