@@ -3,21 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use proto::event::Transport::{Http, Tftp};
 use proto::plan::Stage;
 
 use super::Bench;
 use super::console::{follow, reach};
-use super::local::is_up;
 use super::network::{must_have_served, must_request, run_probe, served};
 use super::setting::{Setting, catalog};
 use super::wire::Wire;
-use crate::fleet::example::SITE;
 use crate::lab::qemu::Firmware;
 use crate::lab::{MachineSpec, media};
 
-/// How long files may take to the edge, and a system to its address.
+/// How long files may take to the edge.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(120);
 /// The longest between two markers of an emulated ARM64 machine, beside others: three times what it takes alone.
 const ARM64_STAGE: Duration = Duration::from_secs(240);
@@ -52,9 +50,9 @@ pub(super) fn lpxelinux(bench: &Bench<'_>) -> anyhow::Result<()> {
     let (mut setting, spec) = with_loaders(bench, Firmware::BiosIpxe, "lpxelinux", Path::new("/"))?;
     let order = run_probe(&mut setting, &spec, &[("PXELINUX", "PXELINUX runs")])?;
     let wire = setting.wire()?;
-    must_have_read(&wire, &["own/lpxelinux.0", "own/ldlinux.c32"])?;
-    must_request(&wire.http_requests(), &["/linux", "/initrd.img"])?;
-    let files = [(Tftp, Stage::Loader), (Tftp, Stage::Script), (Http, Stage::Kernel), (Http, Stage::Initrd)];
+    ensure!(wire.tftp_names().iter().all(|name| *name == "own/lpxelinux.0"), "{:?}", wire.tftp_names());
+    must_request(&wire.http_requests(), &["/l/own/ldlinux.c32", "/linux", "/initrd.img"])?;
+    let files = [(Tftp, Stage::Loader), (Http, Stage::Script), (Http, Stage::Kernel), (Http, Stage::Initrd)];
     must_have_served(&mut setting, &spec, &order, &files)
 }
 
@@ -91,41 +89,6 @@ pub(super) fn secure_boot(bench: &Bench<'_>) -> anyhow::Result<()> {
     must_have_read(&setting.wire()?, &["own/shimx64.efi", "grubx64.efi", "/grub/grub.cfg"])?;
     let stages = [Stage::Loader, Stage::Script, Stage::Kernel, Stage::Initrd];
     must_have_served(&mut setting, &spec, &order, &stages.map(|stage| (Tftp, stage)))
-}
-
-/// Nobody presses a key: the menu gives way to the disk.
-pub(super) fn pxelinux_menu(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let mut setting = Setting::new(bench, false)?;
-    setting.apply(&catalog("rescue.yaml"))?;
-    setting.import_packages("pxelinux", Path::new("/"), "own")?;
-    let spec = MachineSpec::new("box", Firmware::BiosIpxe);
-    let spec = spec.clone().with_raw_disk(setting.installed_disk(&spec.name)?);
-    let document = bench.run.folder().join("box.yaml");
-    let text = format!(
-        "kind: Host\nname: box\nspec:\n  site: {SITE}\n  macs: [\"{}\"]\n  loaders: own\n  menu:\n    timeout: 3s\n    entries: [rescue]\n",
-        spec.mac
-    );
-    std::fs::write(&document, text).context("failed to write the host's document")?;
-    setting.apply(&document)?;
-    setting.fleet.wait_applied(0)?;
-    setting.fleet.wait_files(0, "rescue", FETCH_TIMEOUT)?;
-    let mut machine = setting.power_on(&spec)?;
-    let stages = [
-        ("PXELINUX", "PXELINUX runs"),
-        ("Bootlane: box", "it shows the menu"),
-        ("BOOTLANE-MARK disk-booted", "the system on its disk runs"),
-    ];
-    follow(&setting, &mut machine, &stages)?;
-    setting.wait_ledger("event that the system is up", FETCH_TIMEOUT, is_up)?;
-    machine.power_off();
-    let wire = setting.wire()?;
-    must_have_read(&wire, &["own/menu.c32"])?;
-    let names = wire.tftp_names();
-    ensure!(names.iter().all(|name| !name.ends_with("/linux")), "a kernel was fetched: {names:?}");
-    let timeline = setting.timeline(&spec.name)?;
-    let outcomes: Vec<_> = timeline.boots.iter().map(|boot| boot.outcome.as_str()).collect();
-    ensure!(outcomes == ["up"], "the boots' outcomes are {outcomes:?}");
-    Ok(())
 }
 
 /// The ISO image is iPXE's own: what starts from it says so, out of a file of the image.
@@ -205,7 +168,7 @@ fn add_with_loaders(
 }
 
 /// Each of these ends of names was asked for by TFTP.
-fn must_have_read(wire: &Wire, ends: &[&str]) -> anyhow::Result<()> {
+pub(super) fn must_have_read(wire: &Wire, ends: &[&str]) -> anyhow::Result<()> {
     let names = wire.tftp_names();
     for end in ends {
         ensure!(names.iter().any(|name| name.ends_with(end)), "no {end} among {names:?}");

@@ -11,6 +11,7 @@ mod exchange;
 mod install;
 mod loaders;
 mod local;
+mod menu;
 mod network;
 mod relay;
 mod setting;
@@ -130,7 +131,14 @@ pub static CASES: &[Case] = &[
         about: "PXELINUX shows a menu, and after its time the machine starts from its own disk",
         bound: Duration::from_secs(300),
         everyday: true,
-        run: loaders::pxelinux_menu,
+        run: menu::pxelinux,
+    },
+    Case {
+        name: "lpxelinux-menu",
+        about: "PXELINUX with HTTP loads itself by TFTP and its menu by HTTP, and gives way to the disk",
+        bound: Duration::from_secs(300),
+        everyday: false,
+        run: menu::lpxelinux,
     },
     Case {
         name: "memdisk-iso",
@@ -148,7 +156,7 @@ pub static CASES: &[Case] = &[
     },
     Case {
         name: "lpxelinux",
-        about: "PXELINUX with HTTP loads a kernel and an initrd by HTTP",
+        about: "PXELINUX with HTTP loads its configuration, a kernel and an initrd by HTTP",
         bound: Duration::from_secs(300),
         everyday: false,
         run: loaders::lpxelinux,

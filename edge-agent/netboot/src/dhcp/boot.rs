@@ -4,7 +4,7 @@
 
 use std::net::Ipv4Addr;
 
-use proto::{event::Client, plan::ReplyForm};
+use proto::{Program, event::Client, plan::ReplyForm};
 
 use super::{BootAnswer, Context, MAX_FILE, Port, Request, option};
 
@@ -103,15 +103,23 @@ fn rom_loader(name: &str, port: Port, context: &Context<'_>) -> Boot {
 /// QUIRKS 23: some read `siaddr` and `file`, some 66 and 67, shim takes its folder from `file` alone.
 fn pxe_loader(name: &str, context: &Context<'_>) -> Boot {
     let control = [6, 1, USE_OFFERED_FILE, 10, 4, 0, b'P', b'X', b'E', option::END];
-    Boot {
-        options: vec![
-            (option::VENDOR_CLASS, b"PXEClient".into()),
-            (option::VENDOR_SPECIFIC, control.into()),
-            (option::BOOT_FILE, nul_terminated(name)),
-            (option::TFTP_SERVER, context.server.to_string().into_bytes()),
-        ],
-        ..bootp(name, context)
-    }
+    let mut options = vec![
+        (option::VENDOR_CLASS, b"PXEClient".into()),
+        (option::VENDOR_SPECIFIC, control.into()),
+        (option::BOOT_FILE, nul_terminated(name)),
+        (option::TFTP_SERVER, context.server.to_string().into_bytes()),
+    ];
+    options.extend(path_prefix(name, context).map(|prefix| (option::PATH_PREFIX, prefix.into_bytes())));
+    Boot { options, ..bootp(name, context) }
+}
+
+/// QUIRKS 29: LPXELINUX puts it before every name that it asks for, and so fetches its modules and its configuration by HTTP.
+/// RFC 5071 §5.1: it ends in a slash, and no NUL follows.
+fn path_prefix(name: &str, context: &Context<'_>) -> Option<String> {
+    let (set, _) = name.split_once('/')?;
+    let set = context.plan.loaders.get(set).filter(|set| set.program == Program::Lpxelinux)?;
+    let (folder, _) = name.rsplit_once('/').filter(|_| !set.name.is_empty())?;
+    Some(format!("{}/l/{folder}/", context.base_url))
 }
 
 /// QUIRKS 33: the URL in 67, and in `file` for firmware that looks there.

@@ -38,6 +38,8 @@ pub(super) const MACHINE_ID: u8 = 97;
 pub(super) const SUBNET_SELECTION: u8 = 118;
 /// iPXE's encapsulated options (QUIRKS 26).
 pub(super) const IPXE: u8 = 175;
+/// RFC 5071 §5: what PXELINUX puts before names.
+pub(super) const PATH_PREFIX: u8 = 210;
 /// Inside option 43: the PXE menu entry that was chosen.
 pub(super) const BOOT_ITEM: u8 = 71;
 pub(super) const END: u8 = 255;

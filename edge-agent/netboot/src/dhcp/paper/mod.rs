@@ -3,6 +3,7 @@
 mod beside;
 mod golden;
 mod links;
+mod prefix;
 mod rules;
 mod sequences;
 mod unrecorded;
