@@ -4,6 +4,7 @@ mod beside;
 mod golden;
 mod links;
 mod prefix;
+mod recorded;
 mod rules;
 mod sequences;
 mod unrecorded;
@@ -77,6 +78,9 @@ fn plan(revision: u64, pool: &str, hosts: &[HostPlan]) -> SitePlan {
 
 /// A site with its server.
 struct Site {
+    /// Our own address, and where we serve files.
+    address: Ipv4Addr,
+    base_url: String,
     plan: SitePlan,
     server: Server,
     now: Now,
@@ -95,7 +99,8 @@ impl Site {
     fn of(plan: SitePlan) -> Self {
         let now = Now { mono: Mono(Duration::ZERO), wall: Wall(1_000_000) };
         let (server, answer, ledger) = (Server::new(), BootAnswer::AddressOnly, Vec::new());
-        Self { plan, server, now, answer, grants_allowed: true, ledger }
+        let (address, base_url) = (SERVER, format!("http://{SERVER}:8080"));
+        Self { address, base_url, plan, server, now, answer, grants_allowed: true, ledger }
     }
 
     /// Hands a datagram in and notes what is persisted.
@@ -108,8 +113,8 @@ impl Site {
             network: &self.plan.network,
             host: self.plan.host_of(request.mac),
             plan: &self.plan,
-            server: SERVER,
-            base_url: "http://10.1.0.2:8080",
+            server: self.address,
+            base_url: &self.base_url,
             answer: &self.answer,
             grants_allowed: self.grants_allowed,
         };

@@ -4,6 +4,7 @@
 mod client;
 mod loss;
 mod quirks;
+mod recorded;
 mod security;
 mod sequences;
 
