@@ -50,6 +50,8 @@ pub enum EventKind {
         uuid: Option<[u8; 16]>,
         /// The relay agent that it came through.
         relay: Option<Ipv4Addr>,
+        /// The first number of option 93; see [`crate::Architecture`].
+        architecture: Option<u16>,
     },
     /// What the machine is answered, and why.
     Decided {
@@ -324,6 +326,8 @@ pub enum AlarmKind {
     UnknownIgnored,
     /// So many events that further ones are left out for a while: of a host, or of all unknown machines.
     TooManyEvents,
+    /// A machine was to boot and no loader of the plan is for its platform.
+    NoLoader,
 }
 
 twin!(
@@ -339,6 +343,7 @@ twin!(
     AddressInUse,
     UnknownIgnored,
     TooManyEvents,
+    NoLoader,
 );
 
 /// Text from a machine, fit to be shown: printable ASCII alone, at most `limit` characters.
@@ -394,13 +399,14 @@ impl TryFrom<v1::Event> for Event {
 impl From<EventKind> for v1::event::Kind {
     fn from(kind: EventKind) -> Self {
         match kind {
-            EventKind::AttemptBegan { platform, client, vendor_class, uuid, relay } => {
+            EventKind::AttemptBegan { platform, client, vendor_class, uuid, relay, architecture } => {
                 Self::AttemptBegan(v1::AttemptBegan {
                     platform: platform.map_or(0, Into::into),
                     client: client.into(),
                     vendor_class,
                     uuid: uuid.map(|uuid| uuid.to_vec().into()).unwrap_or_default(),
                     relay: address_bits(relay),
+                    architecture: architecture.map(u32::from),
                 })
             }
             EventKind::Decided { answer, reason, order } => Self::Decided(v1::Decided {
@@ -464,13 +470,13 @@ impl TryFrom<v1::event::Kind> for EventKind {
             |field: &str, bits| optional_address(bits).ok_or_else(|| WireError::new(field, "is missing"));
         Ok(match kind {
             Kind::AttemptBegan(m) => Self::AttemptBegan {
-                platform: (m.platform != 0)
-                    .then(|| Platform::from_wire("platform", m.platform))
-                    .transpose()?,
+                // One that a later agent knows is none here; the architecture still names it.
+                platform: Platform::from_wire("platform", m.platform).ok(),
                 client: Client::from_wire("client", m.client)?,
                 vendor_class: m.vendor_class,
                 uuid: optional_array("uuid", &m.uuid)?,
                 relay: optional_address(m.relay),
+                architecture: m.architecture.and_then(|code| u16::try_from(code).ok()),
             },
             Kind::Decided(m) => Self::Decided {
                 answer: Answer::from_wire("answer", m.answer)?,
@@ -550,6 +556,7 @@ mod tests {
                 vendor_class: "PXEClient".into(),
                 uuid: Some([3; 16]),
                 relay: None,
+                architecture: Some(7),
             },
             EventKind::Decided { answer: Answer::Script, reason: why.clone(), order: Some(order) },
             EventKind::Offered { address: Some(address), file: name.clone(), client: Client::Ipxe },

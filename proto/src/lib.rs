@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod plan;
 
 mod address;
+mod architecture;
 mod digest;
 mod generation;
 mod id;
@@ -22,6 +23,7 @@ mod wall;
 mod wire;
 
 pub use address::{Mac, Range};
+pub use architecture::{Architecture, REGISTRY};
 pub use digest::Digest;
 pub use generation::{Generation, PlanId};
 pub use id::{AttemptId, HostId, ImageId, Incarnation, OrderId, Token128, Uid};

@@ -23,14 +23,63 @@ pub enum Platform {
     UefiArm64,
     /// UEFI, 64-bit RISC-V.
     UefiRiscv64,
+    /// UEFI, 32-bit RISC-V.
+    UefiRiscv32,
+    /// UEFI, 64-bit LoongArch.
+    UefiLoong64,
+    /// EFI, Itanium.
+    UefiIa64,
+    /// U-Boot, 32-bit ARM.
+    UbootArm32,
+    /// U-Boot, 64-bit ARM.
+    UbootArm64,
+    /// Open Firmware, PowerPC.
+    PpcOpenFirmware,
+    /// The boot loader in a Raspberry Pi's own chip or EEPROM, which fetches the vendor's firmware.
+    RaspberryPi,
 }
 
-twin!(Platform, Platform, Bios, UefiIa32, UefiX64, UefiArm32, UefiArm64, UefiRiscv64);
+twin!(
+    Platform,
+    Platform,
+    Bios,
+    UefiIa32,
+    UefiX64,
+    UefiArm32,
+    UefiArm64,
+    UefiRiscv64,
+    UefiRiscv32,
+    UefiLoong64,
+    UefiIa64,
+    UbootArm32,
+    UbootArm64,
+    PpcOpenFirmware,
+    RaspberryPi,
+);
 
 impl Platform {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Bios, Self::UefiIa32, Self::UefiX64, Self::UefiArm32, Self::UefiArm64, Self::UefiRiscv64];
+    pub const ALL: [Self; 13] = [
+        Self::Bios,
+        Self::UefiIa32,
+        Self::UefiX64,
+        Self::UefiArm32,
+        Self::UefiArm64,
+        Self::UefiRiscv64,
+        Self::UefiRiscv32,
+        Self::UefiLoong64,
+        Self::UefiIa64,
+        Self::UbootArm32,
+        Self::UbootArm64,
+        Self::PpcOpenFirmware,
+        Self::RaspberryPi,
+    ];
+
+    /// Those that every agent knows: one of an early build refuses a network that names another.
+    #[must_use]
+    pub fn is_known_to_all(self) -> bool {
+        self <= Self::UefiRiscv64
+    }
 
     /// The word in files, tables and metrics.
     #[must_use]
@@ -42,6 +91,13 @@ impl Platform {
             Self::UefiArm32 => "uefi-arm32",
             Self::UefiArm64 => "uefi-arm64",
             Self::UefiRiscv64 => "uefi-riscv64",
+            Self::UefiRiscv32 => "uefi-riscv32",
+            Self::UefiLoong64 => "uefi-loong64",
+            Self::UefiIa64 => "uefi-ia64",
+            Self::UbootArm32 => "uboot-arm32",
+            Self::UbootArm64 => "uboot-arm64",
+            Self::PpcOpenFirmware => "ppc-open-firmware",
+            Self::RaspberryPi => "raspberry-pi",
         }
     }
 }
@@ -54,8 +110,14 @@ impl fmt::Display for Platform {
 
 /// A word that names no platform.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected one of bios, uefi-ia32, uefi-x64, uefi-arm32, uefi-arm64, uefi-riscv64; found {0:?}")]
-pub struct NotAPlatform(String);
+#[error("expected one of {}; found {found:?}", words())]
+pub struct NotAPlatform {
+    found: String,
+}
+
+fn words() -> String {
+    Platform::ALL.map(Platform::word).join(", ")
+}
 
 impl FromStr for Platform {
     type Err = NotAPlatform;
@@ -64,7 +126,7 @@ impl FromStr for Platform {
         Self::ALL
             .into_iter()
             .find(|platform| platform.word() == text)
-            .ok_or_else(|| NotAPlatform(text.into()))
+            .ok_or_else(|| NotAPlatform { found: text.into() })
     }
 }
 

@@ -4,7 +4,7 @@
 
 use proto::event::{AlarmKind, Answer, Client, EventKind, LeaseEnd, OrderPhase, Transport};
 use proto::v1;
-use proto::{Platform, Wall};
+use proto::{Architecture, Platform, Wall};
 
 use crate::output::{plain, words};
 
@@ -78,8 +78,12 @@ fn since(began: Wall, at: Wall) -> String {
 
 fn describe(kind: &EventKind) -> (&'static str, String) {
     match kind {
-        EventKind::AttemptBegan { platform, client, vendor_class, relay, .. } => {
-            let firmware = platform.map_or("firmware of an unknown kind", firmware);
+        EventKind::AttemptBegan { platform, client, vendor_class, relay, architecture, .. } => {
+            let firmware = match (platform, architecture) {
+                (Some(platform), _) => firmware(*platform).to_owned(),
+                (None, Some(code)) => format!("firmware of architecture {}", Architecture::describe(*code)),
+                (None, None) => "firmware of an unknown kind".to_owned(),
+            };
             let class = if vendor_class.is_empty() { String::new() } else { format!(" ({vendor_class})") };
             let relay = relay.map(|relay| format!(", through the relay agent {relay}")).unwrap_or_default();
             ("began", format!("{firmware} asks to boot: {}{class}{relay}", program(*client)))
@@ -146,7 +150,14 @@ fn firmware(platform: Platform) -> &'static str {
         Platform::UefiX64 => "UEFI (x64)",
         Platform::UefiArm32 => "UEFI (32-bit ARM)",
         Platform::UefiArm64 => "UEFI (ARM64)",
-        Platform::UefiRiscv64 => "UEFI (RISC-V)",
+        Platform::UefiRiscv64 => "UEFI (64-bit RISC-V)",
+        Platform::UefiRiscv32 => "UEFI (32-bit RISC-V)",
+        Platform::UefiLoong64 => "UEFI (LoongArch)",
+        Platform::UefiIa64 => "EFI (Itanium)",
+        Platform::UbootArm32 => "U-Boot (32-bit ARM)",
+        Platform::UbootArm64 => "U-Boot (ARM64)",
+        Platform::PpcOpenFirmware => "Open Firmware (PowerPC)",
+        Platform::RaspberryPi => "a Raspberry Pi's ROM",
     }
 }
 
@@ -198,6 +209,7 @@ fn alarm(kind: AlarmKind) -> &'static str {
         AlarmKind::AddressInUse => "an address is used by somebody else",
         AlarmKind::UnknownIgnored => "unknown machines are ignored",
         AlarmKind::TooManyEvents => "too many events",
+        AlarmKind::NoLoader => "no loader for it",
     }
 }
 

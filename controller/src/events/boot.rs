@@ -211,6 +211,7 @@ mod tests {
             vendor_class: String::new(),
             uuid: None,
             relay: None,
+            architecture: None,
         }
     }
 

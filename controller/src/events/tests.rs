@@ -190,6 +190,7 @@ async fn an_attempt_whose_host_is_learnt_later_is_listed_under_it_alone() {
         vendor_class: String::new(),
         uuid: None,
         relay: None,
+        architecture: None,
     };
     let mut first = event(1, 1, None);
     first.event.kind = began;

@@ -36,8 +36,9 @@ fn loaders(image: &ImageSpec) -> BTreeMap<proto::Platform, Loader> {
         let blob = BlobRef { digest: file.sha256, size: file.size };
         Some((*platform, Loader { name: base_name(path), blob }))
     };
+    let known = image.loaders.iter().filter(|(platform, _)| platform.is_known_to_all());
     match image.program.unwrap_or_default() {
-        Program::Ipxe => image.loaders.iter().filter_map(loader).collect(),
+        Program::Ipxe => known.filter_map(loader).collect(),
         Program::Pxelinux | Program::Lpxelinux | Program::Grub => BTreeMap::new(),
     }
 }

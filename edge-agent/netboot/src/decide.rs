@@ -10,7 +10,7 @@ use proto::{
     plan::{Boot, HostPlan, OrderPlan, SitePlan, UnknownMachines},
 };
 
-use crate::orders::Orders;
+use crate::{no_loader, orders::Orders};
 
 /// What a machine says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Facts {
     pub client: Client,
     /// None: its architecture is not known to us.
     pub platform: Option<Platform>,
+    /// The first number of option 93.
+    pub architecture: Option<u16>,
     /// The SMBIOS UUID in the order it is written.
     pub uuid: Option<[u8; 16]>,
     /// It has fetched the loader that it was sent to.
@@ -92,7 +94,10 @@ pub fn decide<'plan>(facts: &Facts, at: &Circumstances<'plan, '_>) -> Decision<'
     }
     match first_step(facts, at.plan, boot) {
         Ok(answer) => Decision { answer, reason, order, boot: Some(boot), alarm: None },
-        Err(why) => plain(Answer::LocalDisk, why),
+        Err(NoLoader(why)) => {
+            let alarm = Some((AlarmKind::NoLoader, why.clone()));
+            Decision { alarm, ..plain(Answer::LocalDisk, why) }
+        }
     }
 }
 
@@ -148,21 +153,18 @@ fn nothing_stands(host: &HostPlan, at: &Circumstances<'_, '_>) -> String {
     }
 }
 
-fn first_step(facts: &Facts, plan: &SitePlan, boot: &Boot) -> Result<Answer, String> {
+/// Nothing of the plan can begin the boot on this machine; for people.
+struct NoLoader(String);
+
+fn first_step(facts: &Facts, plan: &SitePlan, boot: &Boot) -> Result<Answer, NoLoader> {
     match facts.client {
         Client::Ipxe | Client::Gpxe if replaces_rom(facts, plan, boot) => return Ok(Answer::Loader),
         Client::Ipxe | Client::Gpxe => return Ok(Answer::Script),
         Client::PxeRom | Client::HttpRom | Client::Bootp | Client::Os => {}
     }
-    match facts.platform {
-        Some(platform) => match (plan.loader_of(boot, platform), boot.loaders.as_slice()) {
-            (Some(_), _) => Ok(Answer::Loader),
-            (None, []) => Err(format!("the site's loaders have none for {platform}")),
-            (None, named) => {
-                Err(format!("neither {} nor the site's loaders have one for {platform}", named.join(" nor ")))
-            }
-        },
-        None => Err("the machine names an architecture that is not known".into()),
+    match facts.platform.and_then(|platform| plan.loader_of(boot, platform)) {
+        Some(_) => Ok(Answer::Loader),
+        None => Err(NoLoader(no_loader::explain(facts.platform, facts.architecture, plan, boot))),
     }
 }
 
@@ -208,7 +210,8 @@ mod tests {
     use crate::site::paper;
 
     fn facts(client: Client) -> Facts {
-        Facts { client, platform: Some(Platform::UefiX64), uuid: None, loaded: false }
+        let (platform, architecture) = (Some(Platform::UefiX64), Some(7));
+        Facts { client, platform, architecture, uuid: None, loaded: false }
     }
 
     static NOTHING: BTreeSet<Digest> = BTreeSet::new();
@@ -300,9 +303,20 @@ mod tests {
     #[test]
     fn a_platform_without_a_loader_says_so() {
         let (plan, orders) = (paper::plan_with_order(), Orders::default());
-        let arm = Facts { platform: Some(Platform::UefiArm64), ..facts(Client::PxeRom) };
+        let arm =
+            Facts { platform: Some(Platform::UefiArm64), architecture: Some(0x0b), ..facts(Client::PxeRom) };
         let decision = decide(&arm, &at(&plan, &orders));
         assert_eq!(decision.answer, Answer::LocalDisk);
-        assert_eq!(decision.reason, "the site's loaders have none for uefi-arm64");
+        let reason = "profile debian-12 has no loader for uefi-arm64 (architecture 0x000b, ARM 64-bit UEFI): \
+                      looked in the site's own; import one (`bootlane image import`, family loaders) and name \
+                      it in the site, the profile or the host";
+        assert_eq!(decision.reason, reason);
+        assert_eq!(decision.alarm, Some((AlarmKind::NoLoader, reason.into())));
+
+        let mainframe = Facts { platform: None, architecture: Some(0x1f), ..facts(Client::PxeRom) };
+        let decision = decide(&mainframe, &at(&plan, &orders));
+        let reason =
+            "profile debian-12 has no loader for architecture 0x001f, S390 Basic, and none is known to exist";
+        assert_eq!((decision.answer, decision.reason.as_str()), (Answer::LocalDisk, reason));
     }
 }

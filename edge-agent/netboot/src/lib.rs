@@ -12,6 +12,7 @@ pub mod decide;
 pub mod dhcp;
 pub mod ipv6;
 pub mod journal;
+mod no_loader;
 pub mod orders;
 pub mod site;
 pub mod tftp;

@@ -174,6 +174,7 @@ fn kinds() -> Vec<EventKind> {
             vendor_class: "PXEClient:Arch:00007:UNDI:003000".into(),
             uuid: Some([3; 16]),
             relay: Some([10, 2, 0, 1].into()),
+            architecture: None,
         },
         EventKind::Decided { answer: Answer::Script, reason: why.clone(), order: Some(ORDER) },
         EventKind::Offered { address: Some(ADDRESS), file: name.clone(), client },

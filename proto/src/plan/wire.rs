@@ -223,9 +223,12 @@ impl TryFrom<v1::Network> for Network {
 
     fn try_from(message: v1::Network) -> Result<Self, WireError> {
         let loader = |loader: v1::Loader| {
-            let platform = Platform::from_wire("loaders.platform", loader.platform)?;
+            // A platform that is not known here asks for nothing here either.
+            let Ok(platform) = Platform::from_wire("loaders.platform", loader.platform) else {
+                return Ok(None);
+            };
             let blob = required("loaders.blob", loader.blob)?.try_into()?;
-            Ok((platform, Loader { name: loader.name, blob }))
+            Ok(Some((platform, Loader { name: loader.name, blob })))
         };
         let subnets: Vec<_> = message.subnets.into_iter().map(Subnet::try_from).collect::<Result<_, _>>()?;
         check_subnets(&subnets)?;
@@ -233,7 +236,11 @@ impl TryFrom<v1::Network> for Network {
             dhcp: DhcpMode::from_wire("dhcp", message.dhcp)?,
             subnets,
             unknown: UnknownMachines::from_wire("unknown", message.unknown)?,
-            loaders: message.loaders.into_iter().map(loader).collect::<Result<_, WireError>>()?,
+            loaders: message
+                .loaders
+                .into_iter()
+                .filter_map(|l| loader(l).transpose())
+                .collect::<Result<_, WireError>>()?,
             cache_bytes: (message.cache_bytes != 0).then_some(message.cache_bytes),
             decline_ipv6: message.decline_ipv6,
             tftp_single_port: message.tftp_single_port,

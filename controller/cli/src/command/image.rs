@@ -89,7 +89,7 @@ pub(crate) struct Import {
     /// The disk or ISO image, as a path within the media
     #[arg(long, value_name = "PATH")]
     disk: Option<String>,
-    /// The loader of a platform (bios, uefi-x64, uefi-arm64, …); may be repeated
+    /// The loader of a platform (bios, uefi-x64, uefi-arm64, uefi-loong64, raspberry-pi, …: docs/architectures.md); may be repeated
     #[arg(long = "loader", value_name = "PLATFORM=PATH", value_parser = loader)]
     loaders: Vec<(Platform, String)>,
     /// Take a kernel or an initial RAM disk whose first bytes are of neither

@@ -9,7 +9,7 @@ use super::recognise::{Files, RecogniseError, Taken, Wanted, folder_of, name_of}
 
 /// What firmware fetches first, by program and platform, the best first. Of iPXE that is what uses the firmware's own
 /// network driver, which works with every card that the firmware can boot from; of GRUB it is shim, if it is there.
-const ENTRIES: [(Program, Platform, &[&str]); 12] = [
+const ENTRIES: [(Program, Platform, &[&str]); 17] = [
     (Program::Ipxe, Platform::Bios, &["undionly.kpxe", "undionly.kkpxe", "ipxe.kpxe", "ipxe.pxe"]),
     (
         Program::Ipxe,
@@ -41,6 +41,8 @@ const ENTRIES: [(Program, Platform, &[&str]); 12] = [
         &["snponly-arm32.efi", "snponly-arm.efi", "ipxe-arm32.efi", "ipxe-arm.efi"],
     ),
     (Program::Ipxe, Platform::UefiRiscv64, &["snponly-riscv64.efi", "ipxe-riscv64.efi"]),
+    (Program::Ipxe, Platform::UefiRiscv32, &["snponly-riscv32.efi", "ipxe-riscv32.efi"]),
+    (Program::Ipxe, Platform::UefiLoong64, &["snponly-loong64.efi", "ipxe-loong64.efi"]),
     (Program::Grub, Platform::UefiX64, &["shimx64.efi", "bootnetx64.efi", "grubnetx64.efi", "grubx64.efi"]),
     (Program::Grub, Platform::UefiIa32, &["shimia32.efi", "grubnetia32.efi", "grubia32.efi"]),
     (
@@ -49,17 +51,22 @@ const ENTRIES: [(Program, Platform, &[&str]); 12] = [
         &["shimaa64.efi", "bootnetaa64.efi", "grubnetaa64.efi", "grubaa64.efi"],
     ),
     (Program::Grub, Platform::UefiRiscv64, &["grubnetriscv64.efi", "grubriscv64.efi"]),
+    (Program::Grub, Platform::UefiLoong64, &["grubnetloongarch64.efi", "grubloongarch64.efi"]),
+    (Program::Grub, Platform::UefiIa64, &["grubnetia64.efi", "grubia64.efi", "bootia64.efi"]),
+    (Program::Grub, Platform::PpcOpenFirmware, &["core.elf"]),
     (Program::Lpxelinux, Platform::Bios, &["lpxelinux.0"]),
     (Program::Pxelinux, Platform::Bios, &["pxelinux.0"]),
 ];
 
 /// Folders of iPXE's own build, in which the names do not tell the architecture.
-const BUILD_FOLDERS: [(&str, Platform); 5] = [
+const BUILD_FOLDERS: [(&str, Platform); 7] = [
     ("bin-x86_64-efi", Platform::UefiX64),
     ("bin-i386-efi", Platform::UefiIa32),
     ("bin-arm64-efi", Platform::UefiArm64),
     ("bin-arm32-efi", Platform::UefiArm32),
     ("bin-riscv64-efi", Platform::UefiRiscv64),
+    ("bin-riscv32-efi", Platform::UefiRiscv32),
+    ("bin-loong64-efi", Platform::UefiLoong64),
 ];
 
 /// Ends of names of what programs fetch by themselves: second stages, modules, lists of modules, fonts, pictures.
@@ -67,6 +74,13 @@ const BESIDE: [&str; 16] = [
     ".efi", ".0", ".c32", ".mod", ".lst", ".pf2", ".cfg", ".kpxe", ".kkpxe", ".pxe", ".ipxe", ".bin", ".png",
     ".jpg", "memdisk", "wimboot",
 ];
+
+/// What a Raspberry Pi's own boot loader begins with, whatever program its firmware fetches later: that of the Pi 4, of those
+/// before it. The Pi 5 has it in its EEPROM and begins with its configuration (QUIRKS 31).
+const RASPBERRY_PI: [&str; 3] = ["start4.elf", "bootcode.bin", "config.txt"];
+
+/// Ends of names of what the Raspberry Pi's firmware asks for.
+const BESIDE_RASPBERRY_PI: [&str; 8] = [".elf", ".dat", ".txt", ".dtb", ".dtbo", ".fd", ".img", ".sig"];
 
 /// The loaders of one program; the folder's first in the order of [`Program::ALL`] unless the caller names one.
 pub(super) fn loaders(files: &Files<'_>, wanted: &Wanted) -> Result<Taken, RecogniseError> {
@@ -79,6 +93,7 @@ pub(super) fn loaders(files: &Files<'_>, wanted: &Wanted) -> Result<Taken, Recog
             recognised.next().unwrap_or_default()
         }
     };
+    loaders.extend(raspberry_pi(files).map(|path| (Platform::RaspberryPi, path)));
     for (platform, path) in &wanted.loaders {
         loaders.insert(*platform, files.named(path)?);
     }
@@ -89,7 +104,10 @@ pub(super) fn loaders(files: &Files<'_>, wanted: &Wanted) -> Result<Taken, Recog
     }
     let fits = |found: &&Found| {
         let name = name_of(&found.path).to_ascii_lowercase();
-        BESIDE.iter().any(|end| name.ends_with(end)) && !loaders.values().any(|path| *path == found.path)
+        let ends: &[&str] =
+            if loaders.contains_key(&Platform::RaspberryPi) { &BESIDE_RASPBERRY_PI } else { &[] };
+        BESIDE.iter().chain(ends).any(|end| name.ends_with(end))
+            && !loaders.values().any(|path| *path == found.path)
     };
     let beside = files.0.iter().filter(fits).map(|found| found.path.clone()).collect();
     Ok(Taken { loaders, program: Some(program), beside, ..Taken::default() })
@@ -103,6 +121,15 @@ fn entries(files: &Files<'_>, wanted: Program) -> BTreeMap<Platform, String> {
         loaders.extend(best.map(|(_, best)| (*platform, best.path.clone())));
     }
     loaders
+}
+
+/// A configuration alone is anybody's: there is firmware where there is a device tree or a first stage.
+fn raspberry_pi(files: &Files<'_>) -> Option<String> {
+    let named = |name: &str| files.0.iter().find(|found| found.path == name);
+    let has_tree = files.0.iter().any(|found| name_of(&found.path).starts_with("bcm27"));
+    let firmware = |name: &&str| *name != "config.txt" || has_tree;
+    let first = RASPBERRY_PI.into_iter().filter(firmware).find_map(named)?;
+    Some(first.path.clone())
 }
 
 fn rank(path: &str, platform: Platform, names: &[&str]) -> Option<usize> {
@@ -143,6 +170,33 @@ mod tests {
         let taken = taken.expect("some");
         assert_eq!(taken.loaders[&Platform::UefiArm64], "bin-arm64-efi/snponly.efi");
         assert!(!taken.loaders.contains_key(&Platform::UefiX64));
+    }
+
+    #[test]
+    fn rarer_platforms_have_their_loaders_too() {
+        let taken =
+            take(&["grubia64.efi", "grubloongarch64.efi", "powerpc-ieee1275/core.elf"]).expect("GRUB");
+        let expected = [
+            (Platform::UefiLoong64, "grubloongarch64.efi"),
+            (Platform::UefiIa64, "grubia64.efi"),
+            (Platform::PpcOpenFirmware, "powerpc-ieee1275/core.elf"),
+        ];
+        let expected = expected.map(|(platform, path)| (platform, path.to_owned()));
+        assert_eq!((taken.program, taken.loaders), (Some(Program::Grub), expected.into()));
+        let taken = take(&["bin-loong64-efi/snponly.efi", "bin-riscv32-efi/ipxe.efi"]).expect("iPXE");
+        assert_eq!(taken.loaders.len(), 2);
+    }
+
+    #[test]
+    fn quirk_31_a_raspberry_pis_firmware_stands_beside_any_program() {
+        let paths = ["RPI_EFI.fd", "bcm2711-rpi-4-b.dtb", "config.txt", "grubaa64.efi", "start4.elf"];
+        let taken = take(&paths).expect("GRUB");
+        assert_eq!(taken.program, Some(Program::Grub));
+        assert_eq!(taken.loaders[&Platform::RaspberryPi], "start4.elf");
+        assert_eq!(taken.beside, ["RPI_EFI.fd", "bcm2711-rpi-4-b.dtb", "config.txt"]);
+        let pi_5 = take(&["bcm2712-rpi-5-b.dtb", "config.txt", "kernel_2712.img"]).expect("firmware");
+        assert_eq!(pi_5.loaders[&Platform::RaspberryPi], "config.txt");
+        take(&["config.txt", "readme"]).expect_err("no firmware");
     }
 
     #[test]

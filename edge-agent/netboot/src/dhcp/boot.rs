@@ -4,7 +4,7 @@
 
 use std::net::Ipv4Addr;
 
-use proto::{Program, event::Client, plan::ReplyForm};
+use proto::{Platform, Program, event::Client, plan::ReplyForm};
 
 use super::{BootAnswer, Context, MAX_FILE, Port, Request, option};
 
@@ -43,6 +43,9 @@ pub(super) fn boot(request: &Request, context: &Context<'_>) -> Boot {
         (Client::Os, _) | (_, BootAnswer::AddressOnly) => Boot::default(),
         (Client::Bootp, BootAnswer::Loader { name }) => bootp(name, context),
         (Client::Bootp, BootAnswer::LocalDisk | BootAnswer::Script { .. }) => Boot::default(),
+        (Client::PxeRom, BootAnswer::Loader { name }) if request.platform == Some(Platform::RaspberryPi) => {
+            raspberry_pi(name, context)
+        }
         (Client::PxeRom, BootAnswer::Loader { name }) => rom_loader(name, request.port, context),
         (Client::HttpRom, BootAnswer::Loader { name }) => http_loader(name, context),
         (Client::Ipxe | Client::Gpxe, BootAnswer::Script { url }) => script(url, context),
@@ -98,6 +101,25 @@ fn rom_loader(name: &str, port: Port, context: &Context<'_>) -> Boot {
             loader
         }
     }
+}
+
+/// QUIRKS 31: the ROM obeys whoever has these words in its option 43, trailing spaces and all, and asks the server of 66
+/// for names of its own: `SERIAL/start4.elf` and a dozen others that need not be there. The file is for the event alone.
+fn raspberry_pi(name: &str, context: &Context<'_>) -> Boot {
+    const NAME: &[u8] = b"Raspberry Pi Boot   ";
+    let menu = [&[0, 0, NAME.len() as u8], NAME].concat();
+    let mut vendor = Vec::new();
+    for (code, value) in [(6, &[USE_OFFERED_FILE][..]), (9, &menu), (10, b"\0PXE")] {
+        option::write(&mut vendor, code, value);
+    }
+    vendor.push(option::END);
+    let mut loader = pxe_loader(name, context);
+    for (code, value) in &mut loader.options {
+        if *code == option::VENDOR_SPECIFIC {
+            value.clone_from(&vendor);
+        }
+    }
+    loader
 }
 
 /// QUIRKS 23: some read `siaddr` and `file`, some 66 and 67, shim takes its folder from `file` alone.

@@ -1,6 +1,6 @@
 //! Who speaks: which program of the boot chain, on which firmware, of which machine (QUIRKS 13-16, 25, 26).
 
-use proto::{Mac, Platform, event::Client};
+use proto::{Architecture, Mac, Platform, event::Client};
 
 use super::option::{self, Options};
 
@@ -13,9 +13,13 @@ pub(super) fn program(options: &Options) -> Client {
         Client::Ipxe
     } else if class(b"HTTPClient") {
         Client::HttpRom
-    } else if class(b"PXEClient") || options.get(option::ARCHITECTURE).is_some() {
+    } else if class(b"PXEClient") {
         // QUIRKS 13: only the prefix counts; "PXEClient" may stand alone.
         Client::PxeRom
+    } else if options.get(option::ARCHITECTURE).is_some() {
+        // QUIRKS 33: the architecture tells which of the two, where the class does not.
+        let http = architectures(options).iter().any(|code| Architecture::of(*code).is_some_and(|a| a.http));
+        if http { Client::HttpRom } else { Client::PxeRom }
     } else {
         Client::Os
     }
@@ -43,27 +47,20 @@ pub(super) fn architectures(options: &Options) -> Vec<u16> {
     list.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect()
 }
 
-/// The first architecture that we have a name for. Never taken from option 60, which iPXE overwrites with what
+/// The first architecture that some loader is for. Never taken from option 60, which iPXE overwrites with what
 /// it inherited (LAB: undionly sends a bare `PXEClient`).
-pub(super) fn platform(mac: Mac, architectures: &[u16]) -> Option<Platform> {
+pub(super) fn platform(mac: Mac, machine_id: Option<&[u8]>, architectures: &[u16]) -> Option<Platform> {
     // QUIRKS 15: a Raspberry Pi's ROM says 0 and is no PC.
-    let lies = |architecture: u16| architecture == 0 && is_raspberry_pi(mac);
-    architectures.iter().filter(|a| !lies(**a)).find_map(|a| platform_of(*a))
+    let is_pi = || is_raspberry_pi(mac) || machine_id.is_some_and(names_raspberry_pi);
+    architectures.iter().find_map(|code| match Architecture::of(*code)?.platform {
+        Some(Platform::Bios) if *code == 0 && is_pi() => Some(Platform::RaspberryPi),
+        platform => platform,
+    })
 }
 
-/// IANA's "Processor Architecture Types", which every later RFC refers to.
-fn platform_of(architecture: u16) -> Option<Platform> {
-    match architecture {
-        0 | 20 => Some(Platform::Bios),
-        6 | 15 => Some(Platform::UefiIa32),
-        // RFC 4578 has x64 at 9 and EBC at 7, the registry the other way round (erratum 4624), and firmware that
-        // says EBC wants the x64 loader all the same (QUIRKS 14, 15).
-        7 | 9 | 16 | 17 => Some(Platform::UefiX64),
-        10 | 18 => Some(Platform::UefiArm32),
-        11 | 19 => Some(Platform::UefiArm64),
-        27 | 28 => Some(Platform::UefiRiscv64),
-        _ => None,
-    }
+/// QUIRKS 16: a Raspberry Pi's option 97 begins, behind the type, with four letters such as "RPi4".
+fn names_raspberry_pi(machine_id: &[u8]) -> bool {
+    machine_id.starts_with(b"\0RPi") || machine_id.starts_with(b"RPi")
 }
 
 /// The blocks that the Raspberry Pi makers hold (IEEE registry).
@@ -118,6 +115,7 @@ mod tests {
             (&[(60, rom), (175, &[235, 3, 1, 0, 0])], Client::Ipxe),
             (&[(60, rom), (77, b"gPXE"), (175, &[1])], Client::Gpxe),
             (&[(93, &[0, 7])], Client::PxeRom),
+            (&[(93, &[0, 16])], Client::HttpRom),
             (&[(60, b"d-i")], Client::Os),
             (&[(60, b"MSFT 5.0"), (77, b"\x09iPXE")], Client::Os),
             (&[], Client::Os),
@@ -135,14 +133,34 @@ mod tests {
             (&[9], Some(Platform::UefiX64)),
             (&[16], Some(Platform::UefiX64)),
             (&[11], Some(Platform::UefiArm64)),
-            (&[0x27, 6], Some(Platform::UefiIa32)),
+            (&[0x1f, 6], Some(Platform::UefiIa32)),
+            (&[0x29], Some(Platform::RaspberryPi)),
             (&[999], None),
             (&[], None),
         ] {
-            assert_eq!(platform(mac, list), expected, "{list:?}");
+            assert_eq!(platform(mac, None, list), expected, "{list:?}");
         }
-        assert_eq!(platform(Mac([0xdc, 0xa6, 0x32, 0, 0, 1]), &[0]), None);
         assert_eq!(architectures(&options(&[(93, &[0, 9, 0, 7, 0])])), [9, 7]);
+    }
+
+    #[test]
+    fn quirk_15_a_raspberry_pi_is_no_pc_whatever_it_says() {
+        let (pi, other) = (Mac([0xdc, 0xa6, 0x32, 0, 0, 1]), Mac([0x52, 0x54, 0, 0, 0, 1]));
+        assert_eq!(platform(pi, None, &[0]), Some(Platform::RaspberryPi));
+        assert_eq!(
+            platform(other, Some(b"\0RPi5\x17\x04\x00\x01\x01\x02\x03\x04\x05\x06\x07\x08"), &[0]),
+            Some(Platform::RaspberryPi)
+        );
+        assert_eq!(platform(pi, None, &[11]), Some(Platform::UefiArm64), "its UEFI");
+        assert_eq!(platform(other, Some(&[0; 17]), &[0]), Some(Platform::Bios));
+    }
+
+    #[test]
+    fn every_number_of_the_registry_is_the_platform_that_its_row_says() {
+        let mac = Mac([0x52, 0x54, 0, 0, 0, 1]);
+        for row in proto::REGISTRY {
+            assert_eq!(platform(mac, None, &[row.code]), row.platform, "{row}");
+        }
     }
 
     #[test]

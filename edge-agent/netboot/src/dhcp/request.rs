@@ -178,7 +178,7 @@ impl TryFrom<Message> for Request {
             requested: options.address(option::REQUESTED_ADDRESS).and_then(given),
             server_id: options.address(option::SERVER_ID).and_then(given),
             client: if kind == MessageType::Bootp { Client::Bootp } else { client::program(&options) },
-            platform: client::platform(message.mac, &architectures),
+            platform: client::platform(message.mac, machine_id.as_deref(), &architectures),
             architectures,
             vendor_class: bytes(option::VENDOR_CLASS),
             user_class: bytes(option::USER_CLASS),

@@ -147,7 +147,8 @@ impl Site {
         let known = self.attempt_of(now, about);
         let (shown, loaded) = known.map_or((None, false), |attempt| (attempt.uuid, attempt.loaded));
         let uuid = request.uuid.or(shown);
-        let facts = Facts { client: request.client, platform: request.platform, uuid, loaded };
+        let architecture = request.architectures.first().copied();
+        let facts = Facts { client: request.client, platform: request.platform, architecture, uuid, loaded };
         let circumstances = Circumstances {
             plan,
             host: plan.host_of(request.mac),
@@ -293,5 +294,6 @@ fn began(request: &Request) -> EventKind {
         vendor_class: clean(&request.vendor_class, VENDOR_CLASS),
         uuid: request.uuid,
         relay: request.giaddr,
+        architecture: request.architectures.first().copied(),
     }
 }
