@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AttemptId, HostId, Mac, OrderId, PlanId, Platform, Wall,
-    plan::Stage,
+    AttemptId, FirmwareModel, HostId, Mac, OrderId, PlanId, Platform, Wall,
+    plan::{ReplyForm, Stage},
     v1,
     wire::{WireError, address_bits, optional_address, optional_array, required, twin},
 };
@@ -163,6 +163,19 @@ pub enum EventKind {
         /// For people.
         why: String,
     },
+    /// A PXE ROM is told what to boot in another form than before, or has shown that it obeys one.
+    FormMoved {
+        /// The form.
+        form: ReplyForm,
+        /// It has fetched what it was told to.
+        proved: bool,
+        /// What its ROM says of itself.
+        model: FirmwareModel,
+        /// The same in words; cleaned, see [`clean`].
+        firmware: String,
+        /// For people.
+        why: String,
+    },
     /// Diagnostics from `first` to `last` gave way because the journal was full.
     Gap {
         /// The first number that is missing.
@@ -190,7 +203,8 @@ impl EventKind {
             | Self::OsUp { .. }
             | Self::Alarm { .. }
             | Self::PlanAdopted(_)
-            | Self::PlanRefused { .. } => false,
+            | Self::PlanRefused { .. }
+            | Self::FormMoved { .. } => false,
         }
     }
 }
@@ -456,6 +470,13 @@ impl From<EventKind> for v1::event::Kind {
             EventKind::PlanRefused { plan, why } => {
                 Self::PlanRefused(v1::PlanRefused { plan: Some(plan.into()), why })
             }
+            EventKind::FormMoved { form, proved, model, firmware, why } => Self::FormMoved(v1::FormMoved {
+                form: form.into(),
+                proved,
+                model: model.to_wire(),
+                firmware,
+                why,
+            }),
             EventKind::Gap { first, last } => Self::Gap(v1::Gap { first, last }),
         }
     }
@@ -532,6 +553,13 @@ impl TryFrom<v1::event::Kind> for EventKind {
             Kind::PlanRefused(m) => {
                 Self::PlanRefused { plan: required("plan", m.plan)?.try_into()?, why: m.why }
             }
+            Kind::FormMoved(m) => Self::FormMoved {
+                form: ReplyForm::from_wire("form", m.form)?,
+                proved: m.proved,
+                model: FirmwareModel::from_wire("model", &m.model)?,
+                firmware: m.firmware,
+                why: m.why,
+            },
             Kind::Gap(m) => Self::Gap { first: m.first, last: m.last },
         })
     }
@@ -579,7 +607,14 @@ mod tests {
             EventKind::OsUp { address: Some(address) },
             EventKind::Alarm { kind: AlarmKind::AddressInUse, detail: why.clone() },
             EventKind::PlanAdopted(plan),
-            EventKind::PlanRefused { plan, why },
+            EventKind::PlanRefused { plan, why: why.clone() },
+            EventKind::FormMoved {
+                form: ReplyForm::BootService,
+                proved: true,
+                model: FirmwareModel([1; 8]),
+                firmware: "PXEClient".into(),
+                why,
+            },
             EventKind::Gap { first: 3, last: 9 },
         ]
     }

@@ -6,8 +6,9 @@ use ipnet::Ipv4Net;
 use prost::Message;
 
 use crate::{
-    AttemptId, HostId, Mac, OrderId, Token128, Wall,
+    AttemptId, FirmwareModel, HostId, Mac, OrderId, Token128, Wall,
     event::{NumberedEvent, OrderPhase},
+    plan::ReplyForm,
     v1,
     wire::{WireError, optional_address, required},
 };
@@ -37,6 +38,8 @@ pub enum Record {
     WallSet(Wall),
     /// A known machine uses an address that another server gave it; replaces what was known of either.
     Sighting(Sighting),
+    /// In which form a PXE ROM is told what to boot; replaces what was known of the machine and the model.
+    Form(FormMemory),
 }
 
 /// Whose lease: one machine on one network. Not the client identifier, which changes within a boot (QUIRKS 4).
@@ -75,6 +78,21 @@ pub struct Sighting {
     pub mac: Mac,
     /// Its address.
     pub address: Ipv4Addr,
+}
+
+/// What an agent has learnt of how a PXE ROM wants to be told what to boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FormMemory {
+    /// The machine.
+    pub mac: Mac,
+    /// What its ROM said of itself.
+    pub model: FirmwareModel,
+    /// What it is given.
+    pub form: ReplyForm,
+    /// It has fetched what it was told to in this form; else it did not obey the one before.
+    pub proved: bool,
+    /// When.
+    pub at: Wall,
 }
 
 /// How far an order has come at this agent.
@@ -139,6 +157,13 @@ impl Record {
             Self::Sighting(Sighting { mac, address }) => {
                 Wire::Sighting(v1::Sighting { mac: mac.to_wire(), address: address.to_bits() })
             }
+            Self::Form(FormMemory { mac, model, form, proved, at }) => Wire::Form(v1::FormMemory {
+                mac: mac.to_wire(),
+                model: model.to_wire(),
+                form: form.into(),
+                proved,
+                at_ms: at.0,
+            }),
         };
         v1::Record { record: Some(record) }.encode_to_vec()
     }
@@ -176,6 +201,13 @@ impl Record {
             Wire::Sighting(sighting) => Self::Sighting(Sighting {
                 mac: Mac::from_wire("sighting.mac", &sighting.mac)?,
                 address: address(sighting.address)?,
+            }),
+            Wire::Form(form) => Self::Form(FormMemory {
+                mac: Mac::from_wire("form.mac", &form.mac)?,
+                model: FirmwareModel::from_wire("form.model", &form.model)?,
+                form: ReplyForm::from_wire("form.form", form.form)?,
+                proved: form.proved,
+                at: Wall(form.at_ms),
             }),
         })
     }
@@ -263,6 +295,13 @@ mod tests {
             Record::NextNumber(8),
             Record::WallSet(Wall(13)),
             Record::Sighting(Sighting { mac: Mac([2; 6]), address }),
+            Record::Form(FormMemory {
+                mac: Mac([2; 6]),
+                model: FirmwareModel([7; 8]),
+                form: ReplyForm::BootService,
+                proved: true,
+                at: Wall(9),
+            }),
         ]
     }
 

@@ -61,6 +61,7 @@ pub(crate) fn phase(event: &v1::BootEvent) -> Option<OrderPhase> {
         | EventKind::Alarm { .. }
         | EventKind::PlanAdopted(_)
         | EventKind::PlanRefused { .. }
+        | EventKind::FormMoved { .. }
         | EventKind::Gap { .. } => None,
     }
 }
@@ -132,6 +133,10 @@ fn describe(kind: &EventKind) -> (&'static str, String) {
         EventKind::PlanAdopted(plan) => ("plan", format!("generation {} is obeyed", generation(plan))),
         EventKind::PlanRefused { plan, why } => {
             ("plan", format!("generation {} is refused: {why}", generation(plan)))
+        }
+        EventKind::FormMoved { form, proved, firmware, why, .. } => {
+            let how = if *proved { "obeys" } else { "is told what to boot by" };
+            ("form", format!("{firmware} {how} {}: {why}", form.word()))
         }
         EventKind::Gap { first, last } => {
             ("gap", format!("events {first} to {last} gave way because the agent's journal was full"))
@@ -242,6 +247,7 @@ mod tests {
             vendor_class,
             uuid: None,
             relay: None,
+            architecture: Some(7),
         };
         let served = EventKind::FileServed {
             transport: Transport::Tftp,

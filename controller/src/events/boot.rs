@@ -138,6 +138,7 @@ fn stage(kind: &EventKind) -> Option<String> {
         | EventKind::Alarm { .. }
         | EventKind::PlanAdopted(_)
         | EventKind::PlanRefused { .. }
+        | EventKind::FormMoved { .. }
         | EventKind::Gap { .. } => return None,
     })
 }
@@ -179,6 +180,7 @@ fn outcome(kind: &EventKind) -> Option<Outcome> {
         | EventKind::Alarm { .. }
         | EventKind::PlanAdopted(_)
         | EventKind::PlanRefused { .. }
+        | EventKind::FormMoved { .. }
         | EventKind::Gap { .. } => None,
     }
 }

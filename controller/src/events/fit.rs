@@ -20,6 +20,10 @@ pub(super) fn fit(mut event: Event) -> Event {
             cut(name);
             cut(why);
         }
+        EventKind::FormMoved { firmware, why, .. } => {
+            cut(firmware);
+            cut(why);
+        }
         EventKind::Leased { .. }
         | EventKind::LeaseEnded { .. }
         | EventKind::OsUp { .. }

@@ -96,7 +96,8 @@ impl Journal {
             | Record::Wall(_)
             | Record::WallSet(_)
             | Record::Quarantine(_)
-            | Record::Sighting(_) => {}
+            | Record::Sighting(_)
+            | Record::Form(_) => {}
         }
     }
 

@@ -10,6 +10,7 @@ pub mod attempts;
 pub mod content;
 pub mod decide;
 pub mod dhcp;
+mod forms;
 pub mod ipv6;
 pub mod journal;
 mod no_loader;

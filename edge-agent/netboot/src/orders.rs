@@ -236,6 +236,7 @@ impl Orders {
             | Record::WallSet(_)
             | Record::Quarantine(_)
             | Record::Sighting(_)
+            | Record::Form(_)
             | Record::NextNumber(_) => {}
         }
     }

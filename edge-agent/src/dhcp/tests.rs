@@ -182,6 +182,7 @@ async fn serve() {
             server: sockets.address().expect("an address"),
             base_url: "http://10.77.0.1",
             answer: &BootAnswer::AddressOnly,
+            form: proto::plan::ReplyForm::default(),
             grants_allowed: true,
         };
         for effect in server.handle(now, &request, &context) {

@@ -71,6 +71,7 @@ impl Ledger {
             | Record::WallSet(_)
             | Record::Quarantine(_)
             | Record::Sighting(_)
+            | Record::Form(_)
             | Record::NextNumber(_) => {}
         }
     }

@@ -67,6 +67,7 @@ fn boot(firmware: Firmware, answer: impl Fn(Client) -> BootAnswer, script: &str)
                     server: [10, 1, 0, 2].into(),
                     base_url: BASE,
                     answer: &answer(request.client),
+                    form: proto::plan::ReplyForm::default(),
                     grants_allowed: true,
                 };
                 for effect in server.handle(now, &request, &context) {

@@ -12,7 +12,7 @@ mod wire;
 
 pub use document::{DeltaError, Entry, PlanDocument};
 pub use loaders::LoaderSet;
-pub use reply::{CustomOption, ReplyForm, ReplySettings, is_reserved};
+pub use reply::{CustomOption, LearnedForm, ReplyForm, ReplySettings, is_reserved};
 pub use site::{
     BlobRef, Boot, Content, DhcpMode, Doubt, Guard, HostPlan, Loader, Network, OrderPlan, Part, PlannedFile,
     SitePlan, Slot, Stage, Subnet, UnknownMachines,

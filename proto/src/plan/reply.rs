@@ -5,7 +5,10 @@ use std::time::Duration;
 use prost::bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{v1, wire::twin};
+use crate::{
+    FirmwareModel, Mac, Wall, v1,
+    wire::{WireError, optional_array, twin},
+};
 
 /// How DHCP replies differ from the usual.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -16,6 +19,21 @@ pub struct ReplySettings {
     pub delay: Option<Duration>,
     /// The form in which PXE ROMs are told what to boot; None: the agent's own choice.
     pub form: Option<ReplyForm>,
+    /// What the fleet has learnt, where no form is pinned.
+    pub learned: Vec<LearnedForm>,
+    /// What the agent itself learnt before is forgotten; for hosts.
+    pub forget_before: Wall,
+}
+
+/// The form that a PXE ROM was seen to obey.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LearnedForm {
+    /// What its ROM says of itself.
+    pub model: FirmwareModel,
+    /// The one machine; None: all of the model.
+    pub mac: Option<Mac>,
+    /// What it obeys.
+    pub form: ReplyForm,
 }
 
 impl ReplySettings {
@@ -23,6 +41,13 @@ impl ReplySettings {
     #[must_use]
     pub fn option(&self, code: u8) -> Option<&[u8]> {
         Some(&self.options.iter().find(|option| option.code == code)?.value)
+    }
+
+    /// What was learnt of a machine of this model.
+    #[must_use]
+    pub fn learned(&self, mac: Mac, model: FirmwareModel) -> Option<ReplyForm> {
+        let fits = |of: &&LearnedForm| of.model == model && of.mac.is_none_or(|one| one == mac);
+        Some(self.learned.iter().find(fits)?.form)
     }
 
     pub(super) fn from_wire(message: Option<v1::ReplySettings>) -> Self {
@@ -36,6 +61,12 @@ impl ReplySettings {
             delay: (message.delay_ms != 0).then(|| Duration::from_millis(message.delay_ms.into())),
             // One that this build does not know: it finds one by itself.
             form: ReplyForm::from_wire("form", message.form).ok(),
+            learned: message
+                .learned
+                .into_iter()
+                .filter_map(|form| LearnedForm::try_from(form).ok())
+                .collect(),
+            forget_before: Wall(message.forget_before_ms),
         }
     }
 }
@@ -48,7 +79,31 @@ impl From<&ReplySettings> for v1::ReplySettings {
             options: settings.options.iter().map(option).collect(),
             delay_ms: settings.delay.map_or(0, |delay| u32::try_from(delay.as_millis()).unwrap_or(u32::MAX)),
             form: settings.form.map_or(0, Into::into),
+            learned: settings.learned.iter().map(Into::into).collect(),
+            forget_before_ms: settings.forget_before.0,
         }
+    }
+}
+
+impl From<&LearnedForm> for v1::LearnedForm {
+    fn from(learned: &LearnedForm) -> Self {
+        Self {
+            model: learned.model.to_wire(),
+            form: learned.form.into(),
+            mac: learned.mac.map(Mac::to_wire).unwrap_or_default(),
+        }
+    }
+}
+
+impl TryFrom<v1::LearnedForm> for LearnedForm {
+    type Error = WireError;
+
+    fn try_from(learned: v1::LearnedForm) -> Result<Self, WireError> {
+        Ok(Self {
+            model: FirmwareModel::from_wire("model", &learned.model)?,
+            mac: optional_array("mac", &learned.mac)?.map(Mac),
+            form: ReplyForm::from_wire("form", learned.form)?,
+        })
     }
 }
 
@@ -78,10 +133,11 @@ pub fn is_reserved(code: u8) -> bool {
 }
 
 /// How a PXE ROM is told what to boot (QUIRKS 19, 20, 22).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReplyForm {
     /// Option 43 with discovery control: the file of this very reply.
+    #[default]
     Discovery,
     /// The class alone: the machine asks at port 4011.
     BootService,
@@ -94,6 +150,16 @@ twin!(ReplyForm, ReplyForm, Discovery, BootService, File);
 impl ReplyForm {
     /// All of them, in the order in which they are tried.
     pub const ALL: [Self; 3] = [Self::Discovery, Self::BootService, Self::File];
+
+    /// What a machine is given that does not obey this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Discovery => Self::BootService,
+            Self::BootService => Self::File,
+            Self::File => Self::Discovery,
+        }
+    }
 
     /// The word in files and tables.
     #[must_use]
@@ -110,17 +176,22 @@ impl ReplyForm {
 mod tests {
     use super::*;
 
+    const MAC: Mac = Mac([2; 6]);
+    const MODEL: FirmwareModel = FirmwareModel([1; 8]);
+
     #[test]
     fn what_is_not_understood_or_not_allowed_is_left_out() {
         let option = |code| v1::DhcpOption { code, value: Bytes::from_static(&[1]) };
         let message = v1::ReplySettings {
             options: [82, 53, 114, 300].into_iter().map(option).collect(),
-            delay_ms: 0,
             form: 99,
+            learned: vec![v1::LearnedForm::default()],
+            ..v1::ReplySettings::default()
         };
         let settings = ReplySettings::from_wire(Some(message));
         assert_eq!(settings.options.len(), 1);
         assert_eq!((settings.option(114), settings.delay, settings.form), (Some(&[1][..]), None, None));
+        assert_eq!(settings.learned, []);
         assert_eq!(ReplySettings::from_wire(None), ReplySettings::default());
     }
 
@@ -130,7 +201,21 @@ mod tests {
             options: vec![CustomOption { code: 150, value: Bytes::from_static(&[10, 1, 0, 2]) }],
             delay: Some(Duration::from_millis(1_500)),
             form: Some(ReplyForm::File),
+            learned: vec![
+                LearnedForm { model: MODEL, mac: Some(MAC), form: ReplyForm::File },
+                LearnedForm { model: MODEL, mac: None, form: ReplyForm::BootService },
+            ],
+            forget_before: Wall(7),
         };
         assert_eq!(ReplySettings::from_wire(Some((&settings).into())), settings);
+        assert_eq!(settings.learned(MAC, MODEL), Some(ReplyForm::File));
+        assert_eq!(settings.learned(Mac([3; 6]), MODEL), Some(ReplyForm::BootService));
+        assert_eq!(settings.learned(MAC, FirmwareModel([2; 8])), None);
+    }
+
+    #[test]
+    fn every_form_is_tried_before_the_first_comes_again() {
+        let tried = ReplyForm::ALL.map(ReplyForm::next);
+        assert_eq!(tried, [ReplyForm::BootService, ReplyForm::File, ReplyForm::Discovery]);
     }
 }

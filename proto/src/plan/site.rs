@@ -6,8 +6,8 @@ use ipnet::Ipv4Net;
 use prost::bytes::Bytes;
 
 use super::LoaderSet;
-use super::ReplySettings;
-use crate::{Digest, HostId, Mac, OrderId, PlanId, Platform, Range, Wall, wire::twin};
+use super::{ReplyForm, ReplySettings};
+use crate::{Digest, FirmwareModel, HostId, Mac, OrderId, PlanId, Platform, Range, Wall, wire::twin};
 
 /// A site's plan, decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,19 @@ impl SitePlan {
     pub fn tftp_single_port(&self, host: Option<HostId>) -> bool {
         let known = host.and_then(|id| self.hosts.get(&id));
         known.map_or(self.network.tftp_single_port, |host| host.tftp_single_port)
+    }
+
+    /// The form in which an operator wants a machine to be told what to boot: the host's word, then the site's.
+    #[must_use]
+    pub fn pinned_form(&self, mac: Mac) -> Option<ReplyForm> {
+        self.host_of(mac).and_then(|host| host.reply.form).or(self.network.reply.form)
+    }
+
+    /// The form that the fleet has learnt of a machine, or of others of its model.
+    #[must_use]
+    pub fn learned_form(&self, mac: Mac, model: FirmwareModel) -> Option<ReplyForm> {
+        let own = self.host_of(mac).and_then(|host| host.reply.learned(mac, model));
+        own.or_else(|| self.network.reply.learned(mac, model))
     }
 
     /// The orders that stand for a host, the highest number first.

@@ -77,11 +77,9 @@ fn bootp(name: &str, context: &Context<'_>) -> Boot {
     Boot { siaddr: Some(context.server), file: file(name), options: Vec::new(), label: last_segment(name) }
 }
 
-/// In the form that an operator has pinned for the host or the site; without one, with discovery control, which all
-/// firmware of the lab obeys.
+/// In the form that was found for the machine (QUIRKS 19, 20, 22).
 fn rom_loader(name: &str, port: Port, context: &Context<'_>) -> Boot {
-    let pinned = context.host.and_then(|host| host.reply.form).or(context.network.reply.form);
-    match (pinned.unwrap_or(ReplyForm::Discovery), port) {
+    match (context.form, port) {
         (ReplyForm::Discovery, Port::Dhcp | Port::BootService(_)) => pxe_loader(name, context),
         // QUIRKS 20: the class alone, and no file, sends the machine to port 4011 for it.
         (ReplyForm::BootService, Port::Dhcp) => Boot {

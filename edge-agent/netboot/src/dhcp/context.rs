@@ -6,7 +6,7 @@ use proto::{
     Mac,
     event::EventKind,
     ledger::Record,
-    plan::{HostPlan, Network, SitePlan},
+    plan::{HostPlan, Network, ReplyForm, SitePlan},
 };
 
 /// What is true at the moment of a request. Whoever is not to be answered at all is not brought to the server.
@@ -24,6 +24,8 @@ pub struct Context<'a> {
     pub base_url: &'a str,
     /// What the machine is to boot.
     pub answer: &'a BootAnswer,
+    /// How a PXE ROM is told to fetch a loader.
+    pub form: ReplyForm,
     /// False while the disk is full: no new lease from a pool; fixed addresses and renewals go on (DESIGN §6).
     pub grants_allowed: bool,
 }

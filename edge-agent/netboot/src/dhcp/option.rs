@@ -32,6 +32,8 @@ pub(super) const USER_CLASS: u8 = 77;
 pub(super) const RELAY_AGENT: u8 = 82;
 /// RFC 4578 §2.1.
 pub(super) const ARCHITECTURE: u8 = 93;
+/// RFC 4578 §2.2.
+pub(super) const INTERFACE: u8 = 94;
 /// RFC 4578 §2.3.
 pub(super) const MACHINE_ID: u8 = 97;
 /// RFC 3011.

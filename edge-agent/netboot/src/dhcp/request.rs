@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use proto::{Mac, Platform, event::Client};
+use proto::{FirmwareModel, Mac, Platform, event::Client};
 
 use super::{
     Malformed, Message, Operation, client,
@@ -71,6 +71,8 @@ pub struct Request {
     pub platform: Option<Platform>,
     /// Option 93 as it came.
     pub architectures: Vec<u16>,
+    /// Option 94 as it came: which network interface the firmware offers; untrusted bytes.
+    pub interface: Vec<u8>,
     /// Option 60; untrusted bytes, see [`proto::event::clean`].
     pub vendor_class: Vec<u8>,
     /// Option 77; untrusted bytes.
@@ -121,6 +123,13 @@ impl Request {
     #[must_use]
     pub fn is_boot_class(&self) -> bool {
         self.boot_options || self.kind == MessageType::Bootp
+    }
+
+    /// What the ROM says of itself, as far as all machines of its model say it.
+    #[must_use]
+    pub fn model(&self) -> FirmwareModel {
+        let parameters = self.parameters.as_deref().unwrap_or_default();
+        FirmwareModel::of(&self.vendor_class, &self.architectures, &self.interface, parameters, self.mac)
     }
 
     /// RFC 3011: is the option believed? A machine that is no relay agent's could choose any subnet of the site.
@@ -180,6 +189,7 @@ impl TryFrom<Message> for Request {
             client: if kind == MessageType::Bootp { Client::Bootp } else { client::program(&options) },
             platform: client::platform(message.mac, machine_id.as_deref(), &architectures),
             architectures,
+            interface: bytes(option::INTERFACE),
             vendor_class: bytes(option::VENDOR_CLASS),
             user_class: bytes(option::USER_CLASS),
             uuid: machine_id.as_deref().and_then(client::uuid),

@@ -54,6 +54,7 @@ impl Server {
             | Record::OrderRemoved(_)
             | Record::Wall(_)
             | Record::WallSet(_)
+            | Record::Form(_)
             | Record::NextNumber(_) => {}
         }
     }

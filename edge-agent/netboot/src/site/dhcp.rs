@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use proto::{
     OrderId,
     event::{Answer, Client, EventKind, clean},
-    plan::{DhcpMode, HostPlan, SitePlan, UnknownMachines},
+    plan::{DhcpMode, HostPlan, ReplyForm, SitePlan, UnknownMachines},
 };
 
 use super::{About, Action, Arrival, Disk, Site, deferred, programs};
@@ -51,6 +51,7 @@ impl Site {
         let host = plan.host_of(request.mac);
         let about = self.join_attempt(now, arrival, request, host);
         let Some((answer, order)) = self.answer(now, arrival, request, plan, about) else { return };
+        let form = self.reply_form(now, request, plan, &answer, about);
         let context = Context {
             network: &plan.network,
             host,
@@ -58,9 +59,11 @@ impl Site {
             server: arrival.server,
             base_url: &arrival.base_url,
             answer: &answer,
+            form,
             grants_allowed: self.disk == Disk::Fine,
         };
         let effects = self.dhcp.handle(now, request, &context);
+        self.note_taken(now, arrival, request, plan, &effects);
         if takes_answer(request, &effects) {
             self.offer_order(now, about, order);
         }
@@ -98,6 +101,7 @@ impl Site {
             server: arrival.server,
             base_url: &arrival.base_url,
             answer: &BootAnswer::LocalDisk,
+            form: ReplyForm::default(),
             grants_allowed: false,
         };
         self.dhcp.reply_from_plan(request, &context)
@@ -253,15 +257,19 @@ fn may_begin(request: &Request, arrival: &Arrival) -> bool {
     request.is_boot_class() && asks && ours
 }
 
+/// Is a lease of ours among the effects?
+pub(super) fn leases(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Report(EventKind::Leased { .. })))
+}
+
 /// Does the machine get its address for good, or ask at the boot service, and so go on to what it is told to boot?
 fn takes_answer(request: &Request, effects: &[Effect]) -> bool {
-    let leased = |effect: &Effect| matches!(effect, Effect::Report(EventKind::Leased { .. }));
     let answered = |effect: &Effect| matches!(effect, Effect::Send { .. });
     let at_once = match request.port {
         Port::BootService(_) => true,
         Port::Dhcp => request.kind == MessageType::Bootp,
     };
-    effects.iter().any(leased) || (at_once && effects.iter().any(answered))
+    leases(effects) || (at_once && effects.iter().any(answered))
 }
 
 /// The decision as DHCP says it.

@@ -31,6 +31,7 @@ impl Site {
         self.pin_orders(&plan);
         self.dhcp.follow(&plan);
         self.meter_hosts_of(&plan);
+        self.forget_forms(&plan);
         self.plan = Some(plan);
         self.all_moved(now, &steps);
     }

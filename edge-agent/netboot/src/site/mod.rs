@@ -9,6 +9,7 @@ mod deferred;
 mod dhcp;
 mod files;
 mod follow;
+mod forms;
 mod installation;
 mod meter;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use rand::{RngCore, SeedableRng, rngs::StdRng};
 use crate::{
     attempts::Attempts,
     dhcp::{Destination, Request, Server},
+    forms::Forms,
     journal::Journal,
     orders::{Moved, Orders},
     time::{Mono, Now},
@@ -64,6 +66,7 @@ pub struct Site {
     plan: Option<Arc<SitePlan>>,
     dhcp: Server,
     attempts: Attempts,
+    forms: Forms,
     /// Of before the restart, until the ledger has been replayed.
     recall: Recall,
     /// Of machines that the plan does not know: they never push out those that it does (S5).
@@ -192,6 +195,7 @@ impl Site {
             plan: None,
             dhcp: Server::new(),
             attempts: Attempts::default(),
+            forms: Forms::default(),
             recall: Recall::default(),
             strangers: Attempts::with_limit(STRANGERS),
             orders: Orders::default(),
@@ -219,6 +223,9 @@ impl Site {
         if let Record::Event(numbered) = record {
             self.recall.note(&numbered.event);
         }
+        if let Record::Form(memory) = record {
+            self.forms.restore(memory);
+        }
         self.note_time(record);
     }
 
@@ -243,7 +250,9 @@ impl Site {
     /// The records that make the engine's durable state again.
     pub fn snapshot(&self) -> impl Iterator<Item = Record> + '_ {
         let wall = std::iter::once(Record::Wall(self.recorded));
-        wall.chain(self.journal.snapshot()).chain(self.orders.snapshot()).chain(self.dhcp.snapshot())
+        let forms = self.forms.snapshot().map(Record::Form);
+        let others = self.orders.snapshot().chain(self.dhcp.snapshot()).chain(forms);
+        wall.chain(self.journal.snapshot()).chain(others)
     }
 
     /// Something arrived. Poll for actions afterwards.
@@ -390,6 +399,7 @@ fn dated(record: &Record) -> Wall {
         Record::Wall(wall) | Record::WallSet(wall) => *wall,
         Record::Event(numbered) => numbered.event.at,
         Record::Order(state) => state.started.unwrap_or_default(),
+        Record::Form(memory) => memory.at,
         Record::Acknowledged(_)
         | Record::Lease(_)
         | Record::LeaseRemoved(_)

@@ -54,6 +54,9 @@ impl Site {
                 attempt.loaded = true;
             }
             self.take_answer(now, plan, asker);
+            if !request.probe {
+                self.note_fetched(now, plan, asker);
+            }
             return Ok(given);
         };
         let Some((host, attempt)) = host.zip(self.attempt_to_boot(asker)) else {

@@ -81,6 +81,7 @@ fn follow(attempt: &mut Attempt, kind: &EventKind) {
         | EventKind::PlanAdopted(_)
         | EventKind::PlanRefused { .. }
         | EventKind::Alarm { .. }
+        | EventKind::FormMoved { .. }
         | EventKind::Gap { .. } => {}
     }
 }

@@ -1,6 +1,7 @@
 //! One machine at a site on paper: what it is told, what is recorded, and in which order.
 
 mod beside;
+mod forms;
 mod raspberry_pi;
 mod restarts;
 

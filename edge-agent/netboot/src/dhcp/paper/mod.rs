@@ -116,6 +116,7 @@ impl Site {
             server: self.address,
             base_url: &self.base_url,
             answer: &self.answer,
+            form: self.plan.pinned_form(request.mac).unwrap_or_default(),
             grants_allowed: self.grants_allowed,
         };
         let effects = self.server.handle(self.now, request, &context);

@@ -13,6 +13,7 @@ impl Site {
             server: SERVER,
             base_url: "http://10.1.0.2:8080",
             answer: &BootAnswer::LocalDisk,
+            form: proto::plan::ReplyForm::default(),
             grants_allowed: false,
         };
         let (datagram, to) = self.server.reply_from_plan(&request, &context)?;

@@ -1,0 +1,262 @@
+//! In which form each PXE ROM is told what to boot: found by trying, remembered, and never lost to one lost packet
+//! (QUIRKS 19, 20, 22).
+//!
+//! A *pass* is what one machine does between two beginnings of its firmware's boot: DISCOVERs that are answered with a
+//! loader, perhaps a REQUEST, perhaps a fetch. A pass that ends without a fetch is a miss; so many misses in a row, and the
+//! next pass is answered in the next form. A fetch proves the form. Assumes that its caller brings only what concerns PXE
+//! ROMs that are told to fetch a loader, and no form that an operator has pinned.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use proto::{FirmwareModel, Mac, Wall, ledger::FormMemory, plan::ReplyForm};
+
+use crate::time::{Mono, Now};
+
+/// Misses in a row before a form is given up that was never seen to work.
+const MISSES: u8 = 2;
+/// The same for one that was.
+const MISSES_OF_PROVED: u8 = 4;
+/// A ROM sends so many DISCOVERs before it gives up or begins anew: after 4, 8, 16 and 32 s (EDK2, PXE 2.1 §2.2).
+const OFFERS: u8 = 4;
+/// Between two DISCOVERs of one pass lies less; twice the longest of those waits.
+const QUIET: Duration = Duration::from_secs(64);
+/// A DISCOVER so soon after its own REQUEST is a copy that the network made.
+const COPY: Duration = Duration::from_secs(2);
+/// The most machines that are remembered, models of one machine counted apart.
+const MACHINES: usize = 20_000;
+/// The most models of one machine: BIOS and UEFI, before and after an update of its firmware.
+const MODELS_OF_ONE: usize = 4;
+/// The most models of which a form is remembered for machines to come.
+const MODELS: usize = 1_000;
+/// The most machines in a pass.
+const PASSES: usize = 20_000;
+
+/// The forms of a site's machines.
+#[derive(Debug, Default)]
+pub(crate) struct Forms {
+    known: BTreeMap<(Mac, FirmwareModel), Experience>,
+    /// What machines of a model have proved last, and when.
+    models: BTreeMap<FirmwareModel, (Wall, ReplyForm)>,
+    passes: BTreeMap<Mac, Pass>,
+}
+
+/// What was seen of one machine.
+#[derive(Debug, Clone, Copy, Default)]
+struct Experience {
+    /// Its own form; None: nothing speaks yet against what others obey.
+    own: Option<ReplyForm>,
+    proved: bool,
+    misses: u8,
+    /// When the form was found.
+    at: Wall,
+    /// For the bound alone.
+    heard: Mono,
+}
+
+#[derive(Debug, Clone)]
+struct Pass {
+    model: FirmwareModel,
+    firmware: String,
+    form: ReplyForm,
+    xid: u32,
+    offers: u8,
+    taken: bool,
+    fetched: bool,
+    /// Another program of the chain has spoken: what is fetched from now on is its.
+    over: bool,
+    last: Mono,
+}
+
+/// A ROM that has sent a DISCOVER.
+#[derive(Debug, Clone)]
+pub(crate) struct Rom {
+    /// The machine.
+    pub(crate) mac: Mac,
+    /// What it says of itself.
+    pub(crate) model: FirmwareModel,
+    /// The same in words.
+    pub(crate) firmware: String,
+    /// Tells copies from new beginnings.
+    pub(crate) xid: u32,
+    /// What the plan has learnt of it elsewhere.
+    pub(crate) learned: Option<ReplyForm>,
+}
+
+/// Something was learnt: to be put on disk, and to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Moved {
+    /// For the ledger.
+    pub(crate) memory: FormMemory,
+    /// The form before.
+    pub(crate) from: ReplyForm,
+    /// Passes without a fetch in that form, if it was given up.
+    pub(crate) misses: u8,
+    /// The firmware in words.
+    pub(crate) firmware: String,
+}
+
+impl Forms {
+    /// A DISCOVER of a ROM that is to fetch a loader: the form of its OFFER.
+    pub(crate) fn discover(&mut self, now: Now, rom: Rom) -> (ReplyForm, Option<Moved>) {
+        if let Some(pass) = self.passes.get_mut(&rom.mac).filter(|pass| pass.model == rom.model)
+            && goes_on(pass, rom.xid, now.mono)
+        {
+            (pass.last, pass.offers) = (now.mono, pass.offers.saturating_add(u8::from(!pass.taken)));
+            return (pass.form, None);
+        }
+        let missed = self.passes.remove(&rom.mac).filter(|pass| pass.model == rom.model && !pass.fetched);
+        let moved = missed.and_then(|pass| self.miss(now, rom.mac, pass));
+        let form = self.form_of(rom.mac, rom.model, rom.learned);
+        let Rom { mac, model, firmware, xid, .. } = rom;
+        let (offers, taken, fetched, over, last) = (1, false, false, false, now.mono);
+        let pass = Pass { model, firmware, form, xid, offers, taken, fetched, over, last };
+        if self.passes.len() >= PASSES {
+            let quietest = self.passes.iter().min_by_key(|(_, pass)| pass.last).map(|(mac, _)| *mac);
+            quietest.and_then(|mac| self.passes.remove(&mac));
+        }
+        self.passes.insert(mac, pass);
+        (form, moved)
+    }
+
+    /// The form of any other reply: that of the machine's OFFER.
+    pub(crate) fn current(&self, rom: &Rom) -> ReplyForm {
+        let pass = self.passes.get(&rom.mac);
+        pass.map_or_else(|| self.form_of(rom.mac, rom.model, rom.learned), |pass| pass.form)
+    }
+
+    /// The machine has taken its lease, ours or another server's.
+    pub(crate) fn taken(&mut self, now: Mono, mac: Mac) {
+        if let Some(pass) = self.passes.get_mut(&mac) {
+            (pass.taken, pass.last) = (true, now);
+        }
+    }
+
+    /// Nothing can be learnt from what the machine does now: it follows another server, is told nothing to fetch, or the
+    /// form is pinned.
+    pub(crate) fn let_go(&mut self, mac: Mac) {
+        self.passes.remove(&mac);
+    }
+
+    /// Another program of the chain speaks.
+    pub(crate) fn spoken_over(&mut self, mac: Mac) {
+        if let Some(pass) = self.passes.get_mut(&mac) {
+            pass.over = true;
+        }
+    }
+
+    /// The machine asks for a loader's file.
+    pub(crate) fn fetched(&mut self, now: Now, mac: Mac) -> Option<Moved> {
+        let pass = self.passes.get_mut(&mac).filter(|pass| !pass.over && !pass.fetched)?;
+        (pass.fetched, pass.last) = (true, now.mono);
+        let (model, form, firmware) = (pass.model, pass.form, pass.firmware.clone());
+        let known = self.experience(now, mac, model);
+        known.misses = 0;
+        if known.proved && known.own == Some(form) {
+            return None;
+        }
+        let from = known.own.unwrap_or(form);
+        (known.own, known.proved, known.at) = (Some(form), true, now.wall);
+        let memory = FormMemory { mac, model, form, proved: true, at: now.wall };
+        self.note_model(&memory);
+        Some(Moved { memory, from, misses: 0, firmware })
+    }
+
+    /// Replays a record of the ledger.
+    pub(crate) fn restore(&mut self, memory: &FormMemory) {
+        let FormMemory { mac, model, form, proved, at } = *memory;
+        let known = self.experience(Now::default(), mac, model);
+        (known.own, known.proved, known.at) = (Some(form), proved, at);
+        if proved {
+            self.note_model(memory);
+        }
+    }
+
+    /// The records that make this again.
+    pub(crate) fn snapshot(&self) -> impl Iterator<Item = FormMemory> + '_ {
+        self.known.iter().filter_map(|((mac, model), known)| {
+            let (mac, model, form) = (*mac, *model, known.own?);
+            Some(FormMemory { mac, model, form, proved: known.proved, at: known.at })
+        })
+    }
+
+    /// Keeps what was learnt of these machines, not before the time that stands beside each.
+    pub(crate) fn retain(&mut self, hosts: &BTreeMap<Mac, Wall>) {
+        let stays = |mac: &Mac, at: Wall| hosts.get(mac).is_some_and(|before| at >= *before);
+        let gone = |((mac, _), known): (&(Mac, _), &Experience)| (!stays(mac, known.at)).then_some(*mac);
+        let gone: BTreeSet<Mac> = self.known.iter().filter_map(gone).collect();
+        self.known.retain(|(mac, _), known| stays(mac, known.at));
+        if !gone.is_empty() {
+            self.passes.retain(|mac, _| !gone.contains(mac));
+            self.models.clear();
+            let proved: Vec<_> = self.snapshot().filter(|memory| memory.proved).collect();
+            proved.iter().for_each(|memory| self.note_model(memory));
+        }
+    }
+
+    /// The machine's own experience, then what the fleet has learnt, then what others of its model obey here.
+    fn form_of(&self, mac: Mac, model: FirmwareModel, learned: Option<ReplyForm>) -> ReplyForm {
+        let own = self.known.get(&(mac, model)).and_then(|known| known.own);
+        let of_model = || self.models.get(&model).map(|(_, form)| *form);
+        own.or(learned).or_else(of_model).unwrap_or_default()
+    }
+
+    /// The latest proof of a model counts; the model whose proof is the oldest gives way.
+    fn note_model(&mut self, memory: &FormMemory) {
+        let proof = (memory.at, memory.form);
+        if self.models.len() >= MODELS && !self.models.contains_key(&memory.model) {
+            let oldest = self.models.iter().min_by_key(|(_, proof)| **proof).map(|(model, _)| *model);
+            oldest.and_then(|model| self.models.remove(&model));
+        }
+        let latest = self.models.entry(memory.model).or_insert(proof);
+        *latest = proof.max(*latest);
+    }
+
+    fn miss(&mut self, now: Now, mac: Mac, pass: Pass) -> Option<Moved> {
+        let known = self.experience(now, mac, pass.model);
+        known.misses += 1;
+        let patience = if known.proved { MISSES_OF_PROVED } else { MISSES };
+        if known.misses < patience {
+            return None;
+        }
+        let (misses, form) = (known.misses, pass.form.next());
+        (known.own, known.proved, known.misses, known.at) = (Some(form), false, 0, now.wall);
+        let memory = FormMemory { mac, model: pass.model, form, proved: false, at: now.wall };
+        Some(Moved { memory, from: pass.form, misses, firmware: pass.firmware })
+    }
+
+    /// What is known of a machine, made if it is new; who was silent longest gives way.
+    fn experience(&mut self, now: Now, mac: Mac, model: FirmwareModel) -> &mut Experience {
+        if !self.known.contains_key(&(mac, model)) {
+            let quietest = |of: &mut dyn Iterator<Item = (&(Mac, FirmwareModel), &Experience)>| {
+                of.min_by_key(|(_, known)| (known.heard, known.at)).map(|(key, _)| *key)
+            };
+            let range = (mac, FirmwareModel([0; 8]))..=(mac, FirmwareModel([0xff; 8]));
+            let crowded = self.known.range(range.clone()).count() >= MODELS_OF_ONE;
+            let gone = match (crowded, self.known.len() >= MACHINES) {
+                (true, _) => quietest(&mut self.known.range(range)),
+                (false, true) => quietest(&mut self.known.iter()),
+                (false, false) => None,
+            };
+            gone.and_then(|key| self.known.remove(&key));
+        }
+        let fresh = Experience { at: now.wall, ..Experience::default() };
+        let known = self.known.entry((mac, model)).or_insert(fresh);
+        known.heard = now.mono;
+        known
+    }
+}
+
+/// Is a DISCOVER of this moment still of the pass?
+fn goes_on(pass: &Pass, xid: u32, now: Mono) -> bool {
+    let quiet = now.since(pass.last);
+    if pass.taken || pass.fetched {
+        return pass.xid == xid && quiet < COPY;
+    }
+    !pass.over && pass.offers < OFFERS && quiet < QUIET
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! Which form of reply a PXE ROM gets at this site, and what is made of what it does then; see [`crate::forms`].
+
+use std::collections::BTreeMap;
+
+use proto::{
+    Architecture, Platform,
+    event::{Client, EventKind, clean},
+    ledger::{FormMemory, Record},
+    plan::{ReplyForm, SitePlan},
+};
+
+use super::{About, Arrival, Site, dhcp::leases};
+use crate::{
+    dhcp::{BootAnswer, Effect, MessageType, Port, Request},
+    forms::{Moved, Rom},
+    time::Now,
+};
+
+/// The longest vendor class in the words for a firmware model, in characters.
+const VENDOR_CLASS: usize = 48;
+
+impl Site {
+    /// The operator's word before all others; what is pinned teaches nothing.
+    pub(super) fn reply_form(
+        &mut self,
+        now: Now,
+        request: &Request,
+        plan: &SitePlan,
+        answer: &BootAnswer,
+        about: About,
+    ) -> ReplyForm {
+        let mac = request.mac;
+        if let Some(pinned) = plan.pinned_form(mac) {
+            self.forms.let_go(mac);
+            return pinned;
+        }
+        let fetches = matches!(answer, BootAnswer::Loader { .. }) && about.host.is_some();
+        match request.client {
+            // The Raspberry Pi's ROM obeys one form alone (QUIRKS 31).
+            Client::PxeRom if fetches && request.platform != Some(Platform::RaspberryPi) => {
+                let model = request.model();
+                let (firmware, learned) = (words(request), plan.learned_form(mac, model));
+                let rom = Rom { mac, model, firmware, xid: request.xid, learned };
+                if request.kind != MessageType::Discover || request.port != Port::Dhcp {
+                    return self.forms.current(&rom);
+                }
+                let (form, moved) = self.forms.discover(now, rom);
+                if let Some(moved) = moved {
+                    self.form_moved(now, plan, about, moved);
+                }
+                form
+            }
+            Client::PxeRom => {
+                self.forms.let_go(mac);
+                ReplyForm::default()
+            }
+            Client::HttpRom | Client::Ipxe | Client::Gpxe | Client::Bootp | Client::Os => {
+                self.forms.spoken_over(mac);
+                ReplyForm::default()
+            }
+        }
+    }
+
+    /// Has the ROM taken its lease, ours or, beside another server, that one's?
+    pub(super) fn note_taken(
+        &mut self,
+        now: Now,
+        arrival: &Arrival,
+        request: &Request,
+        plan: &SitePlan,
+        effects: &[Effect],
+    ) {
+        let asks = request.kind == MessageType::Request && request.port == Port::Dhcp;
+        if request.client != Client::PxeRom || !asks {
+            return;
+        }
+        let elsewhere = request.server_id.is_some_and(|server| server != arrival.server);
+        if leases(effects) || plan.network.is_proxy() {
+            self.forms.taken(now.mono, request.mac);
+        } else if elsewhere {
+            self.forms.let_go(request.mac);
+        }
+    }
+
+    /// A loader's file is asked for.
+    pub(super) fn note_fetched(&mut self, now: Now, plan: &SitePlan, about: About) {
+        let Some(mac) = about.mac else { return };
+        if let Some(moved) = self.forms.fetched(now, mac) {
+            self.form_moved(now, plan, about, moved);
+        }
+    }
+
+    /// What was learnt of machines that are no hosts any more, or is to be forgotten.
+    pub(super) fn forget_forms(&mut self, plan: &SitePlan) {
+        let macs =
+            plan.hosts.values().flat_map(|host| host.macs.iter().map(|mac| (*mac, host.reply.forget_before)));
+        self.forms.retain(&macs.collect::<BTreeMap<_, _>>());
+    }
+
+    /// On disk; and told, unless the plan would have begun with this form.
+    fn form_moved(&mut self, now: Now, plan: &SitePlan, about: About, moved: Moved) {
+        let memory = moved.memory;
+        self.persist(Record::Form(memory));
+        let expected = plan.learned_form(memory.mac, memory.model).unwrap_or_default();
+        if memory.proved && memory.form == expected {
+            return;
+        }
+        let why = if memory.proved {
+            "it has fetched what it was told to".to_owned()
+        } else {
+            let (misses, from) = (moved.misses, moved.from.word());
+            format!("{misses} boots in a row were told by {from}, and nothing was fetched")
+        };
+        let FormMemory { form, proved, model, .. } = memory;
+        let firmware = moved.firmware;
+        self.tell(now, about, EventKind::FormMoved { form, proved, model, firmware, why });
+    }
+}
+
+/// A firmware model in words.
+fn words(request: &Request) -> String {
+    let class = clean(&request.vendor_class, VENDOR_CLASS);
+    let architecture = request.architectures.first().map(|code| Architecture::describe(*code));
+    let architecture = architecture.unwrap_or_else(|| "no architecture".into());
+    let [a, b, c, ..] = request.mac.0;
+    format!("{class} ({architecture}; cards {a:02x}:{b:02x}:{c:02x})")
+}
