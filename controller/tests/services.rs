@@ -3,6 +3,7 @@
 mod services {
     mod blobs;
     mod enrolment;
+    mod forms;
     mod harness;
     mod plans;
     mod reports;

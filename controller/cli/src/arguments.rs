@@ -4,7 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::client::Connection;
 use crate::command::{
-    agent, apply, audit, backup, boot, host, image, manual, operator, order, profile, secret, site, token,
+    agent, apply, audit, backup, boot, form, host, image, manual, operator, order, profile, secret, site,
+    token,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -57,6 +58,9 @@ pub(crate) enum Command {
     /// Boot attempts and their timelines
     #[command(subcommand)]
     Boot(boot::Verb),
+    /// In which form PXE ROMs want to be told what to boot, as far as it was learnt
+    #[command(subcommand)]
+    Form(form::Verb),
     /// Make the catalog what files declare
     Apply(apply::Arguments),
     /// Who changed what

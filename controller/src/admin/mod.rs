@@ -10,6 +10,7 @@ mod boots;
 mod documents;
 mod export;
 mod fleet;
+mod forms;
 mod refusal;
 
 #[cfg(test)]
@@ -166,6 +167,22 @@ impl v1::admin_server::Admin for AdminService {
     ) -> Result<Response<Self::WatchBootsStream>, Status> {
         self.require(&request, Role::Viewer, "looking").await?;
         boots::watch(&self.app, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_forms(
+        &self,
+        request: Request<v1::ListFormsRequest>,
+    ) -> Result<Response<v1::ListFormsResponse>, Status> {
+        self.require(&request, Role::Viewer, "looking").await?;
+        forms::list(&self.app).await.map(Response::new)
+    }
+
+    async fn forget_forms(
+        &self,
+        request: Request<v1::ForgetFormsRequest>,
+    ) -> Result<Response<v1::ForgetFormsResponse>, Status> {
+        let actor = self.require(&request, Role::Operator, "forgetting reply forms").await?;
+        forms::forget(&self.app, &actor, &request.into_inner().host).await.map(Response::new)
     }
 
     async fn list_audit(

@@ -4,7 +4,7 @@ use proto::event::{EventKind, NumberedEvent};
 use tonic::Status;
 
 use crate::app::App;
-use crate::catalog::orders::PhaseReport;
+use crate::catalog::{Proof, orders::PhaseReport};
 
 /// The moves of orders among an agent's events, in order.
 pub(super) fn order_moves(agent: &str, events: &[NumberedEvent]) -> Vec<PhaseReport> {
@@ -21,6 +21,29 @@ pub(super) fn order_moves(agent: &str, events: &[NumberedEvent]) -> Vec<PhaseRep
         })
     };
     events.iter().filter_map(moved).collect()
+}
+
+/// The forms of replies that machines have proved, in order.
+pub(super) fn form_proofs(site: &str, events: &[NumberedEvent]) -> Vec<Proof> {
+    let proof = |numbered: &NumberedEvent| {
+        let event = &numbered.event;
+        let EventKind::FormMoved { form, proved: true, model, firmware, .. } = &event.kind else {
+            return None;
+        };
+        let firmware = firmware.chars().filter(|c| !c.is_control()).take(128).collect();
+        let (site, mac, at) = (site.to_owned(), event.mac?, event.at);
+        Some(Proof { site, mac, model: *model, firmware, form: *form, at })
+    };
+    events.iter().filter_map(proof).collect()
+}
+
+/// Records what was learnt. It is not worth holding events up: what is lost is learnt again by the next machine.
+pub(super) async fn learn(app: &App, proofs: Vec<Proof>) {
+    for proof in proofs {
+        if let Err(error) = app.catalog.learn_form(&proof).await {
+            tracing::warn!(mac = %proof.mac, %error, "cannot record in which form a machine is told what to boot");
+        }
+    }
 }
 
 /// Records them.

@@ -71,10 +71,12 @@ impl Reporter {
         }
         let events = batch.events.into_iter().map(understood).collect::<Result<Vec<_>, _>>()?;
         let moved = effects::order_moves(&self.caller.agent, &events);
+        let proofs = effects::form_proofs(self.caller.site.as_str(), &events);
         let source = Source { site: self.caller.site.clone(), agent: self.caller.agent.clone() };
         let number = self.app.events.append(&source, incarnation, events).await.map_err(refused)?;
         // After storing and before the acknowledgement: what fails here comes again with the batch.
         effects::record(&self.app, moved).await?;
+        effects::learn(&self.app, proofs).await;
         Ok(v1::Acknowledged { incarnation: incarnation.to_wire(), number })
     }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! /global/image/NAME   /global/profile/NAME   /global/secret/NAME   /global/operator/NAME
+//! /global/form/model/MODEL /global/form/card/MAC   what was learnt of PXE ROMs: [`super::Forms`]
 //! /site/SITE/site                              the site itself
 //! /site/SITE/host/NAME /site/SITE/order/NAME /site/SITE/agent/NAME /site/SITE/token/NAME
 //! /status/KIND/NAME                            what was seen; planning never watches it
@@ -16,7 +17,7 @@
 //! /audit/COUNTDOWN                             the newest record first
 //! ```
 //!
-//! Values below `/global/` and `/site/` are the JSON of [`proto::catalog::AnyResource`]; an index's value is a plain
+//! Values below `/global/` (but `/global/form/`) and `/site/` are the JSON of [`proto::catalog::AnyResource`]; an index's value is a plain
 //! name. `/site/SITE/` and `/global/` together are all that the plan of a site is made of, so a watch on these two
 //! misses nothing. Agents and tokens stand below their site because everything about them is bounded by it, and a
 //! site is removed only when nothing but itself is left below its prefix.
@@ -30,7 +31,7 @@
 use std::net::Ipv4Addr;
 
 use proto::{
-    HostId, Mac, OrderId,
+    FirmwareModel, HostId, Mac, OrderId,
     catalog::{Kind, check_name},
 };
 
@@ -42,6 +43,12 @@ pub const GLOBAL: &str = "/global/";
 pub const SITES: &str = "/site/";
 /// The names of all sites.
 pub const SITE_NAMES: &str = "/index/site/";
+/// What was learnt of the forms of replies: [`super::Forms`].
+pub const FORMS: &str = "/global/form/";
+/// The same by firmware model.
+pub const FORM_MODELS: &str = "/global/form/model/";
+/// The same by link address.
+pub const FORM_CARDS: &str = "/global/form/card/";
 /// The audit log, newest first.
 pub const AUDIT: &str = "/audit/";
 
@@ -184,6 +191,18 @@ pub fn host_orders(host: &str) -> Result<Key, NotAName> {
     key(format!("/index/orders/{}", checked(host)?))
 }
 
+/// What was learnt of a firmware model.
+#[must_use]
+pub fn form_model(model: FirmwareModel) -> Key {
+    infallible(format!("{FORM_MODELS}{model}"))
+}
+
+/// What was learnt of the machine with this link address.
+#[must_use]
+pub fn form_card(mac: Mac) -> Key {
+    infallible(format!("{FORM_CARDS}{}", mac.dashed()))
+}
+
 /// The audit record of this number. Counts down, so that a scan meets the newest first.
 #[must_use]
 pub fn audit(number: u64) -> Key {
@@ -281,7 +300,14 @@ mod tests {
 
     #[test]
     fn other_keys_are_no_resources() {
-        for key in ["/site/lyon", "/global/host/a", "/site/lyon/image/a", "/index/mac/a", "/status/host/a"] {
+        for key in [
+            "/global/form/model/0102030405060708",
+            "/site/lyon",
+            "/global/host/a",
+            "/site/lyon/image/a",
+            "/index/mac/a",
+            "/status/host/a",
+        ] {
             assert_eq!(Place::parse(key), None, "{key}");
         }
     }

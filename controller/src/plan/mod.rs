@@ -120,7 +120,9 @@ impl SitePlanner<'_> {
                 }
             }
         }
-        self.out.entries.push(network_entry(&network::network(site, default)));
+        let mut network = network::network(site, default);
+        self.view.globals.forms.plan_models(&mut network.reply);
+        self.out.entries.push(network_entry(&network));
     }
 
     /// The sets that the site and its boots name.
@@ -185,6 +187,7 @@ impl SitePlanner<'_> {
             };
             let boot = self.run_boot(host);
             let mut plan = bare_host(host, id.into(), single_port);
+            self.view.globals.forms.plan_cards(&plan.macs, &mut plan.reply);
             plan.locked |= boot.is_err() || broken.contains(&plan.id);
             match boot {
                 Ok(boot) => plan.boot = boot,

@@ -62,5 +62,10 @@ pub(super) fn reply(
     delay: Option<proto::Span>,
     form: Option<ReplyForm>,
 ) -> ReplySettings {
-    ReplySettings { options: encode_options(options), delay: delay.map(Into::into), form }
+    ReplySettings {
+        options: encode_options(options),
+        delay: delay.map(Into::into),
+        form,
+        ..ReplySettings::default()
+    }
 }

@@ -58,6 +58,7 @@ fn globals(profiles: Value) -> Globals {
         images: images.into(),
         profiles: profiles.into_iter().map(profile).collect(),
         secrets: BTreeMap::from([("root".into(), Arc::new(Zeroizing::new("$6$salt$hash".to_owned())))]),
+        ..Globals::default()
     }
 }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use proto::catalog::{HostSpec, ImageSpec, OrderSpec, ProfileSpec, Resource, SiteSpec};
 use zeroize::Zeroizing;
 
+use crate::catalog::Forms;
+
 /// A secret's value, opened.
 pub type SecretValue = Arc<Zeroizing<String>>;
 
@@ -18,6 +20,8 @@ pub struct Globals {
     pub profiles: BTreeMap<String, Arc<Resource<ProfileSpec>>>,
     /// Secrets that could be opened.
     pub secrets: BTreeMap<String, SecretValue>,
+    /// What was learnt of PXE ROMs.
+    pub forms: Forms,
 }
 
 /// What belongs to one site, by name.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proto::catalog::{Kind, Resource, SecretSpec, Spec};
 
-use crate::catalog::keys::Place;
+use crate::catalog::keys::{self, Place};
 use crate::plan::{Globals, Local, SecretValue, SiteView};
 use crate::store::Change;
 use crate::vault::Vault;
@@ -63,6 +63,9 @@ impl Mirror {
         value: Option<&Bytes>,
         touched: &mut BTreeSet<String>,
     ) {
+        if key.starts_with(keys::FORMS) {
+            return self.put_form(key, value, touched);
+        }
         let Some(place) = Place::parse(key) else { return };
         let name = place.name;
         match (place.kind, place.site) {
@@ -83,6 +86,13 @@ impl Mirror {
                 let users = self.users.get(&(place.kind, name.to_owned()));
                 touched.extend(users.into_iter().flatten().cloned());
             }
+        }
+    }
+
+    fn put_form(&mut self, key: &str, value: Option<&Bytes>, touched: &mut BTreeSet<String>) {
+        match self.globals.forms.put(key, value) {
+            Some(sites) => touched.extend(sites),
+            None => touched.extend(self.sites.keys().cloned()),
         }
     }
 

@@ -270,6 +270,24 @@ impl Client {
         Ok(answer("list the audit log", self.admin.list_audit(call(request)).await)?.records)
     }
 
+    /// What the fleet has learnt of PXE ROMs.
+    ///
+    /// # Errors
+    /// The controller's refusal.
+    pub(crate) async fn list_forms(&mut self) -> Result<Vec<v1::KnownForm>, Failure> {
+        let request = call(v1::ListFormsRequest {});
+        Ok(answer("list reply forms", self.admin.list_forms(request).await)?.forms)
+    }
+
+    /// Forgets what a host has taught.
+    ///
+    /// # Errors
+    /// The controller's refusal.
+    pub(crate) async fn forget_forms(&mut self, host: &str) -> Result<(), Failure> {
+        let request = call(v1::ForgetFormsRequest { host: host.to_owned() });
+        answer("forget reply forms", self.admin.forget_forms(request).await).map(drop)
+    }
+
     /// The archive of a backup; see [`next`].
     ///
     /// # Errors

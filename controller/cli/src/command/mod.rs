@@ -7,6 +7,7 @@ pub(crate) mod backup;
 pub(crate) mod boot;
 mod catalog;
 mod edit;
+pub(crate) mod form;
 pub(crate) mod host;
 pub(crate) mod image;
 pub(crate) mod manual;
@@ -57,6 +58,7 @@ pub(crate) async fn run(context: &mut Context, command: Command) -> Result<(), F
         Command::Token(verb) => token::run(context, verb).await,
         Command::Secret(verb) => secret::run(context, verb).await,
         Command::Operator(verb) => operator::run(context, verb).await,
+        Command::Form(verb) => form::run(context, verb).await,
         Command::Boot(verb) => boot::run(context, verb).await,
         Command::Apply(arguments) => apply::run(context, &arguments).await,
         Command::Audit(verb) => audit::run(context, verb).await,

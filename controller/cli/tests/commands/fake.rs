@@ -302,6 +302,32 @@ impl Admin for FakeAdmin {
         Ok(all(self.catalog.events.lock().expect("whole").clone()))
     }
 
+    async fn list_forms(
+        &self,
+        _: Request<v1::ListFormsRequest>,
+    ) -> Result<Response<v1::ListFormsResponse>, Status> {
+        let form = v1::KnownForm {
+            model: "0102030405060708".into(),
+            firmware: "PXEClient (0x0007, x64 UEFI; cards 0c:c4:7a)".into(),
+            form: "boot-service".into(),
+            mac: String::new(),
+            host: "web-1".into(),
+            site: "lyon".into(),
+            at_ms: 1_772_366_400_000,
+        };
+        Ok(Response::new(v1::ListFormsResponse { forms: vec![form] }))
+    }
+
+    async fn forget_forms(
+        &self,
+        request: Request<v1::ForgetFormsRequest>,
+    ) -> Result<Response<v1::ForgetFormsResponse>, Status> {
+        match request.into_inner().host.as_str() {
+            "web-1" => Ok(Response::new(v1::ForgetFormsResponse {})),
+            other => Err(Status::not_found(format!("there is no Host {other}"))),
+        }
+    }
+
     async fn list_audit(
         &self,
         _: Request<v1::ListAuditRequest>,

@@ -129,6 +129,15 @@ fn a_backup_is_whole_and_private_or_absent() {
 }
 
 #[test]
+fn reply_forms_are_listed_and_forgotten() {
+    let fleet = Fleet::start();
+    let model = contains("model 0102030405060708").and(contains("boot-service")).and(contains("web-1"));
+    fleet.bootlane(["form", "list"]).assert().success().stdout(model);
+    fleet.bootlane(["form", "forget", "web-1"]).assert().success().stdout(contains("is forgotten"));
+    fleet.bootlane(["form", "forget", "web-9"]).assert().failure().stderr(contains("there is no Host web-9"));
+}
+
+#[test]
 fn the_audit_log_completions_and_man_pages() {
     let fleet = Fleet::start();
     fleet.bootlane(["audit", "list"]).assert().success().stdout(contains("create Site lyon"));

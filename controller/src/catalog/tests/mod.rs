@@ -1,6 +1,7 @@
 //! The catalog as its users see it, on the memory store and, where the engine could matter, on sled.
 
 mod fields;
+mod forms;
 mod orders;
 mod references;
 mod roles;
