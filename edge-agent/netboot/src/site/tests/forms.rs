@@ -173,7 +173,7 @@ fn a_form_that_is_told_is_on_disk_before_the_reply_that_has_it_leaves() {
     let offers: Vec<_> = paper
         .sent
         .iter()
-        .filter(|(_, reply)| !parse(reply).opts().get(OptionCode::from(43)).is_some())
+        .filter(|(_, reply)| parse(reply).opts().get(OptionCode::from(43)).is_none())
         .collect();
     assert!(at < offers[0].0);
 }

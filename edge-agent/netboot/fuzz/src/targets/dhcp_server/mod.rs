@@ -53,7 +53,6 @@ impl Model {
             now: Now { mono: Mono::default(), wall: Wall(1_000_000) },
             plan: &plans()[0],
             answer: BootAnswer::LocalDisk,
-            form: proto::plan::ReplyForm::default(),
             grants_allowed: true,
             ledger: Vec::new(),
             offers: BTreeMap::new(),
@@ -118,7 +117,7 @@ impl Model {
             server: SERVER,
             base_url: "http://10.1.0.2:8080",
             answer: &self.answer,
-            form: proto::plan::ReplyForm::default(),
+            form: self.plan.pinned_form(request.mac).unwrap_or_default(),
             grants_allowed: self.grants_allowed,
         };
         let heard = Heard { message, request, plan: self.plan, now: self.now.wall };
