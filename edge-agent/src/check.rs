@@ -94,7 +94,7 @@ fn check_interface(findings: &mut Findings, interface: &InterfaceConfig, http_po
     if let Err(error) = dhcp::Bound::open(&interface.name) {
         findings.port(&key, dhcp_socket(&error), &error, running);
     }
-    if let Err(error) = ipv6::Bound::open(&interface.name) {
+    if let Err(error) = ipv6::open(&interface.name) {
         findings.port(&key, "the packet socket for IPv6", &error, running);
     }
     if let Err(error) = tftp::Sockets::bind(address, TFTP_PORT, TFTP_SOCKETS) {
@@ -109,9 +109,7 @@ fn check_interface(findings: &mut Findings, interface: &InterfaceConfig, http_po
 fn dhcp_socket(error: &dhcp::OpenError) -> String {
     match error {
         dhcp::OpenError::Udp { port, .. } => format!("UDP port {port} (DHCP)"),
-        dhcp::OpenError::Interface { .. }
-        | dhcp::OpenError::Packet { .. }
-        | dhcp::OpenError::Watch { .. } => "the packet socket for DHCP".into(),
+        dhcp::OpenError::Packet(_) | dhcp::OpenError::Watch { .. } => "the packet socket for DHCP".into(),
     }
 }
 

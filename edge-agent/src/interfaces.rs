@@ -9,7 +9,7 @@ use std::{
 use ipnet::Ipv4Net;
 use netboot::site::Arrival;
 
-use crate::{config::Config, config::InterfaceConfig, dhcp, ipv6, tftp};
+use crate::{config::Config, config::InterfaceConfig, dhcp, ipv6, link, tftp};
 
 /// Sockets for TFTP transfers at each interface.
 pub(crate) const TFTP_SOCKETS: NonZeroU8 = NonZeroU8::new(8).expect("8 is not zero");
@@ -26,7 +26,7 @@ pub struct Interface {
     /// DHCP.
     pub dhcp: dhcp::Bound,
     /// The refusal of IPv6.
-    pub ipv6: ipv6::Bound,
+    pub ipv6: link::Bound,
     /// TFTP.
     pub tftp: tftp::Sockets,
     /// HTTP.
@@ -58,9 +58,9 @@ pub enum InterfaceError {
     /// DHCP.
     #[error(transparent)]
     Dhcp(#[from] dhcp::OpenError),
-    /// IPv6.
+    /// A packet socket.
     #[error(transparent)]
-    Ipv6(#[from] ipv6::OpenError),
+    Link(#[from] link::OpenError),
     /// TFTP.
     #[error(transparent)]
     Tftp(#[from] tftp::BindError),
@@ -92,7 +92,7 @@ fn open_one(number: u32, config: &InterfaceConfig, http_port: u16) -> Result<Int
         arrival: Arrival { interface: number, server: address, base_url: base_url.into() },
         subnet,
         dhcp: dhcp::Bound::open(&config.name)?,
-        ipv6: ipv6::Bound::open(&config.name)?,
+        ipv6: ipv6::open(&config.name)?,
         tftp: tftp::Sockets::bind(address, TFTP_PORT, TFTP_SOCKETS)?,
         http: TcpListener::bind(listen).map_err(|source| InterfaceError::Http { address: listen, source })?,
     })
@@ -100,7 +100,7 @@ fn open_one(number: u32, config: &InterfaceConfig, http_port: u16) -> Result<Int
 
 /// Our address at the interface, with its prefix, and whether its link is up.
 pub(crate) fn look(config: &InterfaceConfig) -> Result<(Ipv4Net, bool), InterfaceError> {
-    if !dhcp::is_interface(&config.name) {
+    if !link::is_interface(&config.name) {
         return Err(InterfaceError::Missing { name: config.name.clone() });
     }
     let fits = |address: Ipv4Addr| config.address.is_none_or(|wanted| wanted == address);

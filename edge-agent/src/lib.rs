@@ -16,6 +16,7 @@ pub mod images;
 pub mod interfaces;
 pub mod ipv6;
 pub mod library;
+pub mod link;
 mod outage;
 pub mod plans;
 pub mod run;

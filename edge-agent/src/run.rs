@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, io, path::PathBuf, sync::Arc, time::Duration};
 
-use netboot::site::{self, Arrival, Input};
+use netboot::site::{self, Arrival, Input, Station};
 use proto::{OrderId, PlanId, plan::SitePlan};
 use tokio::{
     sync::{Mutex, mpsc, watch},
@@ -22,6 +22,7 @@ use crate::{
     interfaces::{self, Interface, InterfaceError},
     ipv6,
     library::Shelf,
+    link,
     plans::{Found, PlanStore},
     sys::user,
     tftp,
@@ -75,9 +76,9 @@ pub enum RunError {
     /// DHCP.
     #[error(transparent)]
     Dhcp(#[from] dhcp::OpenError),
-    /// IPv6.
+    /// A packet socket.
     #[error(transparent)]
-    Ipv6(#[from] ipv6::OpenError),
+    Link(#[from] link::OpenError),
     /// TFTP.
     #[error(transparent)]
     Tftp(#[from] tftp::ServeError),
@@ -136,6 +137,9 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         served.push((arrival, subnet, Arc::new(dhcp.watch()?), ipv6.watch()?, tftp, http));
     }
     let sockets: Vec<_> = served.iter().map(|(_, _, dhcp, ..)| dhcp.clone()).collect();
+    let station =
+        |arrival: &Arrival, dhcp: &dhcp::Sockets| Station { address: arrival.server, mac: dhcp.mac() };
+    let stations = served.iter().map(|(arrival, _, dhcp, ..)| station(arrival, dhcp)).collect();
     let addresses = served.iter().map(|(arrival, ..)| arrival.server.to_string()).collect();
 
     let (ended_orders, to_destroy) = mpsc::channel(ENDED_ORDERS);
@@ -144,6 +148,7 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         site: site::Config {
             agent: config.controller.name.to_string(),
             journal_limit: config.journal_events,
+            stations,
         },
         low_disk_bytes: config.low_disk_bytes,
         sockets,
@@ -161,7 +166,9 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
     let server = http::Server::new(desk.clone(), images.clone(), http::Limits::default());
     let (mut servers, mut workers) = (Tasks::default(), Tasks::default());
     for (arrival, subnet, dhcp, ipv6, sockets, listener) in served {
-        servers.spawn("the DHCP server", serve_dhcp(core.clone(), dhcp, arrival.clone(), shutdown.clone()));
+        let listener_of_dhcp = dhcp::overhear(core.clone(), dhcp.clone(), shutdown.clone());
+        servers.spawn("the listener to other DHCP servers", listener_of_dhcp);
+        servers.spawn("the DHCP server", dhcp::serve(core.clone(), dhcp, arrival.clone(), shutdown.clone()));
         servers.spawn("the refusal of IPv6", ipv6::decline(ipv6, plan.clone(), shutdown.clone()));
         let (events, told) = mpsc::channel(TFTP_EVENTS);
         let shelf = Arc::new(Shelf::new(desk.clone(), images.clone(), arrival.clone(), subnet));
@@ -296,23 +303,6 @@ async fn begin_with(
         Err(error) => tracing::error!(%error, "the stored plan cannot be understood"),
     }
     Ok(())
-}
-
-async fn serve_dhcp(core: Core, sockets: Arc<dhcp::Sockets>, arrival: Arrival, shutdown: CancellationToken) {
-    loop {
-        let datagram = tokio::select! {
-            datagram = sockets.recv() => datagram,
-            () = shutdown.cancelled() => return,
-        };
-        match datagram.map(|datagram| datagram.parse()) {
-            Ok(Ok(request)) => core.dhcp(arrival.clone(), request),
-            Ok(Err(malformed)) => tracing::trace!(%malformed, "not a DHCP message"),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "failed to receive DHCP messages");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
 }
 
 fn log_panic(stopped: Result<(), task::JoinError>) {

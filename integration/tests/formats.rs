@@ -99,7 +99,7 @@ fn an_agents_ledger() {
 fn an_agents_journal_is_what_its_ledger_says() {
     in_each_set(|set| {
         let mut site = netboot::site::Site::new(
-            netboot::site::Config { agent: "one".into(), journal_limit: 1_000 },
+            netboot::site::Config { agent: "one".into(), journal_limit: 1_000, stations: vec![] },
             samples::INCARNATION,
             [0; 32],
         );

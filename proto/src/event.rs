@@ -147,6 +147,11 @@ pub enum EventKind {
         /// Its address, if it asked for one.
         address: Option<Ipv4Addr>,
     },
+    /// The machine was offered what to boot, and has taken another DHCP server's offer.
+    ForeignOfferTaken {
+        /// That server's identifier (option 54).
+        server: Ipv4Addr,
+    },
     /// Something that an operator should look at.
     Alarm {
         /// What.
@@ -201,6 +206,7 @@ impl EventKind {
             | Self::FileBroken { .. }
             | Self::Progress { .. }
             | Self::OsUp { .. }
+            | Self::ForeignOfferTaken { .. }
             | Self::Alarm { .. }
             | Self::PlanAdopted(_)
             | Self::PlanRefused { .. }
@@ -465,6 +471,9 @@ impl From<EventKind> for v1::event::Kind {
                 Self::Progress(v1::Progress { percent: percent.map_or(101, u32::from), text })
             }
             EventKind::OsUp { address } => Self::OsUp(v1::OsUp { address: address_bits(address) }),
+            EventKind::ForeignOfferTaken { server } => {
+                Self::ForeignOfferTaken(v1::ForeignOfferTaken { server: server.to_bits() })
+            }
             EventKind::Alarm { kind, detail } => Self::Alarm(v1::Alarm { kind: kind.into(), detail }),
             EventKind::PlanAdopted(plan) => Self::PlanAdopted(v1::PlanAdopted { plan: Some(plan.into()) }),
             EventKind::PlanRefused { plan, why } => {
@@ -548,6 +557,9 @@ impl TryFrom<v1::event::Kind> for EventKind {
                 Self::Progress { percent: u8::try_from(m.percent).ok().filter(|p| *p <= 100), text: m.text }
             }
             Kind::OsUp(m) => Self::OsUp { address: optional_address(m.address) },
+            Kind::ForeignOfferTaken(m) => {
+                Self::ForeignOfferTaken { server: address("foreign_offer_taken.server", m.server)? }
+            }
             Kind::Alarm(m) => Self::Alarm { kind: AlarmKind::from_wire("kind", m.kind)?, detail: m.detail },
             Kind::PlanAdopted(m) => Self::PlanAdopted(required("plan", m.plan)?.try_into()?),
             Kind::PlanRefused(m) => {
@@ -605,6 +617,7 @@ mod tests {
             EventKind::Progress { percent: None, text: "partitioning".into() },
             EventKind::Progress { percent: Some(100), text: String::new() },
             EventKind::OsUp { address: Some(address) },
+            EventKind::ForeignOfferTaken { server: address },
             EventKind::Alarm { kind: AlarmKind::AddressInUse, detail: why.clone() },
             EventKind::PlanAdopted(plan),
             EventKind::PlanRefused { plan, why: why.clone() },

@@ -58,6 +58,7 @@ pub(crate) fn phase(event: &v1::BootEvent) -> Option<OrderPhase> {
         | EventKind::FileBroken { .. }
         | EventKind::Progress { .. }
         | EventKind::OsUp { .. }
+        | EventKind::ForeignOfferTaken { .. }
         | EventKind::Alarm { .. }
         | EventKind::PlanAdopted(_)
         | EventKind::PlanRefused { .. }
@@ -128,6 +129,9 @@ fn describe(kind: &EventKind) -> (&'static str, String) {
         EventKind::OsUp { address } => {
             let address = address.map(|address| format!(" at {address}")).unwrap_or_default();
             ("up", format!("the operating system runs{address}"))
+        }
+        EventKind::ForeignOfferTaken { server } => {
+            ("foreign", format!("it took the offer of {server}, another DHCP server, and not ours"))
         }
         EventKind::Alarm { kind, detail } => ("ALARM", format!("{}: {detail}", alarm(*kind))),
         EventKind::PlanAdopted(plan) => ("plan", format!("generation {} is obeyed", generation(plan))),

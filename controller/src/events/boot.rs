@@ -132,6 +132,7 @@ fn stage(kind: &EventKind) -> Option<String> {
         EventKind::Progress { percent: Some(percent), .. } => format!("installing {percent} %"),
         EventKind::Progress { percent: None, .. } => "installing".into(),
         EventKind::OsUp { .. } => "up".into(),
+        EventKind::ForeignOfferTaken { server } => format!("took the offer of {server}"),
         EventKind::Decided { .. }
         | EventKind::LeaseEnded { .. }
         | EventKind::FileRefused { .. }
@@ -171,6 +172,7 @@ fn outcome(kind: &EventKind) -> Option<Outcome> {
         },
         EventKind::OsUp { .. } => Some(Outcome::Up),
         EventKind::Offered { .. }
+        | EventKind::ForeignOfferTaken { .. }
         | EventKind::Leased { .. }
         | EventKind::LeaseEnded { .. }
         | EventKind::FileServed { .. }

@@ -27,6 +27,7 @@ pub(super) fn fit(mut event: Event) -> Event {
         EventKind::Leased { .. }
         | EventKind::LeaseEnded { .. }
         | EventKind::OsUp { .. }
+        | EventKind::ForeignOfferTaken { .. }
         | EventKind::PlanAdopted(_)
         | EventKind::Gap { .. } => {}
     }

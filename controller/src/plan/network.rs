@@ -26,6 +26,8 @@ pub(super) fn network(site: &SiteSpec, image: Option<&ImageSpec>) -> Network {
         decline_ipv6: site.decline_ipv6,
         tftp_single_port: site.tftp_single_port,
         reply: reply(&site.options, site.response_delay, site.reply_form),
+        known_dhcp_servers: site.known_dhcp_servers.clone(),
+        watch_dhcp: site.watch_dhcp,
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Attempt {
     pub uuid: Option<[u8; 16]>,
     /// It has asked for the loader that it was sent to.
     pub loaded: bool,
+    /// The DHCP server whose offer it has taken in place of ours.
+    pub foreign_server: Option<Ipv4Addr>,
     last: Mono,
 }
 
@@ -78,8 +80,8 @@ impl Attempt {
     #[must_use]
     pub fn recalled(id: AttemptId, mac: Mac, host: HostId, client: Client, uuid: Option<[u8; 16]>) -> Self {
         let (reached, last) = (reached_by(client), Mono::default());
-        let (answered, address, loaded) = (None, None, false);
-        Self { id, mac, host: Some(host), reached, answered, address, uuid, loaded, last }
+        let (answered, address, loaded, foreign_server) = (None, None, false, None);
+        Self { id, mac, host: Some(host), reached, answered, address, uuid, loaded, foreign_server, last }
     }
 
     /// Does an operating system's lease end the attempt? Not under an order: there it is the installer's.
@@ -127,6 +129,7 @@ impl Attempts {
                 address: None,
                 uuid: None,
                 loaded: false,
+                foreign_server: None,
                 last: now,
             });
         }
@@ -139,10 +142,21 @@ impl Attempts {
 
     /// Goes on with an attempt that was begun before a restart.
     pub fn resume(&mut self, now: Mono, id: AttemptId, mac: Mac, host: Option<HostId>, reached: Reached) {
-        let (answered, address, uuid) = (None, None, None);
+        let (answered, address, uuid, foreign_server) = (None, None, None, None);
         // Whatever speaks next is sent on, never back.
         let loaded = true;
-        self.insert(Attempt { id, mac, host, reached, answered, address, uuid, loaded, last: now });
+        self.insert(Attempt {
+            id,
+            mac,
+            host,
+            reached,
+            answered,
+            address,
+            uuid,
+            loaded,
+            foreign_server,
+            last: now,
+        });
     }
 
     /// Goes on with an attempt as it was before a restart.

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod arp;
 pub mod attempts;
 pub mod content;
 pub mod decide;

@@ -16,7 +16,8 @@ use std::{
 };
 
 use netboot::{
-    dhcp::Request,
+    arp::Claim,
+    dhcp::{Request, ServerMessage},
     site::{self, Arrival, FileAnswer, FileRequest, FileTold, Input, ReportAnswer, ReportRequest},
 };
 use proto::{Incarnation, OrderId, event::NumberedEvent};
@@ -125,6 +126,19 @@ impl Core {
     pub fn dhcp(&self, arrival: Arrival, request: Request) {
         // A full queue is a full socket: the machine asks again.
         drop(self.commands.try_send(Command::Input(Input::Dhcp(arrival, Box::new(request)))));
+    }
+
+    /// What was heard on the wire, as far as it says anything; dropped if the core is busy: who asks us comes first.
+    pub fn overheard(&self, overheard: &dhcp::Overheard) {
+        let input = match overheard {
+            dhcp::Overheard::ArpReply(frame) => Claim::parse(frame).map(Input::Claim),
+            dhcp::Overheard::ServerMessage(frame) => {
+                ServerMessage::parse(frame).map(|message| Input::Overheard(Box::new(message)))
+            }
+        };
+        if let Some(input) = input.filter(|_| self.commands.capacity() > QUEUE / 2) {
+            drop(self.commands.try_send(Command::Input(input)));
+        }
     }
 
     /// Anything that has no answer.

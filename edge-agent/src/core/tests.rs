@@ -23,7 +23,7 @@ fn worker(folder: &Path) -> (Worker, watch::Receiver<View>, mpsc::Receiver<Order
     let (view_out, view) = watch::channel(View::default());
     let options = Options {
         ledger: folder.join("ledger"),
-        site: site::Config { agent: "a-1".into(), journal_limit: 1_000 },
+        site: site::Config { agent: "a-1".into(), journal_limit: 1_000, stations: vec![] },
         low_disk_bytes: 0,
         sockets: Vec::new(),
         ended_orders,

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     mem,
+    net::Ipv4Addr,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -305,6 +306,7 @@ impl Worker {
                 Action::Send { interface, datagram, to } => {
                     held.push(Held::Datagram { interface, datagram, to })
                 }
+                Action::Probe { interface, address } => self.probe(interface, address),
                 Action::Answer { ask, answer, tftp_single_port } => {
                     held.push(Held::File(ask, FileReply { answer, tftp_single_port }));
                 }
@@ -395,6 +397,14 @@ impl Worker {
         let Some(sockets) = self.sockets.get(interface as usize) else { return };
         if let Err(error) = sockets.send(datagram, to).await {
             tracing::warn!(error = &error as &dyn std::error::Error, ?to, "failed to send a DHCP reply");
+        }
+    }
+
+    /// Rests on no record, so it does not wait for the disk.
+    fn probe(&self, interface: u32, address: Ipv4Addr) {
+        let Some(sockets) = self.sockets.get(interface as usize) else { return };
+        if let Err(error) = sockets.probe(address) {
+            tracing::debug!(error = &error as &dyn std::error::Error, %address, "failed to probe an address");
         }
     }
 

@@ -1,17 +1,24 @@
-//! The sockets of an interface: ports 67 and 4011, and one for whole frames.
+//! The sockets of an interface: ports 67 and 4011, and two for whole frames: of IPv4, for machines without an address and
+//! for what other servers say, and of ARP, for who has an address already.
 
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket as StdSocket},
 };
 
-use netboot::dhcp::{Destination, Malformed, Request};
+use netboot::{
+    arp,
+    dhcp::{Destination, Malformed, Request},
+};
 use proto::Mac;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
-use super::frame::{Ends, udp_frame};
-use crate::sys::packet;
+use super::{
+    filter,
+    frame::{Ends, udp_frame},
+};
+use crate::link::{self, Frames};
 
 const SERVER_PORT: u16 = 67;
 const CLIENT_PORT: u16 = 68;
@@ -24,17 +31,17 @@ const LONGEST: usize = 2048;
 /// Room for a burst of requests while a commit is under way; the kernel grants what it allows.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
+/// RFC 894.
+const IPV4: u16 = 0x0800;
+/// RFC 826.
+const ARP: u16 = 0x0806;
+
 /// Why the sockets of an interface could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// There is none of this name.
-    #[error("find interface {interface}")]
-    Interface {
-        /// Its name.
-        interface: String,
-        /// Why not.
-        source: io::Error,
-    },
+    /// The packet sockets there, or there is no such interface.
+    #[error(transparent)]
+    Packet(#[from] link::OpenError),
     /// Port 67 or 4011 there.
     #[error("bind UDP port {port} of interface {interface}")]
     Udp {
@@ -42,14 +49,6 @@ pub enum OpenError {
         interface: String,
         /// Which.
         port: u16,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The packet socket there.
-    #[error("open a packet socket on interface {interface}")]
-    Packet {
-        /// Its name.
-        interface: String,
         /// Why not.
         source: io::Error,
     },
@@ -69,8 +68,8 @@ pub struct Bound {
     interface: String,
     dhcp: StdSocket,
     boot: StdSocket,
-    packet: Socket,
-    mac: Mac,
+    ipv4: link::Bound,
+    arp: link::Bound,
 }
 
 impl Bound {
@@ -80,14 +79,14 @@ impl Bound {
     /// [`OpenError`] names the interface and the socket.
     pub fn open(interface: &str) -> Result<Self, OpenError> {
         let name = || interface.to_owned();
-        let index =
-            packet::index(interface).map_err(|source| OpenError::Interface { interface: name(), source })?;
+        let (messages, replies) = (filter::server_messages(), filter::arp_replies());
+        let messages = Frames { what: "DHCP", protocol: IPV4, groups: &[], filter: &messages };
+        let replies = Frames { what: "ARP", protocol: ARP, groups: &[], filter: &replies };
+        let (ipv4, arp) = (link::Bound::open(interface, messages)?, link::Bound::open(interface, replies)?);
         let udp =
             |port| bind(interface, port).map_err(|source| OpenError::Udp { interface: name(), port, source });
         let (dhcp, boot) = (udp(SERVER_PORT)?, udp(BOOT_PORT)?);
-        let (packet, mac) =
-            packet::sender(index).map_err(|source| OpenError::Packet { interface: name(), source })?;
-        Ok(Self { interface: name(), dhcp, boot, packet, mac })
+        Ok(Self { interface: name(), dhcp, boot, ipv4, arp })
     }
 
     /// Hands the sockets to the runtime that this is called in.
@@ -95,17 +94,13 @@ impl Bound {
     /// # Errors
     /// When the runtime does not take them.
     pub fn watch(self) -> Result<Sockets, OpenError> {
-        let Self { interface, dhcp, boot, packet, mac } = self;
+        let Self { interface, dhcp, boot, ipv4, arp } = self;
+        let (ipv4, arp) = (ipv4.watch()?, arp.watch()?);
         match (UdpSocket::from_std(dhcp), UdpSocket::from_std(boot)) {
-            (Ok(dhcp), Ok(boot)) => Ok(Sockets { interface, dhcp, boot, packet, mac }),
+            (Ok(dhcp), Ok(boot)) => Ok(Sockets { interface, dhcp, boot, ipv4, arp }),
             (Err(source), _) | (_, Err(source)) => Err(OpenError::Watch { interface, source }),
         }
     }
-}
-
-/// Is there an interface of this name?
-pub(crate) fn is_interface(name: &str) -> bool {
-    packet::index(name).is_ok()
 }
 
 /// A UDP socket that hears what comes in at one interface, and broadcasts there.
@@ -153,8 +148,17 @@ pub struct Sockets {
     interface: String,
     dhcp: UdpSocket,
     boot: UdpSocket,
-    packet: Socket,
-    mac: Mac,
+    ipv4: link::Socket,
+    arp: link::Socket,
+}
+
+/// A frame that nobody sent to the agent's own ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Overheard {
+    /// From a DHCP server to a machine.
+    ServerMessage(Vec<u8>),
+    /// An answer of ARP.
+    ArpReply(Vec<u8>),
 }
 
 impl Sockets {
@@ -170,6 +174,12 @@ impl Sockets {
     #[must_use]
     pub fn interface(&self) -> &str {
         &self.interface
+    }
+
+    /// The interface's own link address.
+    #[must_use]
+    pub fn mac(&self) -> Mac {
+        self.ipv4.mac()
     }
 
     /// The interface's own address, as it is now: what the kernel would send from. Three system calls.
@@ -201,6 +211,25 @@ impl Sockets {
         }
     }
 
+    /// Waits for the next frame of others. Safe to drop and call again.
+    ///
+    /// # Errors
+    /// What the socket says, such as that the interface is down; the next call may succeed.
+    pub async fn overhear(&self) -> io::Result<Overheard> {
+        tokio::select! {
+            frame = self.ipv4.recv() => frame.map(Overheard::ServerMessage),
+            frame = self.arp.recv() => frame.map(Overheard::ArpReply),
+        }
+    }
+
+    /// Asks the wire who has an address, as somebody who has none (RFC 5227 §2.1.1). Never waits.
+    ///
+    /// # Errors
+    /// What the socket says; an address that cannot be asked for counts as nobody's.
+    pub fn probe(&self, address: Ipv4Addr) -> io::Result<()> {
+        self.arp.send(&arp::probe(self.arp.mac(), address))
+    }
+
     /// Sends a reply. What cannot be sent by unicast to a machine without an address is broadcast (QUIRKS 3).
     ///
     /// # Errors
@@ -211,7 +240,8 @@ impl Sockets {
             Destination::Relay(address) => self.send_to(datagram, address, SERVER_PORT).await,
             Destination::Address(address, port) => self.send_to(datagram, address, port).await,
             Destination::BootService(to) => self.boot.send_to(datagram, to).await.map(drop),
-            Destination::Unicast { address, mac } => match self.send_frame(datagram, address, mac) {
+            Destination::Servers => self.send_frame(datagram, as_client(self.mac())),
+            Destination::Unicast { address, mac } => match self.send_to_mac(datagram, address, mac) {
                 Ok(()) => Ok(()),
                 Err(error) => {
                     let interface = &self.interface;
@@ -226,11 +256,20 @@ impl Sockets {
         self.dhcp.send_to(datagram, (address, port)).await.map(drop)
     }
 
-    /// Never waits: a full queue is an error like any other.
-    fn send_frame(&self, datagram: &[u8], address: Ipv4Addr, mac: Mac) -> io::Result<()> {
+    fn send_to_mac(&self, datagram: &[u8], address: Ipv4Addr, mac: Mac) -> io::Result<()> {
         let from = SocketAddrV4::new(self.address()?, SERVER_PORT);
-        let ends = Ends { from: (self.mac, from), to: (mac, SocketAddrV4::new(address, CLIENT_PORT)) };
-        let frame = udp_frame(ends, datagram).ok_or(io::ErrorKind::InvalidInput)?;
-        self.packet.send(&frame).map(drop)
+        let to = SocketAddrV4::new(address, CLIENT_PORT);
+        self.send_frame(datagram, Ends { from: (self.mac(), from), to: (mac, to) })
     }
+
+    /// Never waits: a full queue is an error like any other.
+    fn send_frame(&self, datagram: &[u8], ends: Ends) -> io::Result<()> {
+        self.ipv4.send(&udp_frame(ends, datagram).ok_or(io::ErrorKind::InvalidInput)?)
+    }
+}
+
+/// From a machine without an address to whoever is a server (RFC 2131 §4.1).
+fn as_client(mac: Mac) -> Ends {
+    let from = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT);
+    Ends { from: (mac, from), to: (Mac([0xff; 6]), SocketAddrV4::new(Ipv4Addr::BROADCAST, SERVER_PORT)) }
 }

@@ -3,6 +3,8 @@
 //! A namespace of its own holds the server and a machine's end of a cable; the server runs in a process of its own:
 //! this test binary again, inside the namespace. Without root there are no namespaces, and nothing is tested.
 
+mod wire;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -20,7 +22,7 @@ use proto::{
     plan::{DhcpMode, Network, PlanDocument, SitePlan, Subnet, UnknownMachines, network_entry},
 };
 
-use super::{OpenError, Sockets};
+use super::Sockets;
 
 /// The server's end of the cable, and where it says that it is ready.
 const SERVE_ON: &str = "BOOTLANE_TEST_DHCP_READY";
@@ -154,12 +156,6 @@ fn isc_dhclient_gets_a_lease() {
     assert!(bound(), "{:?}", fs::read_to_string(&leases));
 }
 
-#[test]
-fn an_interface_that_is_not_there_is_named() {
-    let error = super::Bound::open("none0").expect_err("no such interface");
-    assert!(matches!(&error, OpenError::Interface { interface, .. } if interface == "none0"), "{error}");
-}
-
 /// The other process: answers on `srv0` until it is ended.
 #[tokio::test]
 #[ignore = "the server's process of the tests above"]
@@ -183,6 +179,7 @@ async fn serve() {
             base_url: "http://10.77.0.1",
             answer: &BootAnswer::AddressOnly,
             form: proto::plan::ReplyForm::default(),
+            probes: false,
             grants_allowed: true,
         };
         for effect in server.handle(now, &request, &context) {
@@ -208,6 +205,7 @@ fn plan() -> SitePlan {
         dhcp: DhcpMode::Authoritative,
         subnets: vec![subnet],
         unknown: UnknownMachines::Lease,
+        watch_dhcp: true,
         ..Network::default()
     };
     let generation = Generation { epoch: 1, revision: 1 };

@@ -19,7 +19,9 @@ use proto::plan::SitePlan;
 use tokio::{sync::watch, time::sleep_until};
 use tokio_util::sync::CancellationToken;
 
-pub use socket::{Bound, OpenError, Socket};
+use crate::link::Socket;
+
+pub use socket::open;
 
 /// After an error of the socket, such as that the interface is down.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -15,7 +15,8 @@ use proto::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Bound, OpenError, decline};
+use super::{decline, open};
+use crate::link::Bound;
 
 /// Set in the other process, where it serves; a file of this name says that it is ready.
 const SERVE_ON: &str = "BOOTLANE_TEST_IPV6_READY";
@@ -92,12 +93,6 @@ fn a_kernel_that_asks_for_a_router_hears_of_none() {
     assert_eq!(routes, [""; 0], "no route, no neighbour");
 }
 
-#[test]
-fn an_interface_that_is_not_there_is_named() {
-    let error = Bound::open("none0").expect_err("no such interface");
-    assert!(matches!(&error, OpenError::Interface { interface, .. } if interface == "none0"), "{error}");
-}
-
 /// The other process: answers on `srv0` until it is ended.
 #[tokio::test]
 #[ignore = "the agent's process of the test above"]
@@ -105,7 +100,7 @@ async fn serve() {
     let ready = std::env::var_os(SERVE_ON).expect("started by a test");
     let kill = rustix::process::Signal::KILL;
     rustix::process::set_parent_process_death_signal(Some(kill)).expect("a plain request");
-    let socket = Bound::open("srv0").and_then(Bound::watch).expect("root in its namespace");
+    let socket = open("srv0").and_then(Bound::watch).expect("root in its namespace");
     let (_plan_out, plan) = watch::channel(Some(Arc::new(plan())));
     fs::write(ready, "").expect("a folder");
     decline(socket, plan, CancellationToken::new()).await;

@@ -14,34 +14,24 @@ use tokio::io::{Interest, unix::AsyncFd};
 /// The kernel's number for Ethernet (ARPHRD_ETHER).
 const ETHERNET: u16 = 1;
 
-/// No protocol: no frame is queued.
-const NONE: u16 = 0;
-/// IPv6 (RFC 2464 §3).
-const IPV6: u16 = 0x86dd;
-
-/// A socket that sends whole Ethernet frames out of one interface and receives nothing, and the interface's own
-/// link address.
+/// A socket for the frames of one interface and one protocol that pass `filter`, also those for `groups`, whether or not the
+/// system itself speaks the protocol there; and the interface's own link address.
 ///
 /// # Errors
-/// Without CAP_NET_RAW, or when the interface is no Ethernet.
-pub(crate) fn sender(interface: u32) -> io::Result<(Socket, Mac)> {
-    let socket = Socket::new(Domain::PACKET, Type::RAW.cloexec().nonblocking(), None)?;
-    socket.bind(&address(interface, NONE)?)?;
-    with_link_address(socket)
-}
-
-/// A socket for the IPv6 frames of one interface that pass `filter`, also those for `groups`, whether or not the system
-/// itself speaks IPv6 there; and the interface's own link address.
-///
-/// # Errors
-/// As [`sender`], and when the interface knows no multicast.
-pub(crate) fn ipv6(interface: u32, groups: &[Mac], filter: &[SockFilter]) -> io::Result<(Socket, Mac)> {
+/// Without CAP_NET_RAW, when the interface is no Ethernet, or when it knows no multicast that is asked for.
+pub(crate) fn open(
+    interface: u32,
+    protocol: u16,
+    groups: &[Mac],
+    filter: &[SockFilter],
+) -> io::Result<(Socket, Mac)> {
     let socket = Socket::new(Domain::PACKET, Type::RAW.cloexec().nonblocking(), None)?;
     // Before anything can be queued.
     socket.attach_filter(filter)?;
-    socket.bind(&address(interface, IPV6)?)?;
+    socket.bind(&address(interface, protocol)?)?;
     groups.iter().try_for_each(|group| join(&socket, interface, *group))?;
-    with_link_address(socket)
+    let mac = link_address(socket.local_addr()?).ok_or(io::ErrorKind::Unsupported)?;
+    Ok((socket, mac))
 }
 
 /// Hands a socket to the runtime that this is called in, for reading.
@@ -60,11 +50,6 @@ pub(crate) fn watch(socket: Socket) -> io::Result<AsyncFd<Socket>> {
 pub(crate) fn index(interface: &str) -> io::Result<u32> {
     let any = Socket::new(Domain::IPV4, Type::DGRAM.cloexec(), None)?;
     Ok(rustix::net::netdevice::name_to_index(&any, interface)?)
-}
-
-fn with_link_address(socket: Socket) -> io::Result<(Socket, Mac)> {
-    let mac = link_address(socket.local_addr()?).ok_or(io::ErrorKind::Unsupported)?;
-    Ok((socket, mac))
 }
 
 /// Lets the card take up a group's frames, for as long as the socket lives.

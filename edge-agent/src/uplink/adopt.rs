@@ -227,7 +227,7 @@ mod tests {
     fn core(folder: &Path) -> Core {
         let options = Options {
             ledger: folder.join("ledger"),
-            site: site::Config { agent: "a-1".into(), journal_limit: 1_000 },
+            site: site::Config { agent: "a-1".into(), journal_limit: 1_000, stations: vec![] },
             low_disk_bytes: 0,
             sockets: Vec::new(),
             ended_orders: mpsc::channel(1).0,

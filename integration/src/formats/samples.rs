@@ -70,10 +70,8 @@ pub fn network() -> Network {
             (Platform::UefiX64, loader("snponly.efi")),
         ]),
         cache_bytes: Some(1 << 30),
-        // Younger than the first set, and so off in it.
-        decline_ipv6: false,
-        tftp_single_port: false,
-        reply: ReplySettings::default(),
+        // What is younger than the first set is not in it.
+        ..Network::default()
     }
 }
 

@@ -46,6 +46,12 @@ pub struct SiteSpec {
     /// How PXE ROMs are told what to boot; None: with discovery control (option 43.6).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_form: Option<ReplyForm>,
+    /// Other DHCP servers that may be there, by their identifier or address: they raise no alarm.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known_dhcp_servers: Vec<Ipv4Addr>,
+    /// Whether agents look out for other DHCP servers: listen to them, and ask for them with a DISCOVER each minute.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub watch_dhcp: bool,
     /// Values for templates.
     #[serde(default, skip_serializing_if = "Variables::is_empty")]
     pub variables: Variables,
@@ -241,16 +247,17 @@ mod tests {
         let json = r#"{"subnets":[{"network":"10.1.0.0/24","pools":["10.1.0.100-10.1.0.199"],"router":"10.1.0.1"}]}"#;
         assert_eq!(site(json).validate(), []);
         assert_eq!(site(json).subnets[0].lease, Span::seconds(3_600));
-        assert!(site(json).decline_ipv6);
+        assert!(site(json).decline_ipv6 && site(json).watch_dhcp);
     }
 
     #[test]
-    fn the_switch_for_ipv6_is_written_where_it_is_off() {
-        let off = site(r#"{"decline_ipv6":false,"subnets":[]}"#);
+    fn the_switches_that_are_on_are_written_where_they_are_off() {
+        let off = site(r#"{"decline_ipv6":false,"watch_dhcp":false,"subnets":[]}"#);
         let written = serde_json::to_string(&off).expect("JSON");
         assert!(written.contains(r#""decline_ipv6":false"#), "{written}");
+        assert!(written.contains(r#""watch_dhcp":false"#), "{written}");
         let on = serde_json::to_string(&site(r#"{"subnets":[]}"#)).expect("JSON");
-        assert!(!on.contains("ipv6"), "{on}");
+        assert!(!on.contains("ipv6") && !on.contains("watch"), "{on}");
     }
 
     #[test]

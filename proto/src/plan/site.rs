@@ -124,6 +124,10 @@ pub struct Network {
     pub tftp_single_port: bool,
     /// How DHCP replies differ from the usual.
     pub reply: ReplySettings,
+    /// Other DHCP servers that may be there, by identifier or address.
+    pub known_dhcp_servers: Vec<Ipv4Addr>,
+    /// Whether other DHCP servers are looked for.
+    pub watch_dhcp: bool,
 }
 
 impl Network {

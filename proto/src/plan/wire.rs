@@ -1,6 +1,6 @@
 //! Between [`SitePlan`] and the entries of a [`PlanDocument`].
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use prost::{Message, bytes::Bytes};
 
@@ -210,6 +210,8 @@ impl From<&Network> for v1::Network {
             decline_ipv6: network.decline_ipv6,
             tftp_single_port: network.tftp_single_port,
             reply: wire_reply(&network.reply),
+            known_dhcp_servers: network.known_dhcp_servers.iter().map(|server| server.to_bits()).collect(),
+            watch_dhcp: network.watch_dhcp,
         }
     }
 }
@@ -245,6 +247,8 @@ impl TryFrom<v1::Network> for Network {
             decline_ipv6: message.decline_ipv6,
             tftp_single_port: message.tftp_single_port,
             reply: ReplySettings::from_wire(message.reply),
+            known_dhcp_servers: message.known_dhcp_servers.into_iter().map(Ipv4Addr::from_bits).collect(),
+            watch_dhcp: message.watch_dhcp,
         })
     }
 }
@@ -559,6 +563,8 @@ mod tests {
             decline_ipv6: true,
             tftp_single_port: true,
             reply: ReplySettings::default(),
+            known_dhcp_servers: vec![[10, 1, 0, 3].into()],
+            watch_dhcp: true,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use ipnet::Ipv4Net;
+use proto::Mac;
 
 use crate::time::Mono;
 
@@ -19,6 +20,10 @@ pub(super) enum Subject {
     Pool(Ipv4Net),
     /// An address that is used by the wrong machine.
     Address(Ipv4Addr),
+    /// An address that somebody has answered for.
+    Claim(Ipv4Addr),
+    /// Who answers for many addresses.
+    Claimant(Mac),
 }
 
 /// When each subject was reported.

@@ -102,6 +102,11 @@ impl Book {
         (usable && free).then_some(address)
     }
 
+    /// Is the address the machine's already, by plan or by lease?
+    pub(super) fn is_its_own(&self, address: Ipv4Addr, exchange: Exchange<'_>) -> bool {
+        self.fixed(exchange) == Some(address) || self.kept(exchange) == Some(address)
+    }
+
     /// The leases that end when the machine takes the address: its own at another one, and the address's own.
     pub(super) fn displaced(&self, key: LeaseKey, address: Ipv4Addr) -> Vec<Lease> {
         let own = self.leases.of(key).filter(|lease| lease.address != address);

@@ -9,6 +9,8 @@ use proto::{
     plan::{HostPlan, Network, ReplyForm, SitePlan},
 };
 
+use crate::time::Mono;
+
 /// What is true at the moment of a request. Whoever is not to be answered at all is not brought to the server.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
@@ -26,6 +28,8 @@ pub struct Context<'a> {
     pub answer: &'a BootAnswer,
     /// How a PXE ROM is told to fetch a loader.
     pub form: ReplyForm,
+    /// Can the wire be asked who has an address? Not where the interface carries no ARP.
+    pub probes: bool,
     /// False while the disk is full: no new lease from a pool; fixed addresses and renewals go on (DESIGN §6).
     pub grants_allowed: bool,
 }
@@ -56,6 +60,14 @@ pub enum Effect {
     Persist(Record),
     /// Number it and journal it.
     Report(EventKind),
+    /// Ask the wire who has this address, at the interface that the request came in at; answers go to
+    /// [`Server::handle_claim`](super::Server::handle_claim).
+    Probe(Ipv4Addr),
+    /// Nothing is said yet: the same request is to be handed in again then.
+    Wait {
+        /// When.
+        until: Mono,
+    },
     /// Send it.
     Send {
         /// The UDP payload.
@@ -81,6 +93,8 @@ pub enum Destination {
     Relay(Ipv4Addr),
     /// A machine that has its address, and the port.
     Address(Ipv4Addr, u16),
+    /// 255.255.255.255:67 from 0.0.0.0:68, as a machine that asks for servers.
+    Servers,
     /// Who asked at our port 4011, from that port (QUIRKS 21).
     BootService(SocketAddrV4),
 }

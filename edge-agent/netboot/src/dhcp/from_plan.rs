@@ -45,7 +45,7 @@ impl Server {
         };
         match reply {
             Effect::Send { datagram, to } => Some((datagram, to)),
-            Effect::Persist(_) | Effect::Report(_) => None,
+            Effect::Persist(_) | Effect::Report(_) | Effect::Probe(_) | Effect::Wait { .. } => None,
         }
     }
 }

@@ -14,15 +14,18 @@ mod boot;
 mod client;
 mod context;
 mod exchange;
+mod foreign;
 mod from_plan;
 mod lease;
 mod message;
 mod offer;
 mod option;
+mod overheard;
 #[cfg(test)]
 mod paper;
 mod parameters;
 mod pool;
+mod probe;
 mod proxy;
 mod quarantine;
 mod reply;
@@ -30,8 +33,11 @@ mod request;
 mod server;
 mod sighting;
 
+pub(crate) use foreign::{ForeignServers, question};
+
 pub use context::{BootAnswer, Context, Destination, Effect};
 pub use message::{MAX_FILE, Malformed, Message, Operation};
 pub use option::Options;
+pub use overheard::{BootHints, ServerMessage};
 pub use request::{MessageType, Port, Request};
 pub use server::Server;

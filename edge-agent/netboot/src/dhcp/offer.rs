@@ -52,6 +52,13 @@ impl Offers {
         }
     }
 
+    /// Takes an address back from whomever it is held for.
+    pub(super) fn withdraw(&mut self, address: Ipv4Addr) {
+        if let Some(key) = self.by_address.get(&address).copied() {
+            self.remove(key);
+        }
+    }
+
     pub(super) fn of(&self, key: LeaseKey) -> Option<Ipv4Addr> {
         self.by_key.get(&key).map(|offer| offer.address)
     }

@@ -1,4 +1,4 @@
-//! Addresses that a machine declined because somebody else uses them (RFC 2131 §4.3.3, QUIRKS 6).
+//! Addresses that somebody else uses: a machine declined them (RFC 2131 §4.3.3, QUIRKS 6), or a probe was answered.
 
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
@@ -10,6 +10,9 @@ pub(super) const QUARANTINE: Duration = Duration::from_secs(86_400);
 /// How long a fixed address rests: its host has no other, and whoever can forge its link address could keep it from the
 /// network for a day with one packet.
 pub(super) const FIXED_REST: Duration = Duration::from_secs(60);
+
+/// How long an address rests that somebody has answered for: whoever is to have it afterwards is asked for anew.
+pub(super) const CLAIMED: Duration = Duration::from_secs(3_600);
 
 /// Addresses in quarantine at one time; beyond it the one that would be free first is free at once, so that
 /// machines that decline everything cannot empty a pool for ever (S5).
@@ -28,6 +31,10 @@ impl Quarantined {
             let first = *first;
             self.0.remove(&first);
         }
+    }
+
+    pub(super) fn remove(&mut self, address: Ipv4Addr) {
+        self.0.remove(&address);
     }
 
     pub(super) fn contains(&self, address: Ipv4Addr) -> bool {

@@ -15,6 +15,7 @@ use super::{
     book::Book,
     boot::boot,
     exchange::Exchange,
+    probe::Probes,
     quarantine::{FIXED_REST, QUARANTINE},
     reply::Kind,
     request::Port,
@@ -26,6 +27,7 @@ use crate::time::{Mono, Now};
 #[derive(Debug, Default)]
 pub struct Server {
     pub(super) book: Book,
+    pub(super) probes: Probes,
     alarms: Alarms,
     pub(super) sightings: Sightings,
     /// The moment of the last call.
@@ -95,7 +97,7 @@ impl Server {
     pub fn poll_timeout(&self) -> Option<Mono> {
         let walls = [self.book.leases.next_end(), self.book.quarantined.next_end()];
         let on_mono = |wall: Wall| self.last.mono.plus(wall.since(self.last.wall));
-        [walls.into_iter().flatten().min().map(on_mono), self.book.offers.next_end()]
+        [walls.into_iter().flatten().min().map(on_mono), self.book.offers.next_end(), self.probes.next_end()]
             .into_iter()
             .flatten()
             .min()
@@ -106,7 +108,7 @@ impl Server {
         self.last = now;
         self.book.offers.drop_ended(now.mono);
         self.book.quarantined.drop_ended(now.wall);
-        let mut effects = Vec::new();
+        let mut effects = self.lift_rests(now);
         while let Some(lease) = self.book.leases.pop_ended(now.wall) {
             effects.extend(ended(&lease, LeaseEnd::Expired));
         }
@@ -155,6 +157,10 @@ impl Server {
             effects.extend(self.report_empty_pool(now, exchange));
             return effects;
         };
+        effects.extend(self.probe(now, exchange, address));
+        if matches!(effects.last(), Some(Effect::Wait { .. })) {
+            return effects;
+        }
         let (request, file) = (exchange.request, boot(exchange.request, exchange.context).label);
         effects.push(Effect::Report(EventKind::Offered {
             address: Some(address),
@@ -169,10 +175,11 @@ impl Server {
     /// before: after a restart nothing is known of the offers (QUIRKS 7).
     fn request(&mut self, now: Now, exchange: Exchange<'_>) -> Vec<Effect> {
         let (request, key) = (exchange.request, key_of(exchange));
-        if request.server_id.is_some_and(|id| id != exchange.server_id()) {
+        if let Some(server) = request.server_id.filter(|id| *id != exchange.server_id()) {
             // QUIRKS 9: the machine has chosen another server.
             self.book.offers.remove(key);
-            return Vec::new();
+            let spoiled = request.is_boot_class().then_some(EventKind::ForeignOfferTaken { server });
+            return spoiled.map(Effect::Report).into_iter().collect();
         }
         let Some(wanted) = request.requested.or(request.ciaddr) else { return Vec::new() };
         if self.book.may_take(wanted, exchange) {
@@ -228,6 +235,9 @@ impl Server {
         }
         let detail = format!("{} declined {address}: another machine uses it", request.mac);
         effects.extend(self.alarm(now, Subject::Address(address), AlarmKind::AddressInUse, detail));
+        if fixed {
+            effects.extend(self.probe_declined(now, exchange, address));
+        }
         effects
     }
 
@@ -277,7 +287,13 @@ impl Server {
         self.alarm(now, Subject::Pool(network), AlarmKind::PoolEmpty, detail)
     }
 
-    fn alarm(&mut self, now: Now, subject: Subject, kind: AlarmKind, detail: String) -> Vec<Effect> {
+    pub(super) fn alarm(
+        &mut self,
+        now: Now,
+        subject: Subject,
+        kind: AlarmKind,
+        detail: String,
+    ) -> Vec<Effect> {
         if self.alarms.raise(now.mono, subject) {
             vec![Effect::Report(EventKind::Alarm { kind, detail })]
         } else {

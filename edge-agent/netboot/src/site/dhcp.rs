@@ -22,7 +22,8 @@ const VENDOR_CLASS: usize = 64;
 impl Site {
     pub(super) fn handle_dhcp(&mut self, now: Now, arrival: &Arrival, request: &Request) {
         let Some(plan) = self.plan.clone() else { return };
-        if plan.network.dhcp == DhcpMode::Off {
+        let asks_itself = self.config.stations.iter().any(|station| station.mac == request.mac);
+        if plan.network.dhcp == DhcpMode::Off || asks_itself {
             return;
         }
         let host = plan.host_of(request.mac);
@@ -60,6 +61,7 @@ impl Site {
             base_url: &arrival.base_url,
             answer: &answer,
             form,
+            probes: (arrival.interface as usize) < self.config.stations.len(),
             grants_allowed: self.disk == Disk::Fine,
         };
         let effects = self.dhcp.handle(now, request, &context);
@@ -67,7 +69,7 @@ impl Site {
         if takes_answer(request, &effects) {
             self.offer_order(now, about, order);
         }
-        self.perform_dhcp(now, about, arrival, effects);
+        self.perform_dhcp(now, about, (arrival, request), effects);
         if plan.network.is_proxy() {
             self.note_foreign_lease(now, about, request);
         }
@@ -102,6 +104,7 @@ impl Site {
             base_url: &arrival.base_url,
             answer: &BootAnswer::LocalDisk,
             form: ReplyForm::default(),
+            probes: false,
             grants_allowed: false,
         };
         self.dhcp.reply_from_plan(request, &context)
@@ -133,7 +136,7 @@ impl Site {
     }
 
     /// The attempt under way on a machine that the plan knows, or on a stranger.
-    fn attempt_of(&mut self, now: Now, about: About) -> Option<&mut Attempt> {
+    pub(super) fn attempt_of(&mut self, now: Now, about: About) -> Option<&mut Attempt> {
         let table = if about.host.is_some() { &mut self.attempts } else { &mut self.strangers };
         table.heard(now.mono, about.mac?)
     }
@@ -214,26 +217,40 @@ impl Site {
         }
     }
 
-    fn perform_dhcp(&mut self, now: Now, about: About, arrival: &Arrival, effects: Vec<Effect>) {
+    fn perform_dhcp(
+        &mut self,
+        now: Now,
+        about: About,
+        (arrival, request): (&Arrival, &Request),
+        effects: Vec<Effect>,
+    ) {
+        let interface = arrival.interface;
         for effect in effects {
             match effect {
                 Effect::Persist(record) => self.persist(record),
                 Effect::Send { datagram, to } => {
-                    self.actions.push_back(Action::Send { interface: arrival.interface, datagram, to });
+                    self.actions.push_back(Action::Send { interface, datagram, to });
+                }
+                Effect::Probe(address) => self.actions.push_back(Action::Probe { interface, address }),
+                Effect::Wait { until } => self.deferred.insert(until, arrival, request),
+                Effect::Report(EventKind::ForeignOfferTaken { server }) => {
+                    self.note_foreign_offer(now, about, server);
                 }
                 Effect::Report(kind) => self.report_dhcp(now, about, kind),
             }
         }
     }
 
-    /// Expiries and the like, which belong to no message.
+    /// Expiries, answers for addresses and the like, which belong to no message.
     pub(super) fn perform(&mut self, now: Now, effects: Vec<Effect>) {
         let about = About::default();
         for effect in effects {
             match effect {
                 Effect::Persist(record) => self.persist(record),
                 Effect::Report(kind) => self.tell(now, about, kind),
-                Effect::Send { .. } => debug_assert!(false, "time alone sends no DHCP message"),
+                Effect::Send { .. } | Effect::Probe(_) | Effect::Wait { .. } => {
+                    debug_assert!(false, "only a message is answered");
+                }
             }
         }
     }

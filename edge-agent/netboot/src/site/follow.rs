@@ -8,6 +8,7 @@ use proto::{
     ledger::Record,
     plan::SitePlan,
 };
+use rand::RngCore;
 
 use super::{About, CLOCKS_APART, Disk, Site};
 use crate::{orders::Moved, time::Now};
@@ -32,6 +33,7 @@ impl Site {
         self.dhcp.follow(&plan);
         self.meter_hosts_of(&plan);
         self.forget_forms(&plan);
+        self.foreign_servers.follow(now.mono, &plan.network, self.random.next_u32());
         self.plan = Some(plan);
         self.all_moved(now, &steps);
     }

@@ -17,6 +17,7 @@ pub(crate) mod paper;
 mod programs;
 mod recall;
 mod reports;
+mod servers;
 #[cfg(test)]
 mod tests;
 
@@ -36,8 +37,9 @@ use proto::{
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 
 use crate::{
+    arp::Claim,
     attempts::Attempts,
-    dhcp::{Destination, Request, Server},
+    dhcp::{Destination, ForeignServers, Request, Server, ServerMessage},
     forms::Forms,
     journal::Journal,
     orders::{Moved, Orders},
@@ -57,6 +59,17 @@ pub struct Config {
     pub agent: String,
     /// The most diagnostics that wait for the controller.
     pub journal_limit: usize,
+    /// Our end of each interface, by its number: only there the wire is asked for addresses and other servers.
+    pub stations: Vec<Station>,
+}
+
+/// What an interface is on its wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Station {
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Its link address.
+    pub mac: Mac,
 }
 
 /// The engine.
@@ -88,6 +101,7 @@ pub struct Site {
     next_look: Mono,
     meter: meter::Meter,
     deferred: Deferred,
+    foreign_servers: ForeignServers,
 }
 
 /// Where a datagram or a request came in.
@@ -116,6 +130,10 @@ pub enum Disk {
 pub enum Input {
     /// A DHCP message.
     Dhcp(Arrival, Box<Request>),
+    /// Somebody says on the wire that an address is its own.
+    Claim(Claim),
+    /// A server's message to a machine, as it passed by.
+    Overheard(Box<ServerMessage>),
     /// A machine asks for a file.
     File(FileRequest),
     /// A file was sent, or not.
@@ -153,6 +171,13 @@ pub enum Action {
         datagram: Vec<u8>,
         /// To whom.
         to: Destination,
+    },
+    /// Ask the wire who has an address. Rests on no record.
+    Probe {
+        /// The interface's number.
+        interface: u32,
+        /// Which.
+        address: Ipv4Addr,
     },
     /// To the [`FileRequest`] of this number.
     Answer {
@@ -212,6 +237,7 @@ impl Site {
             next_look: Mono::default(),
             meter: meter::Meter::default(),
             deferred: Deferred::default(),
+            foreign_servers: ForeignServers::default(),
         }
     }
 
@@ -261,6 +287,11 @@ impl Site {
         let now = self.never_back(now);
         match input {
             Input::Dhcp(arrival, request) => self.handle_dhcp(now, &arrival, &request),
+            Input::Claim(claim) => {
+                let effects = self.dhcp.handle_claim(now, claim);
+                self.perform(now, effects);
+            }
+            Input::Overheard(message) => self.handle_overheard(now, &message),
             Input::File(request) => self.handle_file(now, request),
             Input::Told(told) => self.handle_told(now, told),
             Input::Report(request) => self.handle_report(now, request),
@@ -286,7 +317,8 @@ impl Site {
     /// When to call [`Site::handle_timeout`].
     #[must_use]
     pub fn poll_timeout(&self) -> Mono {
-        let others = [self.dhcp.poll_timeout(), self.deferred.next_end()];
+        let others =
+            [self.dhcp.poll_timeout(), self.deferred.next_end(), self.foreign_servers.next_question()];
         others.into_iter().flatten().fold(self.next_look, Mono::min)
     }
 
@@ -296,6 +328,7 @@ impl Site {
         let effects = self.dhcp.handle_timeout(now);
         self.perform(now, effects);
         self.answer_deferred(now);
+        self.ask_for_servers(now);
         if now.mono >= self.next_look {
             self.next_look = now.mono.plus(LOOK);
             self.look_at_orders(now);

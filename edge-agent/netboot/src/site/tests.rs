@@ -4,6 +4,7 @@ mod beside;
 mod forms;
 mod raspberry_pi;
 mod restarts;
+mod wire;
 
 use dhcproto::{
     Encodable, Encoder,
@@ -67,6 +68,7 @@ struct Paper {
     single_port: bool,
     replies: Vec<ReportAnswer>,
     destroyed: Vec<proto::OrderId>,
+    probes: Vec<Ipv4Addr>,
 }
 
 impl Paper {
@@ -77,7 +79,11 @@ impl Paper {
     }
 
     fn restarted(ledger: &[Record], now: Now) -> Self {
-        let config = Config { agent: AGENT.into(), journal_limit: 1_000 };
+        Self::started(ledger, now, Vec::new())
+    }
+
+    fn started(ledger: &[Record], now: Now, stations: Vec<Station>) -> Self {
+        let config = Config { agent: AGENT.into(), journal_limit: 1_000, stations };
         let mut site = Site::new(config, Incarnation([9; 16]), [now.wall.0 as u8; 32]);
         ledger.iter().for_each(|record| site.restore(record));
         site.begin(now.mono, now.wall);
@@ -90,6 +96,7 @@ impl Paper {
             single_port: false,
             replies: vec![],
             destroyed: vec![],
+            probes: vec![],
         }
     }
 
@@ -116,6 +123,10 @@ impl Paper {
                     self.single_port = tftp_single_port;
                 }
                 Action::Replied { answer, .. } => self.replies.push(answer),
+                Action::Probe { interface, address } => {
+                    assert_eq!(interface, 3);
+                    self.probes.push(address);
+                }
                 Action::DestroySecrets(order) => self.destroyed.push(order),
             }
         }

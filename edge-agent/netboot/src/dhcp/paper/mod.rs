@@ -4,6 +4,7 @@ mod beside;
 mod golden;
 mod links;
 mod prefix;
+mod probes;
 mod recorded;
 mod rules;
 mod sequences;
@@ -86,6 +87,7 @@ struct Site {
     now: Now,
     answer: BootAnswer,
     grants_allowed: bool,
+    probes: bool,
     /// What was persisted, in order.
     ledger: Vec<Record>,
 }
@@ -100,7 +102,8 @@ impl Site {
         let now = Now { mono: Mono(Duration::ZERO), wall: Wall(1_000_000) };
         let (server, answer, ledger) = (Server::new(), BootAnswer::AddressOnly, Vec::new());
         let (address, base_url) = (SERVER, format!("http://{SERVER}:8080"));
-        Self { address, base_url, plan, server, now, answer, grants_allowed: true, ledger }
+        let (grants_allowed, probes) = (true, false);
+        Self { address, base_url, plan, server, now, answer, grants_allowed, probes, ledger }
     }
 
     /// Hands a datagram in and notes what is persisted.
@@ -117,6 +120,7 @@ impl Site {
             base_url: &self.base_url,
             answer: &self.answer,
             form: self.plan.pinned_form(request.mac).unwrap_or_default(),
+            probes: self.probes,
             grants_allowed: self.grants_allowed,
         };
         let effects = self.server.handle(self.now, request, &context);
@@ -142,7 +146,7 @@ impl Site {
     fn note(&mut self, effects: &[Effect]) {
         self.ledger.extend(effects.iter().filter_map(|effect| match effect {
             Effect::Persist(record) => Some(record.clone()),
-            Effect::Report(_) | Effect::Send { .. } => None,
+            Effect::Report(_) | Effect::Send { .. } | Effect::Probe(_) | Effect::Wait { .. } => None,
         }));
     }
 
@@ -164,7 +168,7 @@ impl Site {
 fn sent(effects: &[Effect]) -> Option<(Message, Destination)> {
     let mut replies = effects.iter().filter_map(|effect| match effect {
         Effect::Send { datagram, to } => Some((Message::parse(datagram).expect("legal"), *to)),
-        Effect::Persist(_) | Effect::Report(_) => None,
+        Effect::Persist(_) | Effect::Report(_) | Effect::Probe(_) | Effect::Wait { .. } => None,
     });
     let reply = replies.next();
     assert!(replies.next().is_none(), "one reply to one request");

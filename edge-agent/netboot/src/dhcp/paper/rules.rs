@@ -18,12 +18,16 @@ fn machine(n: u16) -> Mac {
     Mac([2, 0, 0, 1, high, low])
 }
 
-fn alarms(effects: &[Effect]) -> Vec<AlarmKind> {
+pub(super) fn alarms(effects: &[Effect]) -> Vec<AlarmKind> {
     effects
         .iter()
         .filter_map(|effect| match effect {
             Effect::Report(EventKind::Alarm { kind, .. }) => Some(*kind),
-            Effect::Report(_) | Effect::Persist(_) | Effect::Send { .. } => None,
+            Effect::Report(_)
+            | Effect::Persist(_)
+            | Effect::Send { .. }
+            | Effect::Probe(_)
+            | Effect::Wait { .. } => None,
         })
         .collect()
 }

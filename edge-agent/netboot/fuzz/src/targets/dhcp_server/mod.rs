@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
+use netboot::arp::Claim;
 use netboot::dhcp::{BootAnswer, Context, Effect, Message, Operation, Options, Request, Server};
 use netboot::time::{Mono, Now, Wall};
 use proto::{Mac, ledger::Lease, ledger::Record, plan::SitePlan};
@@ -39,6 +40,7 @@ struct Model {
     plan: &'static SitePlan,
     answer: BootAnswer,
     grants_allowed: bool,
+    probes: bool,
     /// What was persisted, in order.
     ledger: Vec<Record>,
     /// The address that each machine was offered or given last.
@@ -54,6 +56,7 @@ impl Model {
             plan: &plans()[0],
             answer: BootAnswer::LocalDisk,
             grants_allowed: true,
+            probes: false,
             ledger: Vec::new(),
             offers: BTreeMap::new(),
             reference: Reference::default(),
@@ -78,6 +81,7 @@ impl Model {
             11 => return self.pass(Duration::from_secs(u64::from(u16::from_be_bytes([a, b])))),
             12 => return self.restart(a & 1 == 0),
             13 => return self.plan = &plans()[usize::from(a) % plans().len()],
+            14 if b & 1 > 0 => return self.claim(last, site::machine(b / 2 % MACHINES)),
             14 => return self.turn(a),
             _ => return self.hear_datagram(&raw(mac, &all[all.len().min(usize::from(a))..])),
         };
@@ -88,12 +92,19 @@ impl Model {
     /// The site as it is otherwise: a full disk, another thing to boot.
     fn turn(&mut self, to: u8) {
         self.grants_allowed = to & 1 == 0;
+        self.probes = to & 8 > 0;
         self.answer = match to / 2 % 4 {
             0 => BootAnswer::AddressOnly,
             1 => BootAnswer::LocalDisk,
             2 => BootAnswer::Loader { name: "snponly.efi".to_owned() },
             _ => BootAnswer::Script { url: format!("http://{SERVER}/boot/{}", "x".repeat(to.into())) },
         };
+    }
+
+    /// A machine answers for an address, whether or not anybody has asked.
+    fn claim(&mut self, address: Ipv4Addr, mac: Mac) {
+        let effects = self.server.handle_claim(self.now, Claim { address, mac });
+        self.note(effects);
     }
 
     fn ask_boot_service(&mut self, mut message: Message, from: u8) {
@@ -118,6 +129,7 @@ impl Model {
             base_url: "http://10.1.0.2:8080",
             answer: &self.answer,
             form: self.plan.pinned_form(request.mac).unwrap_or_default(),
+            probes: self.probes,
             grants_allowed: self.grants_allowed,
         };
         let heard = Heard { message, request, plan: self.plan, now: self.now.wall };
@@ -162,8 +174,11 @@ impl Model {
     fn note(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Persist(record) => self.ledger.push(record),
-                Effect::Report(_) | Effect::Send { .. } => {}
+                Effect::Persist(record) => {
+                    self.reference.recorded(&record);
+                    self.ledger.push(record);
+                }
+                Effect::Report(_) | Effect::Send { .. } | Effect::Probe(_) | Effect::Wait { .. } => {}
             }
         }
     }

@@ -30,7 +30,7 @@ pub(super) struct Heard<'a> {
 pub(super) struct Reference {
     /// Each address's machine, and until when.
     held: BTreeMap<Ipv4Addr, (Mac, Wall)>,
-    /// Declined addresses, and until when.
+    /// Addresses that were declined or answered for, and until when.
     resting: BTreeMap<Ipv4Addr, Wall>,
 }
 
@@ -38,10 +38,15 @@ impl Reference {
     /// Holds the effects of a packet against what is known; the address that was offered or given.
     pub(super) fn check(&mut self, heard: Heard<'_>, effects: &[Effect]) -> Option<Ipv4Addr> {
         self.let_go(heard);
-        self.note_rests(heard, effects);
+        check_rests(heard, effects);
+        effects.iter().for_each(|effect| {
+            if let Effect::Persist(record) = effect {
+                self.recorded(record);
+            }
+        });
         let mut sent = effects.iter().enumerate().filter_map(|(at, effect)| match effect {
             Effect::Send { datagram, to } => Some((at, datagram, *to)),
-            Effect::Persist(_) | Effect::Report(_) => None,
+            Effect::Persist(_) | Effect::Report(_) | Effect::Probe(_) | Effect::Wait { .. } => None,
         });
         let (at, datagram, to) = sent.next()?;
         assert!(sent.next().is_none(), "one reply to one packet");
@@ -77,13 +82,10 @@ impl Reference {
         self.held.retain(|address, (mac, _)| named != Some(*address) || *mac != request.mac);
     }
 
-    fn note_rests(&mut self, heard: Heard<'_>, effects: &[Effect]) {
-        for effect in effects {
-            if let Effect::Persist(Record::Quarantine(quarantine)) = effect {
-                assert_eq!(heard.plan.network.dhcp, DhcpMode::Authoritative);
-                assert_eq!(heard.request.kind, MessageType::Decline);
-                self.resting.insert(quarantine.address, quarantine.until);
-            }
+    /// A rest begins, or is over before its time.
+    pub(super) fn recorded(&mut self, record: &Record) {
+        if let Record::Quarantine(quarantine) = record {
+            self.resting.insert(quarantine.address, quarantine.until);
         }
     }
 
@@ -123,6 +125,18 @@ impl Reference {
     }
 }
 
+/// Only who declines an address lets it rest; time alone ends it.
+fn check_rests(heard: Heard<'_>, effects: &[Effect]) {
+    for effect in effects {
+        if let Effect::Persist(Record::Quarantine(quarantine)) = effect
+            && quarantine.until > heard.now
+        {
+            assert_eq!(heard.plan.network.dhcp, DhcpMode::Authoritative);
+            assert_eq!(heard.request.kind, MessageType::Decline);
+        }
+    }
+}
+
 /// Is an answer due to this packet at all?
 fn check_ours(Heard { message, request, plan, .. }: Heard<'_>) {
     assert_ne!(plan.network.dhcp, DhcpMode::Off, "a silent site");
@@ -153,6 +167,7 @@ fn check_addressee(Heard { request, plan, .. }: Heard<'_>, reply: &Message, to: 
             assert_eq!((request.giaddr, request.ciaddr, port), (None, Some(address), 68));
             assert!(on_link(address), "{address} is on no link of ours");
         }
+        Destination::Servers => panic!("nobody has asked for servers"),
         Destination::BootService(from) => {
             assert_eq!((request.port, reply.yiaddr), (Port::BootService(from), Ipv4Addr::UNSPECIFIED));
             assert!(on_link(*from.ip()), "{from} is on no link of ours");

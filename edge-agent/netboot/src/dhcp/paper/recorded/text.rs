@@ -56,6 +56,7 @@ pub(super) fn on_the_wire(to: Destination) -> SocketAddrV4 {
         Destination::Unicast { address, .. } => SocketAddrV4::new(address, 68),
         Destination::Relay(address) => SocketAddrV4::new(address, 67),
         Destination::Address(address, port) => SocketAddrV4::new(address, port),
+        Destination::Servers => SocketAddrV4::new(Ipv4Addr::BROADCAST, 67),
         Destination::BootService(to) => to,
     }
 }
