@@ -1,11 +1,15 @@
 //! One message and its circumstances: what the server decides by and what every reply is made from.
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, time::Duration};
 
 use ipnet::Ipv4Net;
 use proto::plan::Subnet;
 
 use super::{Context, Request};
+
+/// QUIRKS 11: firmware that is sent to its disk needs its address for minutes, and would keep a pool's for hours. The
+/// system behind it asks by the same MAC address for the rest.
+const PASSING_LEASE: Duration = Duration::from_secs(600);
 
 /// Who asked what under which circumstances: what every reply is made from.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +35,17 @@ impl<'a> Exchange<'a> {
     /// Names the link: leases are a machine's on a link.
     pub(super) fn link(self) -> Ipv4Net {
         self.context.network.link_of(self.subnet)
+    }
+
+    /// Does the firmware of a machine speak that the plan does not know?
+    pub(super) fn is_passing(&self) -> bool {
+        self.request.is_boot_class() && self.context.host.is_none()
+    }
+
+    /// How long the machine may use an address of this subnet. A host's firmware gets the whole time: what it fetches, it
+    /// fetches by its lease.
+    pub(super) fn lease_time(&self) -> Duration {
+        if self.is_passing() { self.subnet.lease.min(PASSING_LEASE) } else { self.subnet.lease }
     }
 
     /// The address that stands in option 54 (RFC 5107).

@@ -26,7 +26,7 @@ impl Exchange<'_> {
     pub(super) fn lease(&self, kind: Kind, address: Ipv4Addr) -> Effect {
         let there = Exchange { subnet: self.subnet_with(address).unwrap_or(self.subnet), ..*self };
         let mut head = there.head(kind);
-        head.extend(lease_times(there.subnet.lease));
+        head.extend(lease_times(there.lease_time()));
         there.send(address, head, &boot(there.request, there.context))
     }
 

@@ -197,8 +197,12 @@ impl Server {
 
     fn acknowledge(&mut self, now: Now, exchange: Exchange<'_>, address: Ipv4Addr) -> Vec<Effect> {
         let (request, key) = (exchange.request, key_of(exchange));
-        let subnet = exchange.subnet_with(address).unwrap_or(exchange.subnet);
-        let until = now.wall.plus(subnet.lease);
+        let there = Exchange { subnet: exchange.subnet_with(address).unwrap_or(exchange.subnet), ..exchange };
+        // What a machine's system was promised stays promised when its ROM passes by (QUIRKS 11).
+        let promised =
+            self.book.leases.of(key).filter(|lease| there.is_passing() && lease.address == address);
+        let until =
+            now.wall.plus(there.lease_time()).max(promised.map_or(Wall::default(), |lease| lease.until));
         let mut effects = Vec::new();
         for former in self.book.displaced(key, address) {
             effects.extend(ended(&former, LeaseEnd::Released));

@@ -217,9 +217,10 @@ impl Site {
             token: order.and_then(|state| state.token),
             ..values(&request.arrival, request.from, mac, Some(attempt))
         };
-        let leaves = file.stage == Stage::Kernel || boot.menu && file.stage == Stage::Script;
-        if let Some(known) = self.attempts.heard(now.mono, mac).filter(|_| leaves) {
-            known.reached = known.reached.max(Reached::Handover);
+        if let (Some(reached), Some(known)) =
+            (reached_by_fetching(file.stage, boot), self.attempts.heard(now.mono, mac))
+        {
+            known.reached = known.reached.max(reached);
         }
         give(file, name, &values, About { attempt: Some(attempt), ..about })
     }
@@ -367,6 +368,17 @@ impl From<OpenError> for Refusal {
             OpenError::Closed(phase) => (format!("the order is {}", phase.word()), false),
         };
         Self { why, alarm }
+    }
+}
+
+/// How far a machine is that asks for a file of its boot: what a loader reads shows that the loader runs, also one that
+/// never speaks DHCP; a menu may as well go on with the disk.
+fn reached_by_fetching(stage: Stage, boot: &Boot) -> Option<Reached> {
+    match stage {
+        Stage::Kernel => Some(Reached::Handover),
+        Stage::Script if boot.menu => Some(Reached::Handover),
+        Stage::Script => Some(Reached::Loader),
+        Stage::Loader | Stage::Initrd | Stage::Answer | Stage::Image | Stage::Other => None,
     }
 }
 

@@ -69,6 +69,9 @@ fn follow(attempt: &mut Attempt, kind: &EventKind) {
             attempt.address = Some(*address);
         }
         EventKind::FileServed { stage: Stage::Kernel, .. } => attempt.reached = Reached::Handover,
+        EventKind::FileServed { stage: Stage::Script, .. } => {
+            attempt.reached = attempt.reached.max(Reached::Loader);
+        }
         EventKind::FileServed { stage: Stage::Loader, .. } => attempt.loaded = true,
         EventKind::OsUp { .. } => attempt.reached = Reached::Ended,
         EventKind::ForeignOfferTaken { server } => attempt.foreign_server = Some(*server),

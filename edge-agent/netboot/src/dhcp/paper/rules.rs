@@ -142,6 +142,29 @@ fn release_ends_only_ones_own_lease() {
 }
 
 #[test]
+fn quirk_11_firmware_of_an_unknown_machine_keeps_a_pool_address_for_minutes() {
+    let rom = |mac| Message { mac, ..super::golden::ovmf_pxe() };
+    let told = |message: &Message| option(message, 51).map(<[u8]>::to_vec);
+    let mut site = Site::new();
+    site.answer = BootAnswer::LocalDisk;
+    let (offer, _) = site.reply(&rom(STRANGER));
+    let (ack, _) = site.reply(&select(&rom(STRANGER), &offer));
+    assert_eq!([told(&offer), told(&ack)], [(); 2].map(|()| Some(600_u32.to_be_bytes().to_vec())));
+    let until = |site: &Site| site.server.lease_of(ack.yiaddr).expect("leased").until;
+    assert_eq!(until(&site), site.now.wall.plus(Duration::from_secs(600)));
+
+    // Its system takes the rest, and the ROM of its next boot takes nothing away.
+    assert_eq!(site.boot(STRANGER), ack.yiaddr);
+    let whole = until(&site);
+    assert_eq!(whole, site.now.wall.plus(LEASE));
+    let (again, _) = site.reply(&select(&rom(STRANGER), &offer));
+    assert_eq!((told(&again), until(&site)), (Some(600_u32.to_be_bytes().to_vec()), whole));
+
+    let (known, _) = site.reply(&rom(KNOWN));
+    assert_eq!(told(&known), Some(3600_u32.to_be_bytes().to_vec()), "a host's files rest on its lease");
+}
+
+#[test]
 fn a_declined_address_rests_for_a_day() {
     let mut site = Site::new();
     let address = site.boot(STRANGER);

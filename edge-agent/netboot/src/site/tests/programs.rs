@@ -148,6 +148,20 @@ fn after_a_restart_of_the_agent_the_orders_attempt_is_gone_on_with() {
 }
 
 #[test]
+fn a_rom_that_speaks_after_grub_has_its_configuration_begins_another_boot() {
+    let mut paper = Paper::new(plan_by(&["shim"], true));
+    paper.dora(1, Voice::UefiRom);
+    paper.ask(2, ADDRESS, "shim/shimx64.efi");
+    let first = paper.attempt();
+    paper.dora(3, Voice::UefiRom);
+    assert_eq!(paper.attempt(), first, "nothing has run yet");
+    let script = paper.text(4, "grub/grub.cfg").expect("it is there");
+    assert!(script.contains(&first));
+    paper.dora(60, Voice::UefiRom);
+    assert_ne!(paper.attempt(), first, "it was reset");
+}
+
+#[test]
 fn what_a_host_names_takes_the_place_of_its_ipxe_once() {
     let mut paper = Paper::new(plan_by(&["pxe"], true));
     paper.dora(1, Voice::Ipxe);
