@@ -24,6 +24,10 @@ pub enum Program {
 twin!(Program, Program, Ipxe, Pxelinux, Lpxelinux, Grub);
 
 impl Program {
+    /// What iPXE under UEFI runs first if it finds it beside itself: all that can be said to a signed build, into which
+    /// nothing can be built (QUIRKS 52).
+    pub const AUTOEXEC: &str = "autoexec.ipxe";
+
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Ipxe, Self::Pxelinux, Self::Lpxelinux, Self::Grub];
 

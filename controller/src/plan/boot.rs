@@ -214,6 +214,7 @@ impl BootMaker<'_> {
             arguments,
             more,
             bios_only: recipe.bios_only,
+            link_wait: self.view.link_wait(self.host),
         })
     }
 }

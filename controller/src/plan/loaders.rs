@@ -1,9 +1,9 @@
 //! Which network bootstrap programs a machine is given, and what a site's agents hold of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proto::Program;
-use proto::catalog::{Family, FileEntry, ImageSpec};
+use proto::catalog::{Family, FileEntry, ImageSpec, SiteSpec};
 use proto::plan::{BlobRef, LoaderSet};
 
 use super::{Mistake, SiteView, script};
@@ -68,17 +68,51 @@ pub(super) fn image<'v>(view: &SiteView<'v>, name: &str) -> Result<&'v ImageSpec
 }
 
 /// What agents hold of an image.
-pub(super) fn set(name: &str, image: &ImageSpec, site_default: bool) -> LoaderSet {
+pub(super) fn set(name: &str, image: &ImageSpec, site: &SiteSpec) -> LoaderSet {
     let program = image.program.unwrap_or_default();
     let blob = |(path, file): (&String, &FileEntry)| {
         (path.clone(), BlobRef { digest: file.sha256, size: file.size })
     };
+    let mut files: BTreeMap<_, _> = image.files.iter().map(blob).collect();
+    let asked: Vec<_> = image.loaders.values().filter_map(|path| asked_by_shim(path, &files)).collect();
+    files.extend(asked);
     LoaderSet {
         name: name.to_owned(),
         program,
         entries: image.loaders.clone(),
-        files: image.files.iter().map(blob).collect(),
-        site_default,
-        texts: script::texts(program),
+        files,
+        site_default: site.loaders.as_deref() == Some(name),
+        texts: script::texts(program, site.link_wait),
+    }
+}
+
+/// QUIRKS 52: firmware that hands over no load options makes iPXE's shim ask for `ipxe.efi`, whatever its own name is
+/// (ipxe#1684). Where no such file is, it gets what its name stands for.
+fn asked_by_shim(shim: &str, files: &BTreeMap<String, BlobRef>) -> Option<(String, BlobRef)> {
+    let stem = shim.strip_suffix("-shim.efi")?;
+    let path =
+        stem.rsplit_once('/').map_or("ipxe.efi".to_owned(), |(folder, _)| format!("{folder}/ipxe.efi"));
+    let loaded = files.get(&format!("{stem}.efi")).filter(|_| !files.contains_key(&path))?;
+    Some((path, *loaded))
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::Digest;
+
+    use super::*;
+
+    #[test]
+    fn quirk_52_the_shim_finds_its_program_under_the_name_that_it_may_ask_for() {
+        let blob = |name: &str| BlobRef { digest: Digest::of(name.as_bytes()), size: 1 };
+        let files = |names: &[&str]| -> BTreeMap<_, _> {
+            names.iter().map(|name| ((*name).to_owned(), blob(name))).collect()
+        };
+        let lone = files(&["x/snponly-shim.efi", "x/snponly.efi"]);
+        let expected = Some(("x/ipxe.efi".to_owned(), blob("x/snponly.efi")));
+        assert_eq!(asked_by_shim("x/snponly-shim.efi", &lone), expected);
+        let both = files(&["snponly-shim.efi", "snponly.efi", "ipxe.efi"]);
+        assert_eq!(asked_by_shim("snponly-shim.efi", &both), None, "the one that is there");
+        assert_eq!(asked_by_shim("shimx64.efi", &both), None);
     }
 }

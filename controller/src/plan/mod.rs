@@ -130,7 +130,7 @@ impl SitePlanner<'_> {
         for name in std::mem::take(&mut self.out.loaders) {
             // A mistake was told where the name stands.
             let Ok(image) = loaders::image(self.view, &name) else { continue };
-            let set = loaders::set(&name, image, site.loaders.as_ref() == Some(&name));
+            let set = loaders::set(&name, image, site);
             set.files.values().for_each(|blob| self.out.blob(*blob));
             self.out.entries.push(loaders_entry(&set));
         }
@@ -228,6 +228,7 @@ impl SitePlanner<'_> {
             (program.script().to_owned(), file)
         };
         let mut files: BTreeMap<_, _> = chosen.programs.iter().map(script).collect();
+        files.extend(self.autoexec(host));
         for name in &menu.entries {
             let made = self.boot_in(host, name, Mode::Run, None, &format!("{name}/"))?;
             files.extend(made.boot.files);
@@ -251,7 +252,16 @@ impl SitePlanner<'_> {
         mode: Mode,
         order: Option<&str>,
     ) -> Result<boot::Made, Mistake> {
-        self.boot_in(host, profile, mode, order, "")
+        let mut made = self.boot_in(host, profile, mode, order, "")?;
+        made.boot.files.extend(self.autoexec(host));
+        Ok(made)
+    }
+
+    /// What iPXE runs first on this host, where that is more than what the set of loaders has for all.
+    fn autoexec(&self, host: &Resource<HostSpec>) -> Option<(String, PlannedFile)> {
+        let content = Content::Parts(script::autoexec(Some(self.view.link_wait(host)?)));
+        let file = PlannedFile { stage: Stage::Loader, guard: Guard::Attempt, content };
+        Some((proto::Program::AUTOEXEC.to_owned(), file))
     }
 
     fn boot_in(

@@ -11,6 +11,8 @@ use zeroize::Zeroizing;
 
 use super::*;
 
+mod link_wait;
+
 const KERNEL: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 fn resource<S: Spec>(name: &str, id: u8, spec: Value) -> Arc<Resource<S>> {

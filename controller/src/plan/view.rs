@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use proto::Span;
 use proto::catalog::{HostSpec, ImageSpec, OrderSpec, ProfileSpec, Resource, SiteSpec};
 use zeroize::Zeroizing;
 
@@ -46,4 +47,12 @@ pub struct SiteView<'a> {
     pub globals: &'a Globals,
     /// What belongs to the site.
     pub local: &'a Local,
+}
+
+impl SiteView<'_> {
+    /// How long this machine's link may carry nothing yet: the host's word, then its site's.
+    pub(super) fn link_wait(&self, host: &Resource<HostSpec>) -> Option<Span> {
+        let site = self.local.site.as_ref().and_then(|site| site.spec.link_wait);
+        host.spec.link_wait.or(site)
+    }
 }

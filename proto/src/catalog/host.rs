@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DhcpOptions, Kind, MenuSpec, Problem, Spec, Variables, check_name, dhcp_option};
+use super::{DhcpOptions, Kind, MenuSpec, Problem, Spec, Variables, check_name, dhcp_option, link_wait};
 use crate::{Mac, Span, plan::ReplyForm};
 
 /// What operators say of a machine.
@@ -49,6 +49,9 @@ pub struct HostSpec {
     /// How long a DISCOVER waits for its offer; it wins over the site's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_delay: Option<Span>,
+    /// How long its link may carry no packets after it is up; it wins over the site's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_wait: Option<Span>,
     /// How its PXE ROM is told what to boot; None: as the site says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_form: Option<ReplyForm>,
@@ -100,6 +103,7 @@ impl Spec for HostSpec {
         problems.extend(self.loaders.as_deref().and_then(|name| check_name("loaders", name)));
         dhcp_option::validate("options", &self.options, &mut problems);
         problems.extend(super::site::check_delay(self.response_delay));
+        problems.extend(link_wait::check(self.link_wait));
         self.menu.iter().for_each(|menu| menu.validate(&mut problems));
         problems
     }
@@ -112,10 +116,10 @@ mod tests {
     #[test]
     fn every_mistake_is_named_at_once() {
         let json = r#"{"site":"Lyon","macs":["52:54:00:00:00:01","52:54:00:00:00:01","ff:ff:ff:ff:ff:ff"],
-            "uuid":"4c4c4544","serial":"","profile":"a b"}"#;
+            "uuid":"4c4c4544","serial":"","profile":"a b","link_wait":"0s"}"#;
         let host: HostSpec = serde_json::from_str(json).expect("well-formed");
         let fields: Vec<_> = host.validate().into_iter().map(|problem| problem.field).collect();
-        assert_eq!(fields, ["site", "macs[1]", "macs[2]", "uuid", "serial", "profile"]);
+        assert_eq!(fields, ["site", "macs[1]", "macs[2]", "uuid", "serial", "profile", "link_wait"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod agent;
 mod dhcp_option;
 mod host;
 mod image;
+mod link_wait;
 mod menu;
 mod operator;
 mod order;

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use super::{DhcpOptions, Kind, MenuSpec, Problem, Spec, Variables, check_name, dhcp_option};
+use super::{DhcpOptions, Kind, MenuSpec, Problem, Spec, Variables, check_name, dhcp_option, link_wait};
 use crate::{ByteSize, Range, Span, plan::ReplyForm};
 
 /// What operators say of a site.
@@ -43,6 +43,10 @@ pub struct SiteSpec {
     /// How long a DISCOVER waits for its offer, so that another server may answer first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_delay: Option<Span>,
+    /// How long a link that is up may carry no packets yet, as with spanning tree: iPXE and installers wait for it and ask so
+    /// much longer. None: as they do by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_wait: Option<Span>,
     /// How PXE ROMs are told what to boot; None: with discovery control (option 43.6).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_form: Option<ReplyForm>,
@@ -164,6 +168,7 @@ impl Spec for SiteSpec {
         problems.extend(self.loaders.as_deref().and_then(|name| check_name("loaders", name)));
         dhcp_option::validate("options", &self.options, &mut problems);
         problems.extend(check_delay(self.response_delay));
+        problems.extend(link_wait::check(self.link_wait));
         self.menu.iter().for_each(|menu| menu.validate(&mut problems));
         problems
     }

@@ -98,6 +98,9 @@ struct Fields {
     /// TFTP from port 69 alone, whatever the site says: true or false
     #[arg(long, value_name = "BOOL")]
     tftp_single_port: Option<bool>,
+    /// How long its link may carry nothing after it is up, whatever the site says, for example 30s
+    #[arg(long, value_name = "TIME")]
+    link_wait: Option<String>,
     #[command(flatten)]
     labels: Labels,
     #[command(flatten)]
@@ -117,6 +120,7 @@ impl Fields {
             Edit::optional("asset_tag", self.asset_tag.clone()),
             self.lock.then(|| Edit::spec("locked", true)),
             Edit::optional("tftp_single_port", self.tftp_single_port),
+            Edit::optional("link_wait", self.link_wait.clone()),
         ];
         let plain = plain.into_iter().flatten();
         plain.chain(self.labels.edits()).chain(self.variables.edits()).collect()

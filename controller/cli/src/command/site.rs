@@ -91,6 +91,10 @@ struct Fields {
     /// TFTP from port 69 alone, for firewalls that know no other; some firmware refuses that: true or false
     #[arg(long, value_name = "BOOL")]
     tftp_single_port: Option<bool>,
+    /// How long a link may carry nothing after it is up, as with spanning tree: iPXE and installers wait and ask so much
+    /// longer, for example 30s
+    #[arg(long, value_name = "TIME")]
+    link_wait: Option<String>,
     #[command(flatten)]
     labels: Labels,
     #[command(flatten)]
@@ -114,6 +118,7 @@ impl Fields {
             Edit::optional("cache", self.cache.clone()),
             Edit::optional("decline_ipv6", self.decline_ipv6),
             Edit::optional("tftp_single_port", self.tftp_single_port),
+            Edit::optional("link_wait", self.link_wait.clone()),
         ];
         let plain = subnet.into_iter().chain(site).flatten();
         plain.chain(self.labels.edits()).chain(self.variables.edits()).collect()

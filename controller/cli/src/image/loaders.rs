@@ -58,8 +58,9 @@ const ENTRIES: [(Program, Platform, &[&str]); 17] = [
     (Program::Pxelinux, Platform::Bios, &["pxelinux.0"]),
 ];
 
-/// Folders of iPXE's own build, in which the names do not tell the architecture.
-const BUILD_FOLDERS: [(&str, Platform); 7] = [
+/// Folders of iPXE's own build, and of its release (`ipxeboot`, signed in those with `-sb`), in which the names of programs for
+/// UEFI do not tell the architecture.
+const BUILD_FOLDERS: [(&str, Platform); 14] = [
     ("bin-x86_64-efi", Platform::UefiX64),
     ("bin-i386-efi", Platform::UefiIa32),
     ("bin-arm64-efi", Platform::UefiArm64),
@@ -67,7 +68,18 @@ const BUILD_FOLDERS: [(&str, Platform); 7] = [
     ("bin-riscv64-efi", Platform::UefiRiscv64),
     ("bin-riscv32-efi", Platform::UefiRiscv32),
     ("bin-loong64-efi", Platform::UefiLoong64),
+    ("x86_64-sb", Platform::UefiX64),
+    ("arm64-sb", Platform::UefiArm64),
+    ("x86_64", Platform::UefiX64),
+    ("i386", Platform::UefiIa32),
+    ("arm64", Platform::UefiArm64),
+    ("arm32", Platform::UefiArm32),
+    ("riscv64", Platform::UefiRiscv64),
 ];
+/// What is in them, the best first.
+const BUILT: &[&str] = &["snponly-shim.efi", "ipxe-shim.efi", "snponly.efi", "ipxe.efi"];
+/// The end of the names of iPXE's shims. Each loads what has its name without that (QUIRKS 52).
+const SHIM: &str = "-shim.efi";
 
 /// Ends of names of what programs fetch by themselves: second stages, modules, lists of modules, fonts, pictures.
 const BESIDE: [&str; 16] = [
@@ -116,7 +128,12 @@ pub(super) fn loaders(files: &Files<'_>, wanted: &Wanted) -> Result<Taken, Recog
 fn entries(files: &Files<'_>, wanted: Program) -> BTreeMap<Platform, String> {
     let mut loaders = BTreeMap::new();
     for (_, platform, names) in ENTRIES.iter().filter(|(program, ..)| *program == wanted) {
-        let ranked = files.0.iter().filter_map(|found| Some((rank(&found.path, *platform, names)?, found)));
+        let place = |path: &str| match built_for(path).filter(|_| wanted == Program::Ipxe) {
+            Some(built) => rank(path, BUILT).filter(|_| built == *platform),
+            None => rank(path, names),
+        };
+        let whole = files.0.iter().filter(|found| has_second_stage(files, &found.path));
+        let ranked = whole.filter_map(|found| Some((place(&found.path)?, found)));
         let best = ranked.min_by_key(|(rank, found)| (*rank, found.path.len(), found.path.clone()));
         loaders.extend(best.map(|(_, best)| (*platform, best.path.clone())));
     }
@@ -132,14 +149,23 @@ fn raspberry_pi(files: &Files<'_>) -> Option<String> {
     Some(first.path.clone())
 }
 
-fn rank(path: &str, platform: Platform, names: &[&str]) -> Option<usize> {
+fn rank(path: &str, names: &[&str]) -> Option<usize> {
     let name = name_of(path).to_ascii_lowercase();
+    names.iter().position(|known| *known == name)
+}
+
+/// What a program for UEFI is for whose folder tells it, and its name does not.
+fn built_for(path: &str) -> Option<Platform> {
     let folder = name_of(folder_of(path));
-    match BUILD_FOLDERS.iter().find(|(known, _)| *known == folder) {
-        Some((_, built)) if *built != platform => None,
-        Some(_) => ["snponly.efi", "ipxe.efi"].iter().position(|known| *known == name),
-        None => names.iter().position(|known| *known == name),
-    }
+    let (_, platform) = BUILD_FOLDERS.iter().find(|(known, _)| *known == folder)?;
+    rank(path, BUILT).map(|_| *platform)
+}
+
+/// Is this no shim of iPXE's, or is beside it what it loads?
+fn has_second_stage(files: &Files<'_>, path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    let Some(stem) = lower.strip_suffix(SHIM) else { return true };
+    files.0.iter().any(|found| found.path.to_ascii_lowercase() == format!("{stem}.efi"))
 }
 
 #[cfg(test)]
@@ -197,6 +223,32 @@ mod tests {
         let pi_5 = take(&["bcm2712-rpi-5-b.dtb", "config.txt", "kernel_2712.img"]).expect("firmware");
         assert_eq!(pi_5.loaders[&Platform::RaspberryPi], "config.txt");
         take(&["config.txt", "readme"]).expect_err("no firmware");
+    }
+
+    #[test]
+    fn quirk_52_a_signed_shim_comes_first_with_what_it_loads_beside_it() {
+        let entry = |paths: &[&str]| take(paths).expect("some").loaders[&Platform::UefiX64].clone();
+        assert_eq!(entry(&["ipxe.efi", "snponly-shim.efi", "snponly.efi"]), "snponly-shim.efi");
+        assert_eq!(entry(&["ipxe.efi", "snponly-shim.efi"]), "ipxe.efi", "the shim would find nothing");
+        assert_eq!(entry(&["a/snponly.efi", "b/ipxe-shim.efi", "b/ipxe.efi"]), "b/ipxe-shim.efi");
+        let taken = take(&[
+            "ipxeboot/arm64-sb/snponly-shim.efi",
+            "ipxeboot/arm64-sb/snponly.efi",
+            "ipxeboot/i386/ipxe.efi",
+            "ipxeboot/i386/undionly.kpxe",
+            "ipxeboot/x86_64-sb/ipxe-shim.efi",
+            "ipxeboot/x86_64-sb/ipxe.efi",
+            "ipxeboot/x86_64/snponly.efi",
+        ]);
+        let taken = taken.expect("a release of iPXE");
+        let expected = [
+            (Platform::Bios, "i386/undionly.kpxe"),
+            (Platform::UefiIa32, "i386/ipxe.efi"),
+            (Platform::UefiX64, "x86_64-sb/ipxe-shim.efi"),
+            (Platform::UefiArm64, "arm64-sb/snponly-shim.efi"),
+        ];
+        let expected = expected.map(|(platform, path)| (platform, format!("ipxeboot/{path}")));
+        assert_eq!(taken.loaders, BTreeMap::from(expected));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proto::catalog::{Family, ImageSpec, Mode, ProfileSpec};
 use proto::plan::Guard;
+use proto::{Program, Span};
 
 use super::{Blob, BootMaker, Recipe, Template, base_name};
 use crate::plan::Mistake;
@@ -14,13 +15,23 @@ const DEBIAN: &str = "auto=true priority=critical interface=auto hostname={{ hos
     domain={{ host.domain or domain | default('') }} url={{ url('preseed.cfg') }}";
 const PRESEED: &str = include_str!("preseed.cfg");
 
+/// Its words for a link that carries nothing yet, in seconds: it gives up asking by DHCP after 25 (`netcfg/dhcp_timeout`).
+fn debian_link_wait(wait: Span) -> String {
+    let seconds = wait.as_seconds();
+    format!(" netcfg/link_wait_timeout={seconds} netcfg/dhcp_timeout={}", seconds + 25)
+}
+
 /// The installer environment of `deploy/installer`.
-fn disk_image(image: &Blob) -> String {
+fn disk_image(image: &Blob, link_wait: Option<Span>) -> String {
     let compressed = image.name.to_ascii_lowercase().ends_with(".gz");
     let format = if compressed { " bootlane.format=gz" } else { "" };
+    let link_wait = link_wait.map(|wait| format!(" bootlane.link_wait={}", wait.as_seconds()));
     format!(
-        "bootlane.image={{{{ url('{}') }}}} bootlane.sha256={} bootlane.size={}{format} bootlane.report={{{{ report('') }}}}",
-        image.name, image.entry.sha256, image.entry.size
+        "bootlane.image={{{{ url('{}') }}}} bootlane.sha256={} bootlane.size={}{format} bootlane.report={{{{ report('') }}}}{}",
+        image.name,
+        image.entry.sha256,
+        image.entry.size,
+        link_wait.unwrap_or_default()
     )
 }
 
@@ -56,6 +67,7 @@ impl BootMaker<'_> {
         }
         let mut recipe = Recipe::of(profile, image, "image")?;
         DEBIAN.clone_into(&mut recipe.arguments);
+        recipe.arguments.extend(self.view.link_wait(self.host).map(debian_link_wait));
         // What follows is kept for the installed system too.
         recipe.separator = "---";
         let preseed = Template { text: PRESEED.to_owned(), guard: Guard::Order };
@@ -87,7 +99,7 @@ impl BootMaker<'_> {
         if recipe.names().any(|name| name == disk.name) {
             disk.name = format!("disk-{}", disk.name);
         }
-        recipe.arguments = disk_image(&disk);
+        recipe.arguments = disk_image(&disk, self.view.link_wait(self.host));
         recipe.image = Some(disk);
         Ok(recipe)
     }
@@ -120,7 +132,9 @@ impl BootMaker<'_> {
         loaders: &Choice,
         recipe: &mut Recipe,
     ) -> Result<(), Mistake> {
-        let is_script = |name: &str| loaders.programs.iter().any(|program| program.script() == name);
+        let is_script = |name: &str| {
+            name == Program::AUTOEXEC || loaders.programs.iter().any(|program| program.script() == name)
+        };
         for (name, template) in &profile.templates {
             let field = format!("templates.{name}");
             if self.mode == Mode::Run && !template.open {

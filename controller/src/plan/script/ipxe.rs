@@ -1,22 +1,44 @@
 //! The iPXE script that boots a kernel: retries with a rising pause, and a clear end when that does not help.
 
+use proto::Span;
 use proto::plan::{Part, Slot};
 
 use super::{Menu, Parts, Script};
 
-/// How often a file is tried again before the script gives up; pauses are 2, 4, 8 and 16 seconds.
-const RETRIES: u8 = 4;
+/// How often a file is tried again before the script gives up, if nothing else is said; pauses are 2, 4, 8 and 16 seconds.
+const RETRIES: u32 = 4;
 
-/// What iPXE's signed builds look for beside themselves, since nothing can be built into them (QUIRKS 52).
-pub(super) const AUTOEXEC_NAME: &str = "autoexec.ipxe";
-/// Asks by DHCP as every other iPXE does, and goes on with what it is told.
-pub(super) const AUTOEXEC: &str = "#!ipxe\n:again\nautoboot ||\nsleep 5\ngoto again\n";
+/// Tries enough that the pauses between them are as long as the wait: Debian's iPXE of 2019 has no `iflinkwait`.
+fn retries(link_wait: Option<Span>) -> u32 {
+    let wanted = link_wait.map_or(0, Span::as_seconds);
+    let pauses = |tries: u32| (1 << (tries + 1)) - 2;
+    (RETRIES..).find(|tries| pauses(*tries) >= wanted).unwrap_or(RETRIES)
+}
+
+/// Asks by DHCP as every other iPXE does, and goes on with what it is told; after six times, with a minute of pauses between
+/// them, with the next boot device (QUIRKS 54). `autoboot` alone would take the link down after each failure, and a port
+/// behind spanning tree would begin to wait again: `dhcp` leaves it up.
+pub(super) fn autoexec(link_wait: Option<Span>) -> String {
+    let ask = match link_wait {
+        Some(wait) => format!("{}dhcp && autoboot ||\n", await_link(wait, "")),
+        None => "autoboot ||\n".to_owned(),
+    };
+    format!(
+        "#!ipxe\nset pause:int8 1\n:again\n{ask}iseq ${{pause}} 32 && exit 1 ||\nsleep ${{pause}}\n\
+         inc pause ${{pause}}\ngoto again\n"
+    )
+}
+
+/// iPXE's timeouts are in milliseconds; without a card it tries one after the other.
+fn await_link(wait: Span, card: &str) -> String {
+    format!("iflinkwait --timeout {}{card} ||\n", u64::from(wait.as_seconds()) * 1_000)
+}
 
 pub(super) fn boot(script: &Script<'_>) -> Vec<Part> {
     let mut out = Parts::of(script.folder);
     let Script { host, profile, kernel, .. } = script;
     out.text(&format!(
-        "#!ipxe\n# {profile} for {host}\nset tries:int8 0\nset pause:int8 2\n:again\nimgfree\nset what kernel {kernel}\n"
+        "#!ipxe\n# {profile} for {host}\nset tries:int8 0\nset pause:int16 2\n:again\nimgfree\nset what kernel {kernel}\n"
     ));
     if script.bios_only {
         out.text("iseq ${platform} efi && set what a program for BIOS alone ||\niseq ${platform} efi && goto failed ||\n");
@@ -36,7 +58,7 @@ pub(super) fn boot(script: &Script<'_>) -> Vec<Part> {
         out.text(" || goto retry\n");
     }
     out.text("set what start of the kernel\nboot || goto failed\n");
-    out.text(&ending(host, profile));
+    out.text(&ending(script));
     out.done()
 }
 
@@ -58,14 +80,29 @@ pub(super) fn menu(menu: &Menu<'_>) -> Vec<Part> {
 }
 
 /// Under UEFI a failing `exit` of iPXE 2019 spins for ever (LAB), so the machine is started again.
-fn ending(host: &str, profile: &str) -> String {
+fn ending(script: &Script<'_>) -> String {
+    let Script { host, profile, .. } = script;
+    let retries = retries(script.link_wait);
+    // The card that booted, whose link may have gone down.
+    let await_link = script.link_wait.map(|wait| await_link(wait, " netX")).unwrap_or_default();
     format!(
-        ":retry\niseq ${{tries}} {RETRIES} && goto failed ||\ninc tries\n\
+        ":retry\niseq ${{tries}} {retries} && goto failed ||\ninc tries\n\
          echo Bootlane: ${{what}} did not load, trying again in ${{pause}} seconds\n\
-         sleep ${{pause}}\ninc pause ${{pause}}\ngoto again\n\
+         sleep ${{pause}}\ninc pause ${{pause}}\n{await_link}goto again\n\
          :failed\necho Bootlane: {profile} for {host} failed at: ${{what}}\n\
          iseq ${{platform}} efi && goto uefi ||\n\
          echo Bootlane: going on with the local disk\nsleep 5\nexit 1\n\
          :uefi\necho Bootlane: starting the machine again in 30 seconds\nsleep 30\nreboot\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pauses_are_as_long_as_the_wait() {
+        let tries = |seconds| retries(Some(Span::seconds(seconds)));
+        assert_eq!((retries(None), tries(1), tries(30), tries(31), tries(180)), (4, 4, 4, 5, 7));
+    }
 }

@@ -7,8 +7,8 @@ mod pxelinux;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use proto::Program;
 use proto::plan::{Part, Slot};
+use proto::{Program, Span};
 
 /// A boot, as every program must tell it. All names are plain: letters, digits, dots, hyphens and underscores.
 pub(super) struct Script<'a> {
@@ -24,6 +24,8 @@ pub(super) struct Script<'a> {
     pub(super) more: Option<Vec<Part>>,
     /// Can only machines with BIOS start it?
     pub(super) bios_only: bool,
+    /// How long a link that is up may carry nothing yet.
+    pub(super) link_wait: Option<Span>,
 }
 
 /// A choice between boots, each of which has its own script in a folder of its name.
@@ -54,13 +56,20 @@ pub(super) fn boot(program: Program, script: &Script<'_>) -> Vec<Part> {
 }
 
 /// The files that every machine finds beside `program`: what it does without a boot of its own.
-pub(super) fn texts(program: Program) -> BTreeMap<String, Vec<Part>> {
+pub(super) fn texts(program: Program, link_wait: Option<Span>) -> BTreeMap<String, Vec<Part>> {
     let (name, text) = match program {
-        Program::Ipxe => (ipxe::AUTOEXEC_NAME, ipxe::AUTOEXEC.to_owned()),
-        Program::Pxelinux | Program::Lpxelinux => (program.script(), pxelinux::local_disk()),
-        Program::Grub => (program.script(), grub::LOCAL_DISK.to_owned()),
+        Program::Ipxe => (Program::AUTOEXEC, autoexec(link_wait)),
+        Program::Pxelinux | Program::Lpxelinux => {
+            (program.script(), vec![Part::Literal(pxelinux::local_disk().into())])
+        }
+        Program::Grub => (program.script(), vec![Part::Literal(grub::LOCAL_DISK.into())]),
     };
-    BTreeMap::from([(name.to_owned(), vec![Part::Literal(text.into())])])
+    BTreeMap::from([(name.to_owned(), text)])
+}
+
+/// What iPXE runs from beside itself: it asks by DHCP as every other iPXE does, for longer.
+pub(super) fn autoexec(link_wait: Option<Span>) -> Vec<Part> {
+    vec![Part::Literal(ipxe::autoexec(link_wait).into())]
 }
 
 /// Parts under construction; neighbouring literals become one.

@@ -49,6 +49,17 @@ impl Site {
         let identity = Identity { mac, address: request.from, uuid };
         let Some(programs) = identity.asks_for_script(&name) else {
             let boot = host.and_then(|host| self.boot_now(plan, asker, host.boot.as_ref()));
+            // QUIRKS 52: a boot may have one of its own, else there is the set's.
+            let own = boot.filter(|boot| is_autoexec(&name) && boot.files.contains_key(Program::AUTOEXEC));
+            if let Some((host, attempt)) = own.and(host).zip(self.attempt_to_boot(asker)) {
+                let pick = |_: &Boot| Some(Program::AUTOEXEC);
+                return self.find_in_boot(
+                    now,
+                    plan,
+                    request,
+                    Asked { about: asker, attempt, mac, host, pick: &pick },
+                );
+            }
             let given = find_file(plan, boot, request, &name, asker)?;
             if let Some(attempt) = self.attempts.heard(now.mono, mac).filter(|_| !request.probe) {
                 attempt.loaded = true;
@@ -84,8 +95,9 @@ impl Site {
 
     /// What the machine boots now, as far as the choice of its loaders goes.
     fn boot_now<'p>(&self, plan: &'p SitePlan, asker: About, run: Option<&'p Boot>) -> Option<&'p Boot> {
-        let order = self.orders.by_attempt(asker.attempt?)?.order;
-        plan.orders.get(&order).map(|order| &order.boot).or(run)
+        let state = asker.attempt.and_then(|attempt| self.orders.by_attempt(attempt));
+        let order = state.and_then(|state| plan.orders.get(&state.order));
+        order.map(|order| &order.boot).or(run)
     }
 }
 
@@ -95,6 +107,10 @@ fn plain(name: &str) -> String {
     let parts: Vec<&str> = slashed.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     let name = parts.join("/");
     name.strip_prefix("l/").map(str::to_owned).unwrap_or(name)
+}
+
+fn is_autoexec(name: &str) -> bool {
+    name.rsplit('/').next() == Some(Program::AUTOEXEC)
 }
 
 /// By what a machine may be named in the name of a configuration.

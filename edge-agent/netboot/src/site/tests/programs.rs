@@ -195,3 +195,34 @@ fn a_set_that_is_not_in_the_plan_is_a_doubt() {
     paper.dora(1, Voice::UefiRom);
     assert_eq!(paper.decisions(), [Answer::LocalDisk]);
 }
+
+#[test]
+fn quirk_52_a_boot_s_own_autoexec_comes_before_its_set_s() {
+    let text = |text: &'static str| vec![Part::Literal(text.into())];
+    let (entry, files) = ("snponly-shim.efi", ["snponly-shim.efi", "snponly.efi"]);
+    let mut ipxe = set("ipxe", Program::Ipxe, (Platform::UefiX64, entry), &files);
+    ipxe.texts = [(Program::AUTOEXEC.to_owned(), text("for all"))].into();
+    let plan = |own: bool| {
+        let mut boot = boot_by(&["ipxe"]);
+        let file = PlannedFile {
+            stage: Stage::Loader,
+            guard: Guard::Attempt,
+            content: Content::Parts(text("for one")),
+        };
+        boot.files.extend(own.then(|| (Program::AUTOEXEC.to_owned(), file)));
+        let order = OrderPlan { boot, ..order() };
+        let mut entries = vec![network_entry(&network()), host_entry(&host()), loaders_entry(&ipxe)];
+        entries.extend([order_entry(&order)].into_iter().chain(secrets_entry(&order)));
+        plan_of(2, entries)
+    };
+    for (own, expected) in [(true, "for one"), (false, "for all")] {
+        let mut paper = Paper::new(plan(own));
+        paper.dora(1, Voice::UefiRom);
+        assert_eq!(offered_file(&paper), "ipxe/snponly-shim.efi");
+        let second = ("ipxe/snponly.efi".to_owned(), Stage::Loader);
+        assert_eq!(served(&mut paper, "ipxe/snponly.efi"), Some(second), "what the shim asks for");
+        for name in ["ipxe/autoexec.ipxe", "l/ipxe/autoexec.ipxe", "autoexec.ipxe", r"\ipxe\autoexec.ipxe"] {
+            assert_eq!(paper.text(2, name).as_deref(), Some(expected), "{name}");
+        }
+    }
+}
