@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use netboot::dhcp::{Destination, Effect, Message, MessageType, Operation, Port, Request};
 use netboot::time::Wall;
 use proto::Mac;
-use proto::ledger::Record;
+use proto::ledger::{Lease, Record};
 use proto::plan::{DhcpMode, SitePlan};
 
 use super::site::{SERVER, is_reserved};
@@ -113,13 +113,10 @@ impl Reference {
         assert_eq!(request.requested.or(request.ciaddr), Some(address), "what was asked for");
         let seconds = lease_seconds(reply).expect("a lease has its time");
         let told = Wall(heard.now.0 + 1000 * u64::from(seconds));
-        let recorded = before.iter().find_map(|effect| match effect {
-            Effect::Persist(Record::Lease(lease))
-                if lease.key.mac == request.mac && lease.address == address =>
-            {
-                Some(lease.until)
-            }
-            Effect::Persist(_) | Effect::Report(_) | Effect::Send { .. } => None,
+        let own = |lease: &&Lease| lease.key.mac == request.mac && lease.address == address;
+        let recorded = before.iter().find_map(|effect| {
+            let Effect::Persist(Record::Lease(lease)) = effect else { return None };
+            Some(lease).filter(own).map(|lease| lease.until)
         });
         let until = recorded.expect("an ACK comes behind its record");
         // Firmware that passes by is told of less than its system was promised (QUIRKS 11).
