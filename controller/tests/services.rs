@@ -5,6 +5,7 @@ mod services {
     mod enrolment;
     mod forms;
     mod harness;
+    mod leases;
     mod plans;
     mod reports;
     mod restore;

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AttemptId, FirmwareModel, HostId, Mac, OrderId, PlanId, Platform, Wall,
+    AttemptId, FirmwareModel, HostId, Mac, OrderId, PlanId, Platform, ReleaseId, Wall,
     plan::{ReplyForm, Stage},
     v1,
     wire::{WireError, address_bits, optional_address, optional_array, required, twin},
@@ -86,6 +86,22 @@ pub enum EventKind {
         address: Ipv4Addr,
         /// Why.
         how: LeaseEnd,
+    },
+    /// A lease goes on: told when the controller would otherwise take it for older than it is.
+    LeaseRenewed {
+        /// The address.
+        address: Ipv4Addr,
+        /// When it ends now.
+        until: Wall,
+    },
+    /// What became of an operator's [`crate::LeaseRelease`].
+    LeaseReleaseAnswered {
+        /// Which.
+        release: ReleaseId,
+        /// The address.
+        address: Ipv4Addr,
+        /// None: the address is nobody's now; else why it is not, for people.
+        refused: Option<String>,
     },
     /// A file was sent in full.
     FileServed {
@@ -195,9 +211,13 @@ impl EventKind {
     #[must_use]
     pub fn never_dropped(&self) -> bool {
         match self {
-            Self::OrderMoved { .. } | Self::Leased { .. } | Self::LeaseEnded { .. } | Self::Gap { .. } => {
-                true
-            }
+            Self::OrderMoved { .. }
+            | Self::Leased { .. }
+            | Self::LeaseEnded { .. }
+            | Self::LeaseReleaseAnswered { .. }
+            | Self::Gap { .. } => true,
+            // The next one makes up for it.
+            Self::LeaseRenewed { .. } => false,
             Self::AttemptBegan { .. }
             | Self::Decided { .. }
             | Self::Offered { .. }
@@ -261,9 +281,24 @@ pub enum LeaseEnd {
     Declined,
     /// Its time is over.
     Expired,
+    /// An operator freed the address.
+    Operator,
 }
 
-twin!(LeaseEnd, LeaseEnd, Released, Declined, Expired);
+twin!(LeaseEnd, LeaseEnd, Released, Declined, Expired, Operator);
+
+impl LeaseEnd {
+    /// The word in tables.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Released => "released",
+            Self::Declined => "declined",
+            Self::Expired => "expired",
+            Self::Operator => "released by operator",
+        }
+    }
+}
 
 /// How a file travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -445,6 +480,17 @@ impl From<EventKind> for v1::event::Kind {
             EventKind::LeaseEnded { address, how } => {
                 Self::LeaseEnded(v1::LeaseEnded { address: address.to_bits(), how: how.into() })
             }
+            EventKind::LeaseRenewed { address, until } => {
+                Self::LeaseRenewed(v1::LeaseRenewed { address: address.to_bits(), until_ms: until.0 })
+            }
+            EventKind::LeaseReleaseAnswered { release, address, refused } => {
+                Self::LeaseReleaseAnswered(v1::LeaseReleaseAnswered {
+                    release: release.to_wire(),
+                    address: address.to_bits(),
+                    freed: refused.is_none(),
+                    why: refused.unwrap_or_default(),
+                })
+            }
             EventKind::FileServed { transport, stage, name, bytes, took_ms, retransmissions } => {
                 let (transport, stage) = (transport.into(), stage.into());
                 Self::FileServed(v1::FileServed { transport, stage, name, bytes, took_ms, retransmissions })
@@ -527,6 +573,15 @@ impl TryFrom<v1::event::Kind> for EventKind {
                 address: address("lease_ended.address", m.address)?,
                 how: LeaseEnd::from_wire("how", m.how)?,
             },
+            Kind::LeaseRenewed(m) => Self::LeaseRenewed {
+                address: address("lease_renewed.address", m.address)?,
+                until: Wall(m.until_ms),
+            },
+            Kind::LeaseReleaseAnswered(m) => Self::LeaseReleaseAnswered {
+                release: ReleaseId::from_wire("release", &m.release)?,
+                address: address("lease_release_answered.address", m.address)?,
+                refused: (!m.freed).then_some(m.why),
+            },
             Kind::FileServed(m) => Self::FileServed {
                 transport: Transport::from_wire("transport", m.transport)?,
                 stage: Stage::from_wire("stage", m.stage)?,
@@ -603,6 +658,13 @@ mod tests {
             EventKind::Offered { address: None, file: name.clone(), client: Client::PxeRom },
             EventKind::Leased { address, until: Wall(9), client: Client::Os },
             EventKind::LeaseEnded { address, how: LeaseEnd::Declined },
+            EventKind::LeaseRenewed { address, until: Wall(9) },
+            EventKind::LeaseReleaseAnswered { release: ReleaseId([6; 16]), address, refused: None },
+            EventKind::LeaseReleaseAnswered {
+                release: ReleaseId([6; 16]),
+                address,
+                refused: Some(why.clone()),
+            },
             EventKind::FileServed {
                 transport,
                 stage,

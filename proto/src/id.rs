@@ -128,11 +128,15 @@ id!(
     Incarnation
 );
 id!(
+    /// An operator's wish that an agent frees an address.
+    ReleaseId
+);
+id!(
     /// A secret of 128 random bits, for example in the path of an answer file. Never shown.
     Token128
 );
 
-shown!(Uid, HostId, ImageId, OrderId, AttemptId, Incarnation);
+shown!(Uid, HostId, ImageId, OrderId, AttemptId, Incarnation, ReleaseId);
 
 impl fmt::Debug for Token128 {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

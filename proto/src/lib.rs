@@ -20,6 +20,7 @@ mod platform;
 mod program;
 mod quantity;
 mod redacted;
+mod release;
 mod wall;
 mod wire;
 
@@ -28,10 +29,11 @@ pub use architecture::{Architecture, REGISTRY};
 pub use digest::Digest;
 pub use firmware::{FirmwareModel, NotAModel};
 pub use generation::{Generation, PlanId};
-pub use id::{AttemptId, HostId, ImageId, Incarnation, OrderId, Token128, Uid};
+pub use id::{AttemptId, HostId, ImageId, Incarnation, OrderId, ReleaseId, Token128, Uid};
 pub use platform::Platform;
 pub use program::Program;
 pub use quantity::{ByteSize, Span};
+pub use release::LeaseRelease;
 pub use wall::Wall;
 pub use wire::WireError;
 

@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::client::Connection;
 use crate::command::{
-    agent, apply, audit, backup, boot, form, host, image, manual, operator, order, profile, secret, site,
-    token,
+    agent, apply, audit, backup, boot, form, host, image, lease, manual, operator, order, profile, secret,
+    site, token,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -61,6 +61,9 @@ pub(crate) enum Command {
     /// In which form PXE ROMs want to be told what to boot, as far as it was learnt
     #[command(subcommand)]
     Form(form::Verb),
+    /// Addresses that machines have
+    #[command(subcommand)]
+    Lease(lease::Verb),
     /// Make the catalog what files declare
     Apply(apply::Arguments),
     /// Who changed what

@@ -53,6 +53,8 @@ pub(crate) fn phase(event: &v1::BootEvent) -> Option<OrderPhase> {
         | EventKind::Offered { .. }
         | EventKind::Leased { .. }
         | EventKind::LeaseEnded { .. }
+        | EventKind::LeaseRenewed { .. }
+        | EventKind::LeaseReleaseAnswered { .. }
         | EventKind::FileServed { .. }
         | EventKind::FileRefused { .. }
         | EventKind::FileBroken { .. }
@@ -100,6 +102,13 @@ fn describe(kind: &EventKind) -> (&'static str, String) {
             ("offered", format!("{what} to {}{file}", program(*client)))
         }
         EventKind::Leased { address, client, .. } => ("leased", format!("{address} to {}", program(*client))),
+        EventKind::LeaseRenewed { address, .. } => ("leased", format!("{address} goes on")),
+        EventKind::LeaseReleaseAnswered { address, refused: None, .. } => {
+            ("release", format!("{address} is free, as an operator wanted"))
+        }
+        EventKind::LeaseReleaseAnswered { address, refused: Some(why), .. } => {
+            ("release", format!("{address} is not freed: {why}"))
+        }
         EventKind::LeaseEnded { address, how } => ("lease end", format!("{address} {}", ended(*how))),
         EventKind::FileServed { transport, stage, name, bytes, took_ms, retransmissions } => {
             let again = if *retransmissions == 0 {
@@ -196,6 +205,7 @@ fn ended(how: LeaseEnd) -> &'static str {
         LeaseEnd::Released => "was given back",
         LeaseEnd::Declined => "was declined: somebody else uses it",
         LeaseEnd::Expired => "expired",
+        LeaseEnd::Operator => "was freed by an operator",
     }
 }
 

@@ -214,7 +214,7 @@ async fn summary(app: &App, boot: BootSummary) -> Result<v1::BootSummary, Status
 }
 
 /// A host's name, or its id where it is no more.
-async fn host_name(app: &App, host: HostId) -> Result<String, Status> {
+pub(super) async fn host_name(app: &App, host: HostId) -> Result<String, Status> {
     let name = app.catalog.host_name(host).await.map_err(refusal::read)?;
     Ok(name.unwrap_or_else(|| host.to_string()))
 }

@@ -11,6 +11,7 @@ mod documents;
 mod export;
 mod fleet;
 mod forms;
+mod leases;
 mod refusal;
 
 #[cfg(test)]
@@ -183,6 +184,30 @@ impl v1::admin_server::Admin for AdminService {
     ) -> Result<Response<v1::ForgetFormsResponse>, Status> {
         let actor = self.require(&request, Role::Operator, "forgetting reply forms").await?;
         forms::forget(&self.app, &actor, &request.into_inner().host).await.map(Response::new)
+    }
+
+    async fn list_leases(
+        &self,
+        request: Request<v1::ListLeasesRequest>,
+    ) -> Result<Response<v1::ListLeasesResponse>, Status> {
+        self.require(&request, Role::Viewer, "looking").await?;
+        leases::list(&self.app, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn lease_history(
+        &self,
+        request: Request<v1::LeaseHistoryRequest>,
+    ) -> Result<Response<v1::LeaseHistoryResponse>, Status> {
+        self.require(&request, Role::Viewer, "looking").await?;
+        leases::history(&self.app, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn release_lease(
+        &self,
+        request: Request<v1::ReleaseLeaseRequest>,
+    ) -> Result<Response<v1::ReleaseLeaseResponse>, Status> {
+        let actor = self.require(&request, Role::Operator, "releasing a lease").await?;
+        leases::release(&self.app, &actor, request.into_inner()).await.map(Response::new)
     }
 
     async fn list_audit(

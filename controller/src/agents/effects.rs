@@ -1,13 +1,69 @@
-//! What events mean for the catalog: orders that have moved. Safe to repeat, as batches are sent again.
+//! What events mean for the catalog: orders that have moved, addresses that were freed, forms of replies that were
+//! proved. Safe to repeat, as batches are sent again.
 
+use std::net::Ipv4Addr;
+
+use proto::ReleaseId;
 use proto::event::{EventKind, NumberedEvent};
 use tonic::Status;
 
+use super::caller::AgentCaller;
 use crate::app::App;
 use crate::catalog::{Proof, orders::PhaseReport};
 
+/// What an agent's events mean.
+pub(super) struct Effects {
+    moved: Vec<PhaseReport>,
+    answered: Vec<(Ipv4Addr, ReleaseId)>,
+    proofs: Vec<Proof>,
+}
+
+impl Effects {
+    /// In their order.
+    pub(super) fn of(caller: &AgentCaller, events: &[NumberedEvent]) -> Self {
+        let answered = events.iter().filter_map(answered).collect();
+        Self {
+            moved: order_moves(&caller.agent, events),
+            answered,
+            proofs: form_proofs(&caller.site, events),
+        }
+    }
+
+    /// Records them.
+    pub(super) async fn record(self, app: &App, caller: &AgentCaller) -> Result<(), Status> {
+        for report in self.moved {
+            app.catalog.record_order_phase(&report).await.map_err(|error| {
+                tracing::error!(order = %report.order, %error, "cannot record where an order stands");
+                refused()
+            })?;
+        }
+        for (address, release) in self.answered {
+            app.catalog.release_answered(&caller.site, address, release).await.map_err(|error| {
+                tracing::error!(%address, %error, "cannot record what became of a release");
+                refused()
+            })?;
+        }
+        // It is not worth holding events up: what is lost is learnt again by the next machine.
+        for proof in self.proofs {
+            if let Err(error) = app.catalog.learn_form(&proof).await {
+                tracing::warn!(mac = %proof.mac, %error, "cannot record in which form a machine is told what to boot");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refused() -> Status {
+    Status::unavailable("the catalog takes no writes: keep the events and send them again")
+}
+
+fn answered(numbered: &NumberedEvent) -> Option<(Ipv4Addr, ReleaseId)> {
+    let EventKind::LeaseReleaseAnswered { release, address, .. } = numbered.event.kind else { return None };
+    Some((address, release))
+}
+
 /// The moves of orders among an agent's events, in order.
-pub(super) fn order_moves(agent: &str, events: &[NumberedEvent]) -> Vec<PhaseReport> {
+fn order_moves(agent: &str, events: &[NumberedEvent]) -> Vec<PhaseReport> {
     let moved = |numbered: &NumberedEvent| {
         let event = &numbered.event;
         let EventKind::OrderMoved { order, phase, reason, .. } = &event.kind else { return None };
@@ -24,7 +80,7 @@ pub(super) fn order_moves(agent: &str, events: &[NumberedEvent]) -> Vec<PhaseRep
 }
 
 /// The forms of replies that machines have proved, in order.
-pub(super) fn form_proofs(site: &str, events: &[NumberedEvent]) -> Vec<Proof> {
+fn form_proofs(site: &str, events: &[NumberedEvent]) -> Vec<Proof> {
     let proof = |numbered: &NumberedEvent| {
         let event = &numbered.event;
         let EventKind::FormMoved { form, proved: true, model, firmware, .. } = &event.kind else {
@@ -35,24 +91,4 @@ pub(super) fn form_proofs(site: &str, events: &[NumberedEvent]) -> Vec<Proof> {
         Some(Proof { site, mac, model: *model, firmware, form: *form, at })
     };
     events.iter().filter_map(proof).collect()
-}
-
-/// Records what was learnt. It is not worth holding events up: what is lost is learnt again by the next machine.
-pub(super) async fn learn(app: &App, proofs: Vec<Proof>) {
-    for proof in proofs {
-        if let Err(error) = app.catalog.learn_form(&proof).await {
-            tracing::warn!(mac = %proof.mac, %error, "cannot record in which form a machine is told what to boot");
-        }
-    }
-}
-
-/// Records them.
-pub(super) async fn record(app: &App, moves: Vec<PhaseReport>) -> Result<(), Status> {
-    for report in moves {
-        app.catalog.record_order_phase(&report).await.map_err(|error| {
-            tracing::error!(order = %report.order, %error, "cannot record where an order stands");
-            Status::unavailable("the catalog takes no writes: keep the events and send them again")
-        })?;
-    }
-    Ok(())
 }

@@ -1,14 +1,18 @@
 //! One `Follow` stream: the site's plan as the agent is to have it, from whatever plan it has, and the fleet's roots.
 //!
 //! Which roots an agent has is not known here: they are sent once at the start of a stream, after the first word about
-//! the plan, and again whenever the authority's roots change.
+//! the plan, and again whenever the authority's roots change. So are the addresses that operators want freed, until the agent has answered.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use certs::TrustBundle;
 use proto::plan::PlanDocument;
-use proto::{PlanId, v1};
-use tokio::sync::mpsc;
+use proto::{LeaseRelease, PlanId, ReleaseId, v1};
+use tokio::sync::{
+    broadcast::{self, error::RecvError},
+    mpsc,
+};
 use tonic::Status;
 
 use super::caller::AgentCaller;
@@ -27,6 +31,8 @@ pub(super) struct Follower {
     held: Held,
     /// The roots that the agent was last told of.
     roots: Option<TrustBundle>,
+    /// The addresses to be freed that it was told of, for as long as they are to be.
+    releases: BTreeSet<ReleaseId>,
     number: u64,
 }
 
@@ -56,7 +62,16 @@ impl Follower {
         let applied =
             applied.map_err(|error| Status::invalid_argument(error.within("applied").to_string()))?;
         let version = request.version.chars().filter(|c| !c.is_control()).take(64).collect();
-        Ok(Self { app, caller, contact, version, held: Held::Unknown(applied), roots: None, number: 0 })
+        Ok(Self {
+            app,
+            caller,
+            contact,
+            version,
+            held: Held::Unknown(applied),
+            roots: None,
+            releases: BTreeSet::new(),
+            number: 0,
+        })
     }
 
     /// Sends updates until the agent goes away or is revoked.
@@ -79,12 +94,13 @@ impl Follower {
     async fn follow(&mut self, updates: &mpsc::Sender<Result<v1::Update, Status>>) {
         let mut plans = self.app.planner.subscribe(&self.caller.site);
         let mut trust = self.app.trust.changes();
+        let mut releases = self.app.catalog.watch_releases();
         loop {
             // A site that is not in the catalog has no plan; its agents keep what they have.
             let newest = plans.borrow_and_update().clone();
             trust.mark_unchanged();
             let moves = [newest.and_then(|plan| self.update(plan)), self.bundle()];
-            for update in moves.into_iter().flatten() {
+            for update in moves.into_iter().flatten().chain(self.releases().await) {
                 if updates.send(Ok(update)).await.is_err() {
                     return;
                 }
@@ -92,6 +108,7 @@ impl Follower {
             let followed = tokio::select! {
                 followed = plans.changed() => followed,
                 followed = trust.changed() => followed,
+                () = wanted(&mut releases, &self.caller.site) => Ok(()),
             };
             if followed.is_err() {
                 return;
@@ -122,6 +139,21 @@ impl Follower {
         Some(self.numbered(change))
     }
 
+    /// The addresses to be freed that the agent was not told of on this stream. It answers each once.
+    async fn releases(&mut self) -> Vec<v1::Update> {
+        let wanted = match self.app.catalog.releases(&self.caller.site).await {
+            Ok(wanted) => wanted,
+            Err(error) => {
+                tracing::error!(%error, site = self.caller.site, "cannot read which addresses are to be freed");
+                return Vec::new();
+            }
+        };
+        self.releases.retain(|told| wanted.iter().any(|release| release.id == *told));
+        let new: Vec<_> = wanted.iter().filter(|release| self.releases.insert(release.id)).collect();
+        let change = |release| v1::update::Change::Release(LeaseRelease::from(release).into());
+        new.into_iter().map(|release| self.numbered(change(release))).collect()
+    }
+
     fn numbered(&mut self, change: v1::update::Change) -> v1::Update {
         self.number += 1;
         v1::Update { number: self.number, change: Some(change), at_ms: self.app.clock.wall().0 }
@@ -144,6 +176,20 @@ impl Follower {
                     v1::PlanDelta { base: Some((*id).into()), ..base.document.delta_to(&plan.document) }
                 }
             })),
+        }
+    }
+}
+
+/// Ends when an address of the site is to be freed.
+async fn wanted(releases: &mut broadcast::Receiver<String>, site: &str) {
+    loop {
+        match releases.recv().await {
+            Ok(wanted) if wanted == site => return,
+            Ok(_) => {}
+            // This site may be among those that were missed.
+            Err(RecvError::Lagged(_)) => return,
+            // The catalog lives as long as the stream.
+            Err(RecvError::Closed) => std::future::pending().await,
         }
     }
 }

@@ -6,7 +6,8 @@ use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
 use super::caller::AgentCaller;
-use super::{effects, status};
+use super::effects::Effects;
+use super::status;
 use crate::app::App;
 use crate::events::{AppendError, Source};
 use crate::listen::Contact;
@@ -70,13 +71,11 @@ impl Reporter {
             return Err(Status::invalid_argument(format!("a batch takes at most {BATCH} events")));
         }
         let events = batch.events.into_iter().map(understood).collect::<Result<Vec<_>, _>>()?;
-        let moved = effects::order_moves(&self.caller.agent, &events);
-        let proofs = effects::form_proofs(self.caller.site.as_str(), &events);
+        let effects = Effects::of(&self.caller, &events);
         let source = Source { site: self.caller.site.clone(), agent: self.caller.agent.clone() };
         let number = self.app.events.append(&source, incarnation, events).await.map_err(refused)?;
         // After storing and before the acknowledgement: what fails here comes again with the batch.
-        effects::record(&self.app, moved).await?;
-        effects::learn(&self.app, proofs).await;
+        effects.record(&self.app, &self.caller).await?;
         Ok(v1::Acknowledged { incarnation: incarnation.to_wire(), number })
     }
 

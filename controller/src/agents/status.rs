@@ -59,6 +59,18 @@ async fn write(
     app.store.txn(Txn::new().expect(key.clone(), at).put(key.clone(), json)).await.map(drop)
 }
 
+/// When an agent that is away was last heard, the epoch if never; None: it is there.
+pub(crate) async fn last_heard(app: &App, agent: &str) -> Option<Wall> {
+    let ago = app.sessions.heard(agent);
+    if ago.is_some_and(|ago| ago < SILENCE) {
+        return None;
+    }
+    let stored = app.catalog.status(Kind::Agent, agent).await.unwrap_or_default();
+    let stored = stored.and_then(|stored| serde_json::from_value::<AgentStatus>(stored).ok());
+    let stored = stored.map(|status| status.last_contact_ms).unwrap_or_default();
+    Some(ago.map_or(stored, |ago| stored.max(at(app, ago))))
+}
+
 /// A document as callers see it: an agent's says whether it is there, and when it was last heard.
 pub(crate) fn with_presence(app: &App, mut any: AnyResource) -> AnyResource {
     if any.kind() != Kind::Agent {

@@ -36,6 +36,8 @@ pub(super) struct Draft {
     edits: BTreeMap<Id, Edit>,
     /// What goes along with the documents.
     extra: Operations,
+    /// What the audit log says of it.
+    notes: Vec<Change>,
 }
 
 /// What a draft does to one document.
@@ -112,7 +114,8 @@ impl Draft {
     /// Begins a draft on what is stored now.
     pub(super) async fn begin(catalog: &Catalog) -> Result<Self, ReadError> {
         let head = catalog.audit_head().await?;
-        Ok(Self { catalog: catalog.clone(), head, edits: BTreeMap::new(), extra: BTreeMap::new() })
+        let (edits, extra, notes) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Ok(Self { catalog: catalog.clone(), head, edits, extra, notes })
     }
 
     /// The catalog as it is stored.
@@ -138,6 +141,16 @@ impl Draft {
     /// Puts (or deletes) a value that is no document along with the draft.
     pub(super) fn put_along(&mut self, key: Key, value: Option<Vec<u8>>) {
         self.extra.insert(key, value);
+    }
+
+    /// A line of the audit log about what goes along.
+    pub(super) fn note(&mut self, change: Change) {
+        self.notes.push(change);
+    }
+
+    /// Does it change nothing?
+    pub(super) fn is_empty(&self) -> bool {
+        self.edits.is_empty() && self.notes.is_empty()
     }
 
     /// A document as it will be.
@@ -233,7 +246,9 @@ impl Draft {
         let operations = self.operations()?;
         let documents: Vec<&Id> = operations.keys().copied().collect();
         let all = operations.into_values().flatten().chain(self.extra.clone()).collect();
-        let txn = self.transaction(self.head, &documents, all, self.entry(&documents, actor, at))?;
+        let mut entry = self.entry(&documents, actor, at);
+        entry.changes.extend(self.notes.clone());
+        let txn = self.transaction(self.head, &documents, all, entry)?;
         check_size(&txn)?;
         Ok(self.catalog.store.txn(txn).await?)
     }

@@ -15,6 +15,7 @@
 //! /index/uses/KIND/NAME/KIND/NAME              the second refers to the first, which must stay
 //! /index/orders/HOST                           the number of the last order and the live one: [`super::HostOrders`]
 //! /audit/COUNTDOWN                             the newest record first
+//! /release/SITE/ADDRESS                        an address to be freed: [`super::Release`]
 //! ```
 //!
 //! Values below `/global/` (but `/global/form/`) and `/site/` are the JSON of [`proto::catalog::AnyResource`]; an index's value is a plain
@@ -201,6 +202,22 @@ pub fn form_model(model: FirmwareModel) -> Key {
 #[must_use]
 pub fn form_card(mac: Mac) -> Key {
     infallible(format!("{FORM_CARDS}{}", mac.dashed()))
+}
+
+/// The addresses of a site that operators want freed.
+///
+/// # Errors
+/// [`NotAName`].
+pub fn releases(site: &str) -> Result<String, NotAName> {
+    Ok(format!("/release/{}/", checked(site)?))
+}
+
+/// The wish to free this one.
+///
+/// # Errors
+/// [`NotAName`].
+pub fn release(site: &str, address: Ipv4Addr) -> Result<Key, NotAName> {
+    key(format!("{}{address}", releases(site)?))
 }
 
 /// The audit record of this number. Counts down, so that a scan meets the newest first.

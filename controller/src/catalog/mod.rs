@@ -1,7 +1,7 @@
 //! The catalog over the store: where resources are, how they are read, who may change them and how (DESIGN §4).
 //!
 //! [`keys`] spells the keys; [`Catalog`] reads and writes. Nothing else puts or deletes below `/global/`, `/site/`,
-//! `/index/` and `/audit/`: every change is checked against all that it touches and leaves an audit record. Planning
+//! `/index/`, `/audit/` and `/release/`: every change is checked against all that it touches and leaves an audit record. Planning
 //! and serving are left to others, who read and watch.
 
 pub mod audit;
@@ -19,6 +19,7 @@ mod forms;
 mod index;
 mod page;
 mod read;
+mod releases;
 mod secrets;
 
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use enrolment::{JoinError, Joining};
 pub use forms::{Card, Forms, LearnError, Learned, Proof};
 pub use page::{DocumentPage, LARGEST_PAGE, Question};
 pub use read::{HostOrders, Listed, ReadError};
+pub use releases::Release;
 pub use write::ChangeError;
 
 use crate::store::Store;
@@ -42,13 +44,15 @@ pub struct Catalog {
     store: Arc<dyn Store>,
     /// Lets the writers of this controller take turns, so that only other controllers can be in their way.
     turn: Arc<tokio::sync::Mutex<()>>,
+    /// The sites where an operator wants an address freed, as it happens.
+    releases: tokio::sync::broadcast::Sender<String>,
 }
 
 impl Catalog {
     /// The catalog that is in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, turn: Arc::default() }
+        Self { store, turn: Arc::default(), releases: releases::channel() }
     }
 
     /// The store beneath, for watches.

@@ -135,6 +135,8 @@ fn stage(kind: &EventKind) -> Option<String> {
         EventKind::ForeignOfferTaken { server } => format!("took the offer of {server}"),
         EventKind::Decided { .. }
         | EventKind::LeaseEnded { .. }
+        | EventKind::LeaseRenewed { .. }
+        | EventKind::LeaseReleaseAnswered { .. }
         | EventKind::FileRefused { .. }
         | EventKind::Alarm { .. }
         | EventKind::PlanAdopted(_)
@@ -175,6 +177,8 @@ fn outcome(kind: &EventKind) -> Option<Outcome> {
         | EventKind::ForeignOfferTaken { .. }
         | EventKind::Leased { .. }
         | EventKind::LeaseEnded { .. }
+        | EventKind::LeaseRenewed { .. }
+        | EventKind::LeaseReleaseAnswered { .. }
         | EventKind::FileServed { .. }
         | EventKind::FileRefused { .. }
         | EventKind::FileBroken { .. }

@@ -6,6 +6,7 @@
 
 mod folder;
 mod group;
+mod leases;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use proto::{AttemptId, Incarnation, v1};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use self::group::Group;
+use self::leases::Held;
 use super::store::{AppendError, BootFilter, OpenError, ReadError, Source, StoredEvent, Tuning};
 use super::{BootSummary, key};
 
@@ -169,6 +171,7 @@ pub(super) struct Writer {
     tuning: Tuning,
     news: broadcast::Sender<Arc<StoredEvent>>,
     strangers: usize,
+    leases: Held,
     /// What the disk said when it failed last.
     cause: String,
 }
@@ -187,7 +190,8 @@ impl Writer {
     ) {
         let strangers = medium.strangers();
         let (path, cause) = (path.to_owned(), String::new());
-        let writer = Self { disk, path, medium: Some(medium), tuning, news, strangers, cause };
+        let (medium, leases) = (Some(medium), Held::default());
+        let writer = Self { disk, path, medium, tuning, news, strangers, leases, cause };
         let thread = std::thread::Builder::new().name("event-store".into());
         thread
             .spawn(move || writer.run(queue))
@@ -257,7 +261,8 @@ impl Writer {
         }
         self.strangers = self.strangers.saturating_add_signed(done.strangers);
         done.news.into_iter().for_each(|event| drop(self.news.send(Arc::new(event))));
-        self.prune(&done.machines).map_err(|cause| self.fail(cause))
+        let pruned = self.leases.prune(&medium.db, &done.leases, &self.tuning);
+        pruned.and_then(|()| self.prune(&done.machines)).map_err(|cause| self.fail(cause))
     }
 
     fn fail(&mut self, cause: String) -> AppendError {
@@ -279,6 +284,7 @@ impl Writer {
         match Medium::open(&self.path) {
             Ok(medium) => {
                 self.strangers = medium.strangers();
+                self.leases = Held::default();
                 self.disk.replace(medium.db.clone());
                 self.medium = Some(medium);
                 tracing::info!("the event store takes events again");

@@ -24,7 +24,9 @@ pub(super) fn fit(mut event: Event) -> Event {
             cut(firmware);
             cut(why);
         }
+        EventKind::LeaseReleaseAnswered { refused, .. } => refused.iter_mut().for_each(cut),
         EventKind::Leased { .. }
+        | EventKind::LeaseRenewed { .. }
         | EventKind::LeaseEnded { .. }
         | EventKind::OsUp { .. }
         | EventKind::ForeignOfferTaken { .. }

@@ -1,14 +1,15 @@
 //! The public face of the event store.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proto::event::NumberedEvent;
-use proto::{AttemptId, HostId, Incarnation};
+use proto::{AttemptId, HostId, Incarnation, Mac};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::BootSummary;
 use super::disk::{Command, Disk, Writer};
+use super::{BootSummary, LeaseEntry, LeasePage};
 
 /// Events that a slow subscriber may be behind before it loses the oldest.
 const BROADCAST: usize = 4_096;
@@ -55,11 +56,21 @@ pub struct Tuning {
     pub attempts_of_strangers: usize,
     /// Events of one attempt; further ones are counted, and not kept.
     pub events_per_attempt: u64,
+    /// Leases of a site that stand; as many as an agent gives.
+    pub leases_per_site: usize,
+    /// Leases of a site that have ended.
+    pub ended_leases_per_site: usize,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { attempts_per_machine: 50, attempts_of_strangers: 10_000, events_per_attempt: 2_000 }
+        Self {
+            attempts_per_machine: 50,
+            attempts_of_strangers: 10_000,
+            events_per_attempt: 2_000,
+            leases_per_site: 131_072,
+            ended_leases_per_site: 4_000,
+        }
     }
 }
 
@@ -178,6 +189,63 @@ impl EventStore {
         self.read(move |disk| disk.boot_events(attempt)).await
     }
 
+    /// The leases that stand, of a site or of all, by site and address: a page that begins after what the former page's
+    /// [`LeasePage::next`] says.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn leases(
+        &self,
+        site: Option<String>,
+        after: Vec<u8>,
+        limit: usize,
+    ) -> Result<LeasePage, ReadError> {
+        self.read(move |disk| disk.leases(site.as_deref(), &after, limit)).await
+    }
+
+    /// The lease of an address that stands.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn lease(&self, site: String, address: Ipv4Addr) -> Result<Option<LeaseEntry>, ReadError> {
+        self.read(move |disk| disk.lease(&site, address)).await
+    }
+
+    /// The leases of an address at these sites, the latest first.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn leases_of_address(
+        &self,
+        sites: Vec<String>,
+        address: Ipv4Addr,
+        limit: usize,
+    ) -> Result<Vec<LeaseEntry>, ReadError> {
+        self.read(move |disk| {
+            let of_site = |site: &String| disk.leases_of_address(site, address, limit);
+            let found = sites.iter().map(of_site).collect::<Result<Vec<_>, _>>()?;
+            Ok(latest(found.concat(), limit))
+        })
+        .await
+    }
+
+    /// The leases of these machines, the latest first.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn leases_of_machines(
+        &self,
+        macs: Vec<Mac>,
+        limit: usize,
+    ) -> Result<Vec<LeaseEntry>, ReadError> {
+        self.read(move |disk| {
+            let of_machine = |mac: &Mac| disk.leases_of_machine(*mac, limit);
+            let found = macs.iter().map(of_machine).collect::<Result<Vec<_>, _>>()?;
+            Ok(latest(found.concat(), limit))
+        })
+        .await
+    }
+
     /// Every event from now on, once it is durable, in the order of storing. To follow a boot from its beginning:
     /// subscribe, read [`EventStore::boot_events`], then pass over what was read already.
     #[must_use]
@@ -217,4 +285,10 @@ impl EventStore {
         let looked = tokio::task::spawn_blocking(move || look(&disk)).await;
         looked.unwrap_or_else(|error| Err(ReadError(error.to_string())))
     }
+}
+
+fn latest(mut leases: Vec<LeaseEntry>, limit: usize) -> Vec<LeaseEntry> {
+    leases.sort_by_key(|lease| std::cmp::Reverse(lease.began_ms));
+    leases.truncate(limit);
+    leases
 }

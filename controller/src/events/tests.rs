@@ -1,5 +1,7 @@
 //! Events are stored once, in order, and folded into boots.
 
+mod leases;
+
 use proto::event::{Answer, Client, Event, EventKind, NumberedEvent};
 use proto::{AttemptId, HostId, Incarnation, Mac, Wall};
 
@@ -26,7 +28,12 @@ fn gap(number: u64, last: u64) -> NumberedEvent {
 fn open(folder: &std::path::Path) -> EventStore {
     EventStore::open(
         folder,
-        Tuning { attempts_per_machine: 3, attempts_of_strangers: 2, events_per_attempt: 4 },
+        Tuning {
+            attempts_per_machine: 3,
+            attempts_of_strangers: 2,
+            events_per_attempt: 4,
+            ..Tuning::default()
+        },
     )
     .expect("opens")
 }

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use certs::TrustBundle;
 use netboot::site::Input;
 use proto::{
-    Wall,
+    Wall, WireError,
     plan::{DeltaError, LEVEL, PlanDocument},
     v1::{self, update::Change},
 };
@@ -67,6 +67,12 @@ impl Session {
                 Some(plan) => self.adopt(plan).await.map(Next::Plan),
                 None => Ok(Next::Snapshot),
             },
+            Some(Change::Release(release)) => {
+                let release =
+                    release.try_into().map_err(|error: WireError| LinkError::Wire(error.to_string()))?;
+                self.core.input(Input::Release(release)).await?;
+                Ok(Next::Other)
+            }
             Some(Change::Bundle(bundle)) => self.take_bundle(bundle).await.map(|()| Next::Other),
             Some(Change::Current(_)) | None => Ok(Next::Other),
         }

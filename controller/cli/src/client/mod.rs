@@ -248,6 +248,49 @@ impl Client {
         Ok(answer("list boots", self.admin.list_boots(call(request)).await)?.boots)
     }
 
+    /// The leases that stand, page by page.
+    ///
+    /// # Errors
+    /// The controller's refusal.
+    pub(crate) async fn list_leases(
+        &mut self,
+        mut request: v1::ListLeasesRequest,
+    ) -> Result<Vec<v1::LeaseEntry>, Failure> {
+        let mut found = Vec::new();
+        loop {
+            let page = answer("list leases", self.admin.list_leases(call(request.clone())).await)?;
+            found.extend(page.leases);
+            // A page that ends where it began would never end.
+            if page.next.is_empty() || page.next == request.after {
+                return Ok(found);
+            }
+            request.after = page.next;
+        }
+    }
+
+    /// Who had an address, or what a machine had.
+    ///
+    /// # Errors
+    /// The controller's refusal.
+    pub(crate) async fn lease_history(
+        &mut self,
+        request: v1::LeaseHistoryRequest,
+    ) -> Result<Vec<v1::LeaseEntry>, Failure> {
+        Ok(answer("read the history of leases", self.admin.lease_history(call(request)).await)?.leases)
+    }
+
+    /// Wants an address freed; the lease that is to end.
+    ///
+    /// # Errors
+    /// The controller's refusal.
+    pub(crate) async fn release_lease(
+        &mut self,
+        request: v1::ReleaseLeaseRequest,
+    ) -> Result<v1::LeaseEntry, Failure> {
+        let released = answer("release the lease", self.admin.release_lease(call(request)).await)?;
+        Ok(released.lease.unwrap_or_default())
+    }
+
     /// Events of boots; see [`next`].
     ///
     /// # Errors

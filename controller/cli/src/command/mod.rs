@@ -10,6 +10,7 @@ mod edit;
 pub(crate) mod form;
 pub(crate) mod host;
 pub(crate) mod image;
+pub(crate) mod lease;
 pub(crate) mod manual;
 pub(crate) mod operator;
 pub(crate) mod order;
@@ -60,6 +61,7 @@ pub(crate) async fn run(context: &mut Context, command: Command) -> Result<(), F
         Command::Operator(verb) => operator::run(context, verb).await,
         Command::Form(verb) => form::run(context, verb).await,
         Command::Boot(verb) => boot::run(context, verb).await,
+        Command::Lease(verb) => lease::run(context, verb).await,
         Command::Apply(arguments) => apply::run(context, &arguments).await,
         Command::Audit(verb) => audit::run(context, verb).await,
         Command::Whoami => whoami::run(context).await,

@@ -30,6 +30,7 @@ pub(crate) struct Catalog {
     pub(crate) problems: Mutex<BTreeMap<(Kind, String), Problem>>,
     pub(crate) boots: Mutex<Vec<v1::BootSummary>>,
     pub(crate) events: Mutex<Vec<v1::BootEvent>>,
+    pub(crate) leases: Mutex<Vec<v1::LeaseEntry>>,
 }
 
 impl Catalog {
@@ -326,6 +327,47 @@ impl Admin for FakeAdmin {
             "web-1" => Ok(Response::new(v1::ForgetFormsResponse {})),
             other => Err(Status::not_found(format!("there is no Host {other}"))),
         }
+    }
+
+    /// One lease to a page.
+    async fn list_leases(
+        &self,
+        request: Request<v1::ListLeasesRequest>,
+    ) -> Result<Response<v1::ListLeasesResponse>, Status> {
+        self.catalog.permit()?;
+        let at = request.into_inner().after.first().map_or(0, |after| usize::from(*after));
+        let leases = self.catalog.leases.lock().expect("whole");
+        let next = if at + 1 < leases.len() { vec![u8::try_from(at + 1).expect("few")] } else { vec![] };
+        let leases = leases.get(at).cloned().into_iter().collect();
+        Ok(Response::new(v1::ListLeasesResponse { leases, next: next.into() }))
+    }
+
+    async fn lease_history(
+        &self,
+        request: Request<v1::LeaseHistoryRequest>,
+    ) -> Result<Response<v1::LeaseHistoryResponse>, Status> {
+        use v1::lease_history_request::Of;
+        self.catalog.permit()?;
+        let of = request.into_inner().of.expect("one of the three");
+        let mut leases = self.catalog.leases.lock().expect("whole").clone();
+        leases.retain(|lease| match &of {
+            Of::Address(address) => *address == lease.address,
+            Of::Mac(mac) => *mac == lease.mac,
+            Of::Host(host) => *host == lease.host,
+        });
+        Ok(Response::new(v1::LeaseHistoryResponse { leases }))
+    }
+
+    async fn release_lease(
+        &self,
+        request: Request<v1::ReleaseLeaseRequest>,
+    ) -> Result<Response<v1::ReleaseLeaseResponse>, Status> {
+        self.catalog.permit()?;
+        let address = request.into_inner().address;
+        let leases = self.catalog.leases.lock().expect("whole");
+        let lease = leases.iter().find(|lease| lease.address == address).cloned();
+        lease.as_ref().ok_or_else(|| Status::not_found("no lease of it is known at site lyon"))?;
+        Ok(Response::new(v1::ReleaseLeaseResponse { lease }))
     }
 
     async fn list_audit(

@@ -216,3 +216,43 @@ fn a_secret_s_value_is_never_said() {
     assert_eq!(stored["spec"]["value"], "hunter2");
     fleet.bootlane(arguments).arg(&value).assert().code(4);
 }
+
+#[test]
+fn leases_are_listed_looked_up_and_released() {
+    let fleet = Fleet::start();
+    let nine = v1::LeaseEntry {
+        site: "lyon".into(),
+        agent: "edge-1".into(),
+        address: 0x0a01_0009,
+        mac: vec![0x52, 0x54, 0, 0, 0, 1].into(),
+        host: "web-1".into(),
+        network: "10.1.0.0/24".into(),
+        began_ms: 1_772_366_400_000,
+        until_ms: 1_772_370_000_000,
+        state: "leased".into(),
+        ..v1::LeaseEntry::default()
+    };
+    let away = v1::LeaseEntry {
+        address: 0x0a01_000a,
+        host: String::new(),
+        state: "unknown".into(),
+        as_of_ms: 1_772_366_400_000,
+        ..nine.clone()
+    };
+    *fleet.catalog.leases.lock().expect("whole") = vec![nine, away];
+    let pages = contains("10.1.0.9").and(contains("10.1.0.10")).and(contains("unknown as of"));
+    fleet.bootlane(["lease", "list"]).assert().success().stdout(pages.and(contains("renewed")));
+    for of in ["10.1.0.9", "52:54:00:00:00:01", "web-1"] {
+        fleet.bootlane(["lease", "history", of]).assert().success().stdout(contains("10.1.0.9"));
+    }
+    let json = fleet.bootlane(["lease", "list", "-o", "json"]).assert().success();
+    let value: serde_json::Value = serde_json::from_slice(&json.get_output().stdout).expect("JSON");
+    assert_eq!((&value[0]["address"], &value[0]["as_of_ms"]), (&"10.1.0.9".into(), &serde_json::Value::Null));
+    assert_eq!(value[1]["as_of_ms"], 1_772_366_400_000_u64);
+
+    let release = |address| fleet.bootlane(["lease", "release", address, "--site", "lyon"]).assert();
+    release("10.1.0.9").success().stdout("10.1.0.9 of web-1 is to be freed at site lyon\n").stderr("");
+    release("10.1.0.10").success().stderr(contains("agent edge-1 is away"));
+    release("10.1.0.11").failure().stderr(contains("no lease of it is known"));
+    fleet.bootlane(["lease", "release", "10.1.0.9"]).assert().failure().stderr(contains("--site"));
+}

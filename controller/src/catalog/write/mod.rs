@@ -258,7 +258,7 @@ impl Attempts<'_> {
         if !problems.is_empty() {
             return Err(ChangeError::Refused { problems });
         }
-        if draft.edits().is_empty() {
+        if draft.is_empty() {
             return Ok(Some(Revision::ZERO));
         }
         match draft.commit(actor, now).await {

@@ -1,9 +1,13 @@
 //! Appends that become durable together: each sees what those before it in the group have changed.
 
+mod leases;
+
 use std::collections::BTreeMap;
 
 use proto::event::{Event, EventKind, NumberedEvent};
 use proto::{AttemptId, Incarnation};
+
+pub(super) use leases::Count;
 
 use super::{boot, encode};
 use crate::events::fit::fit;
@@ -17,6 +21,7 @@ pub(super) struct Group {
     changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     summaries: BTreeMap<AttemptId, (Option<BootSummary>, BootSummary)>,
     news: Vec<StoredEvent>,
+    leases: BTreeMap<String, Count>,
 }
 
 /// What a group has become.
@@ -29,11 +34,14 @@ pub(super) struct Done {
     pub(super) machines: Vec<Vec<u8>>,
     /// By how much the number of attempts of strangers has changed.
     pub(super) strangers: isize,
+    /// By how many the leases of sites have changed.
+    pub(super) leases: BTreeMap<String, Count>,
 }
 
 impl Group {
     pub(super) fn new(db: sled::Db, tuning: Tuning) -> Self {
-        Self { db, tuning, changes: BTreeMap::new(), summaries: BTreeMap::new(), news: Vec::new() }
+        let (changes, summaries, leases) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { db, tuning, changes, summaries, news: Vec::new(), leases }
     }
 
     /// Takes a batch in; returns the number up to which the journal is then stored.
@@ -66,11 +74,15 @@ impl Group {
     }
 
     fn cursor(&self, place: &[u8]) -> Result<Option<u64>, AppendError> {
-        if let Some(Some(value)) = self.changes.get(place) {
-            return Ok(number(value));
+        Ok(self.value(place)?.and_then(|value| number(&value)))
+    }
+
+    /// As it will be.
+    fn value(&self, place: &[u8]) -> Result<Option<Vec<u8>>, AppendError> {
+        if let Some(changed) = self.changes.get(place) {
+            return Ok(changed.clone());
         }
-        let found = self.db.get(place).map_err(failed)?;
-        Ok(found.and_then(|value| number(&value)))
+        Ok(self.db.get(place).map_err(failed)?.map(|value| value.to_vec()))
     }
 
     fn take(
@@ -88,6 +100,7 @@ impl Group {
                 self.changes.insert(key::event(attempt, sequence), Some(encode(&stored)));
             }
         }
+        self.take_lease(source, &stored.numbered.event)?;
         self.news.push(stored);
         Ok(())
     }
@@ -127,7 +140,7 @@ impl Group {
                 None => batch.remove(key),
             }
         }
-        Done { batch: changed.then_some(batch), news: self.news, machines, strangers }
+        Done { batch: changed.then_some(batch), news: self.news, machines, strangers, leases: self.leases }
     }
 }
 

@@ -10,18 +10,23 @@ use proto::{
     ledger::{Lease, LeaseKey},
 };
 
+use super::renewal::Told;
+
 /// Leases in memory, as the ledger has them.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
     by_key: BTreeMap<LeaseKey, Lease>,
     by_address: BTreeMap<Ipv4Addr, LeaseKey>,
     by_end: BTreeSet<(Wall, LeaseKey)>,
+    /// What was told of leases since the start; of no other leases.
+    told: BTreeMap<LeaseKey, Told>,
 }
 
 impl Leases {
     /// Puts a lease in place of what its machine had on the network, and of what its address had. Replaying the
     /// ledger does the same, so what is displaced needs no record of its own.
     pub(super) fn insert(&mut self, lease: Lease) {
+        let told = self.told.get(&lease.key).copied().filter(|told| told.address == lease.address);
         self.remove(lease.key);
         if let Some(former) = self.by_address.get(&lease.address).copied() {
             self.remove(former);
@@ -29,12 +34,24 @@ impl Leases {
         self.by_key.insert(lease.key, lease);
         self.by_address.insert(lease.address, lease.key);
         self.by_end.insert((lease.until, lease.key));
+        self.told.extend(told.map(|told| (lease.key, told)));
+    }
+
+    /// What was last told of a lease, if anything was since the start.
+    pub(super) fn told(&self, key: LeaseKey) -> Option<Told> {
+        self.told.get(&key).copied()
+    }
+
+    /// A lease that is here was told of.
+    pub(super) fn tell(&mut self, key: LeaseKey, told: Told) {
+        self.told.insert(key, told);
     }
 
     pub(super) fn remove(&mut self, key: LeaseKey) -> Option<Lease> {
         let lease = self.by_key.remove(&key)?;
         self.by_address.remove(&lease.address);
         self.by_end.remove(&(lease.until, key));
+        self.told.remove(&key);
         Some(lease)
     }
 

@@ -17,6 +17,7 @@ use super::{
     exchange::Exchange,
     probe::Probes,
     quarantine::{FIXED_REST, QUARANTINE},
+    renewal::Told,
     reply::Kind,
     request::Port,
     sighting::Sightings,
@@ -211,9 +212,15 @@ impl Server {
         self.book.offers.remove(key);
         self.book.leases.insert(lease);
         effects.push(Effect::Persist(Record::Lease(lease)));
-        // A renewal is no stage of a boot, and a week of them would fill the journal.
-        if request.ciaddr.is_none() {
-            effects.push(Effect::Report(EventKind::Leased { address, until, client: request.client }));
+        // A renewal is no stage of a boot.
+        let told = match request.ciaddr {
+            None => Some(EventKind::Leased { address, until, client: request.client }),
+            Some(_) => Told::is_due(self.book.leases.told(key), &lease, now.wall)
+                .then_some(EventKind::LeaseRenewed { address, until }),
+        };
+        if let Some(told) = told {
+            self.book.leases.tell(key, Told::of(&lease, now.wall));
+            effects.push(Effect::Report(told));
         }
         effects.push(exchange.lease(Kind::Ack, address));
         effects
@@ -334,7 +341,7 @@ pub(super) fn is_for_us(exchange: Exchange<'_>) -> bool {
     exchange.request.server_id.is_none_or(|id| id == exchange.server_id())
 }
 
-fn ended(lease: &Lease, how: LeaseEnd) -> [Effect; 2] {
+pub(super) fn ended(lease: &Lease, how: LeaseEnd) -> [Effect; 2] {
     [
         Effect::Persist(Record::LeaseRemoved(lease.key)),
         Effect::Report(EventKind::LeaseEnded { address: lease.address, how }),

@@ -243,7 +243,10 @@ impl Site {
 
     /// Expiries, answers for addresses and the like, which belong to no message.
     pub(super) fn perform(&mut self, now: Now, effects: Vec<Effect>) {
-        let about = About::default();
+        self.perform_about(now, About::default(), effects);
+    }
+
+    pub(super) fn perform_about(&mut self, now: Now, about: About, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Persist(record) => self.persist(record),

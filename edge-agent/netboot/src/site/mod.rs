@@ -16,6 +16,7 @@ mod meter;
 pub(crate) mod paper;
 mod programs;
 mod recall;
+mod release;
 mod reports;
 mod servers;
 #[cfg(test)]
@@ -29,7 +30,7 @@ use std::{
 };
 
 use proto::{
-    AttemptId, Digest, HostId, Incarnation, Mac, OrderId, PlanId, Token128, Wall,
+    AttemptId, Digest, HostId, Incarnation, LeaseRelease, Mac, OrderId, PlanId, Token128, Wall,
     event::{AlarmKind, Event, EventKind},
     ledger::Record,
     plan::{OrderPlan, SitePlan},
@@ -48,6 +49,7 @@ use crate::{
 
 use deferred::Deferred;
 use recall::Recall;
+use release::Answered;
 
 pub use files::{FileAnswer, FileRequest, FileTold, Served, Source};
 pub use reports::{Callback, ReportAnswer, ReportRequest};
@@ -82,6 +84,8 @@ pub struct Site {
     forms: Forms,
     /// Of before the restart, until the ledger has been replayed.
     recall: Recall,
+    /// Which addresses operators have freed, or wanted to.
+    answered: Answered,
     /// Of machines that the plan does not know: they never push out those that it does (S5).
     strangers: Attempts,
     orders: Orders,
@@ -152,6 +156,8 @@ pub enum Input {
     ControllerTime(Wall),
     /// Blobs of the plan that are not here and cannot be fetched now; empty while the controller is reached.
     OutOfReach(BTreeSet<Digest>),
+    /// An operator frees an address.
+    Release(LeaseRelease),
     /// The state disk has changed.
     Disk(Disk),
     /// Something that only the shell sees.
@@ -222,6 +228,7 @@ impl Site {
             attempts: Attempts::default(),
             forms: Forms::default(),
             recall: Recall::default(),
+            answered: Answered::default(),
             strangers: Attempts::with_limit(STRANGERS),
             orders: Orders::default(),
             pinned: BTreeMap::new(),
@@ -248,6 +255,7 @@ impl Site {
         self.dhcp.restore(record);
         if let Record::Event(numbered) = record {
             self.recall.note(&numbered.event);
+            self.answered.restore(&numbered.event.kind);
         }
         if let Record::Form(memory) = record {
             self.forms.restore(memory);
@@ -303,6 +311,7 @@ impl Site {
             Input::Contact => self.clock_in_doubt = false,
             Input::ControllerTime(controller) => self.compare_clocks(now, system, controller),
             Input::OutOfReach(blobs) => self.out_of_reach = blobs,
+            Input::Release(release) => self.handle_release(now, release),
             Input::Disk(disk) => self.handle_disk(now, disk),
             Input::Alarm(kind, detail) => self.alarm(now, kind, detail),
         }

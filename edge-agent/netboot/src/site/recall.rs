@@ -77,6 +77,8 @@ fn follow(attempt: &mut Attempt, kind: &EventKind) {
         EventKind::ForeignOfferTaken { server } => attempt.foreign_server = Some(*server),
         EventKind::AttemptBegan { .. }
         | EventKind::LeaseEnded { .. }
+        | EventKind::LeaseRenewed { .. }
+        | EventKind::LeaseReleaseAnswered { .. }
         | EventKind::FileServed { .. }
         | EventKind::FileRefused { .. }
         | EventKind::FileBroken { .. }

@@ -3,6 +3,7 @@
 mod beside;
 mod forms;
 mod raspberry_pi;
+mod release;
 mod restarts;
 mod wire;
 
