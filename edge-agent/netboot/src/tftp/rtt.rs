@@ -49,6 +49,18 @@ impl RoundTrip {
         self.doublings = self.doublings.saturating_sub(1);
     }
 
+    /// What was sent again after a time-out was acknowledged after so long. Karn: that may be an answer to what was sent
+    /// before. It measures nothing, but it ends the back-off where it fits what was measured: then the path is as it was,
+    /// and loses packets. Where it is far shorter, what was measured held a client's wait: nothing on its way for longer
+    /// than that whole time-out would come just now.
+    pub(super) fn answered_again(&mut self, took: Duration, bounds: &Bounds) {
+        match self.smoothed {
+            Some(smoothed) if took < smoothed / 8 => self.measured(took),
+            Some(_) if took <= self.undoubled(bounds) => self.doublings = 0,
+            Some(_) | None => self.advanced(),
+        }
+    }
+
     /// A time-out passed: the next one is twice as long, until a round trip is measured.
     pub(super) fn back_off(&mut self) {
         self.doublings = (self.doublings + 1).min(16);
@@ -56,9 +68,13 @@ impl RoundTrip {
 
     /// How long to wait for an acknowledgement.
     pub(super) fn timeout(&self, bounds: &Bounds) -> Duration {
+        self.undoubled(bounds).saturating_mul(1 << self.doublings).min(bounds.most)
+    }
+
+    fn undoubled(&self, bounds: &Bounds) -> Duration {
         // RFC 6298 §2.3: a steady path has no variation, and a time-out of just the round trip fires too soon.
         let measured = self.smoothed.map(|smoothed| smoothed + (self.variation * 4).max(bounds.least));
-        measured.unwrap_or(bounds.first).saturating_mul(1 << self.doublings).min(bounds.most)
+        measured.unwrap_or(bounds.first)
     }
 
     /// The shortest round trip seen: what comes back sooner was sent before.
@@ -101,6 +117,30 @@ mod tests {
         round_trip.measured(Duration::from_secs(1));
         assert_eq!(round_trip.timeout(&BOUNDS), Duration::from_secs(3));
         round_trip.measured(Duration::from_millis(1));
+        assert_eq!(round_trip.timeout(&BOUNDS), Duration::from_millis(21));
+    }
+
+    #[test]
+    fn an_answer_in_time_to_what_was_sent_again_ends_the_back_off() {
+        let mut round_trip = RoundTrip::default();
+        round_trip.measured(Duration::from_millis(1));
+        (0..4).for_each(|_| round_trip.back_off());
+        round_trip.answered_again(Duration::from_millis(200), &BOUNDS);
+        assert_eq!(
+            round_trip.timeout(&BOUNDS),
+            Duration::from_millis(21 * 8),
+            "the path may have become slow"
+        );
+        round_trip.answered_again(Duration::from_millis(2), &BOUNDS);
+        assert_eq!(round_trip.timeout(&BOUNDS), Duration::from_millis(21), "it loses packets");
+    }
+
+    #[test]
+    fn an_answer_at_once_after_a_long_time_out_shows_that_a_wait_was_measured() {
+        let mut round_trip = RoundTrip::default();
+        round_trip.measured(Duration::from_secs(1));
+        round_trip.back_off();
+        round_trip.answered_again(Duration::from_millis(1), &BOUNDS);
         assert_eq!(round_trip.timeout(&BOUNDS), Duration::from_millis(21));
     }
 

@@ -96,6 +96,8 @@ pub(super) struct Transfer {
     timed: Option<(u64, Mono)>,
     /// When blocks were last sent.
     sent: Mono,
+    /// They were sent again then because a time-out had passed, and nothing was acknowledged since.
+    retried: Option<Mono>,
     /// When the window was last taken back.
     rewound: Option<Mono>,
     /// The highest block sent when the window was last taken back on a guess.
@@ -122,6 +124,7 @@ impl Transfer {
             source_grew: now,
             timed: None,
             sent: now,
+            retried: None,
             rewound: None,
             recover: 0,
         }
@@ -228,7 +231,7 @@ impl Transfer {
             Phase::Negotiating if wire != 0 => Step::Nothing,
             Phase::Negotiating => {
                 self.phase = Phase::Sending;
-                self.progressed(now, 0);
+                self.progressed(now, 0, config);
                 self.send(now, config)
             }
             Phase::Sending => match self.flight.place(wire) {
@@ -253,6 +256,7 @@ impl Transfer {
             Phase::Sending => {
                 self.timeouts += 1;
                 self.round_trip.back_off();
+                self.retried = Some(now);
                 self.guess_loss(now, config)
             }
         }
@@ -273,7 +277,7 @@ impl Transfer {
     fn advance(&mut self, now: Mono, block: u64, config: &Config) -> Step {
         let lost_behind = block - self.flight.base() < self.flight.in_flight();
         self.flight.acknowledge(block);
-        self.progressed(now, block);
+        self.progressed(now, block, config);
         if self.flight.is_complete() {
             return Step::Finish;
         }
@@ -292,6 +296,7 @@ impl Transfer {
         if nothing_lost || recovering || !self.is_round_trip_after(now, self.sent) {
             return Step::Nothing;
         }
+        self.retried = None;
         self.guess_loss(now, config)
     }
 
@@ -304,11 +309,12 @@ impl Transfer {
         self.round_trip.shortest().is_some_and(|shortest| now.since(at) >= shortest)
     }
 
-    fn progressed(&mut self, now: Mono, block: u64) {
-        if let Some((_, sent)) = self.timed.take_if(|(timed, _)| *timed <= block) {
-            self.round_trip.measured(now.since(sent));
-        } else {
-            self.round_trip.advanced();
+    fn progressed(&mut self, now: Mono, block: u64, config: &Config) {
+        let again = self.retried.take();
+        match (self.timed.take_if(|(timed, _)| *timed <= block), again) {
+            (Some((_, sent)), _) => self.round_trip.measured(now.since(sent)),
+            (None, Some(sent)) => self.round_trip.answered_again(now.since(sent), &config.bounds()),
+            (None, None) => self.round_trip.advanced(),
         }
         self.established = true;
         self.progress = now;
