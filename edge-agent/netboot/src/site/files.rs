@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A machine asks for a file.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FileRequest {
     /// Numbers the request; the answer bears it.
     pub ask: u64,
@@ -35,6 +35,21 @@ pub struct FileRequest {
     pub name: String,
     /// Nothing but the size is asked for (HTTP HEAD): begins no installation.
     pub probe: bool,
+}
+
+impl fmt::Debug for FileRequest {
+    /// Without the token that the name may hold, which opens an order's files.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ask, transport, arrival, from, name, probe } = self;
+        out.debug_struct("FileRequest")
+            .field("ask", ask)
+            .field("transport", transport)
+            .field("arrival", arrival)
+            .field("from", from)
+            .field("name", &shown(name))
+            .field("probe", probe)
+            .finish()
+    }
 }
 
 /// The answer to a [`FileRequest`].

@@ -104,6 +104,27 @@ fn secure_boot_goes_through_shim_and_grub_to_the_attempts_kernel() {
 }
 
 #[test]
+fn quirk_45_windows_finds_its_files_whatever_case_it_asks_in() {
+    let files = ["bootmgfw.efi", "Boot/BCD", "Boot/Fonts/wgl4_boot.ttf", "boot/boot.sdi"];
+    let windows = set("winpe", Program::Ipxe, (Platform::UefiX64, "bootmgfw.efi"), &files);
+    let host = HostPlan { boot: Some(boot_by(&["winpe"])), ..host() };
+    let entries = [network_entry(&network()), host_entry(&host), loaders_entry(&windows)];
+    let mut paper = Paper::new(plan_of(2, entries.to_vec()));
+    paper.dora(1, Voice::UefiRom);
+    let loader = |path: &str| Some((format!("winpe/{path}"), Stage::Loader));
+    for (asked, path) in [
+        (r"\Boot\BCD", "Boot/BCD"),
+        (r"\boot\bcd", "Boot/BCD"),
+        (r"/boot\Fonts\WGL4_Boot.ttf", "Boot/Fonts/wgl4_boot.ttf"),
+        (r"\Boot\boot.sdi", "boot/boot.sdi"),
+        (r"winpe\BOOTMGFW.EFI", "bootmgfw.efi"),
+    ] {
+        assert_eq!(served(&mut paper, asked), loader(path), "{asked}");
+    }
+    assert_eq!(served(&mut paper, r"\Boot\BCD.LOG"), None, "what is not there is error 1");
+}
+
+#[test]
 fn quirk_48_pxelinux_finds_what_is_its_own_and_nothing_else() {
     let mut paper = Paper::new(plan_by(&["pxe"], true));
     let mut request = message(MessageType::Discover, Voice::Ipxe, MAC, 7);
