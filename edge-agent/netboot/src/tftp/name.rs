@@ -47,11 +47,10 @@ impl Name {
         if text.chars().any(char::is_control) {
             return Err(NameError::Control);
         }
-        let slashed = text.replace('\\', "/");
-        if slashed.split('/').any(|part| part == "..") {
+        let cleaned = settled(text.replace('\\', "/"));
+        if cleaned.split('/').any(|part| part == "..") {
             return Err(NameError::Parent);
         }
-        let cleaned = collapsed(&slashed);
         if cleaned.is_empty() { Err(NameError::Empty) } else { Ok(Self(cleaned)) }
     }
 
@@ -73,6 +72,17 @@ fn without_junk(raw: &[u8]) -> &[u8] {
     let junk = |byte: &u8| *byte == 0xff || *byte <= b' ' || *byte == 0x7f;
     let end = raw.iter().rposition(|byte| !junk(byte)).map_or(0, |last| last + 1);
     &raw[..end]
+}
+
+/// What is left when nothing goes any more: behind a part that goes there may have stood junk. Each turn shortens it.
+fn settled(mut name: String) -> String {
+    loop {
+        let next = collapsed(name.trim_end_matches(' '));
+        if next == name {
+            return next;
+        }
+        name = next;
+    }
 }
 
 /// One `/` between parts, none in front; one at the end stays, so that a folder never names a file.
@@ -125,6 +135,16 @@ mod tests {
             assert_eq!(clean(raw), Err(NameError::Parent), "{raw:?}");
         }
         assert_eq!(clean(b"a..b/...").as_deref(), Ok("a..b/..."));
+    }
+
+    /// Found by libFuzzer.
+    #[test]
+    fn what_stood_before_a_part_that_goes_is_cleaned_too() {
+        assert_eq!(clean(b".@ /.").as_deref(), Ok(".@"));
+        assert_eq!(clean(b"a/ /.").as_deref(), Ok("a/"));
+        assert_eq!(clean(b"a/. /. /.").as_deref(), Ok("a"));
+        assert_eq!(clean(b" /."), Err(NameError::Empty));
+        assert_eq!(clean(b"a/.. /."), Err(NameError::Parent));
     }
 
     #[test]
