@@ -7,5 +7,6 @@ use integration::formats::{fixtures, next, record::record};
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     certs::tls::install_provider();
-    record(&next(&fixtures())?).await
+    let (number, folder) = next(&fixtures())?;
+    record(number, &folder).await
 }

@@ -37,13 +37,13 @@ pub fn sets(fixtures: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
     Ok(sets)
 }
 
-/// The folder of the set after the last one.
+/// The number and folder of the set after the last one.
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub fn next(fixtures: &Path) -> io::Result<PathBuf> {
-    let last = sets(fixtures)?.last().map_or(0, |(number, _)| *number);
-    Ok(fixtures.join(format!("{PREFIX}{}", last + 1)))
+pub fn next(fixtures: &Path) -> io::Result<(u32, PathBuf)> {
+    let number = sets(fixtures)?.last().map_or(0, |(number, _)| *number) + 1;
+    Ok((number, fixtures.join(format!("{PREFIX}{number}"))))
 }
 
 /// Copies a folder, readable by its owner alone as programs want their state to be and a checkout is not.

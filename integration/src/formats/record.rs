@@ -13,28 +13,30 @@ use proto::v1::{self, admin_client::AdminClient, enrolment_client::EnrolmentClie
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
-use super::{PASSPHRASE, copy_private, samples};
+use super::samples::{self, Samples};
+use super::{PASSPHRASE, copy_private};
 use crate::kills::dial;
 
-/// Writes a set into `folder`, which must not be there yet.
+/// Writes set `number` into `folder`, which must not be there yet.
 ///
 /// # Errors
 /// When it is there, or something cannot be written.
-pub async fn record(folder: &Path) -> anyhow::Result<()> {
+pub async fn record(number: u32, folder: &Path) -> anyhow::Result<()> {
+    let samples = Samples::of(number);
     ensure!(!folder.exists(), "{} is there already: a set is never written twice", folder.display());
     fs::create_dir_all(folder)?;
-    messages(folder)?;
-    plans(&folder.join("plans"))?;
-    ledger(&folder.join("ledger"))?;
-    controller(folder).await
+    messages(samples, folder)?;
+    plans(samples, &folder.join("plans"))?;
+    ledger(samples, &folder.join("ledger"))?;
+    controller(samples, folder).await
 }
 
 /// What is sent, one message a file.
-fn messages(folder: &Path) -> anyhow::Result<()> {
-    let (former, plan) = (samples::former_plan(), samples::plan());
+fn messages(samples: Samples, folder: &Path) -> anyhow::Result<()> {
+    let (former, plan) = (samples.former_plan(), samples.plan());
     let batch = v1::EventBatch {
         incarnation: samples::INCARNATION.to_wire(),
-        events: samples::events().into_iter().map(Into::into).collect(),
+        events: samples.events().into_iter().map(Into::into).collect(),
     };
     fs::write(folder.join("plan.pb"), v1::Plan::from(&plan).encode_to_vec())?;
     fs::write(folder.join("plan-delta.pb"), former.delta_to(&plan).encode_to_vec())?;
@@ -42,21 +44,21 @@ fn messages(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn plans(folder: &Path) -> anyhow::Result<()> {
+fn plans(samples: Samples, folder: &Path) -> anyhow::Result<()> {
     let (mut plans, _) = PlanStore::open(folder)?;
-    plans.adopt(samples::former_plan())?;
-    plans.adopt(samples::plan())?;
+    plans.adopt(samples.former_plan())?;
+    plans.adopt(samples.plan())?;
     Ok(())
 }
 
 /// The records in several commits; without the reserve, which holds nothing, and the lock.
-fn ledger(folder: &Path) -> anyhow::Result<()> {
+fn ledger(samples: Samples, folder: &Path) -> anyhow::Result<()> {
     let written = tempfile::tempdir()?;
     let tag = Tag::new(1).context("1 is a legal tag")?;
     let mut options = Options::new(samples::INCARNATION);
     options.growth_bytes = 4 << 10;
     let (mut ledger, _) = Ledger::open(written.path(), options, &mut |_| Ok(()))?;
-    for records in samples::records().chunks(5) {
+    for records in samples.records().chunks(5) {
         records.iter().try_for_each(|record| ledger.append(tag, &record.encode()))?;
         ledger.commit()?;
     }
@@ -72,7 +74,7 @@ fn ledger(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// A controller's state, a backup of it, and the credentials that it gave to an agent.
-async fn controller(folder: &Path) -> anyhow::Result<()> {
+async fn controller(samples: Samples, folder: &Path) -> anyhow::Result<()> {
     let place = tempfile::tempdir()?;
     let state = place.path().join("state");
     let text = format!(
@@ -84,11 +86,14 @@ async fn controller(folder: &Path) -> anyhow::Result<()> {
     let running = controller::run(config, stop.clone()).await?;
     let credential = state.join(controller::ADMIN_CREDENTIAL);
     let mut client = dial::operator(&running.fleet.to_string(), &credential).await?;
-    write_documents(&mut client).await?;
+    write_documents(samples, &mut client).await?;
     let given = enrol(&mut client, &running.enrol.to_string()).await?;
     fs::write(folder.join("credentials.pb"), given.encode_to_vec())?;
     let source = controller::events::Source { site: "lab".into(), agent: "one".into() };
-    running.app.events.append(&source, samples::INCARNATION, samples::events()).await?;
+    running.app.events.append(&source, samples::INCARNATION, samples.events()).await?;
+    if let Some(proof) = samples.proof() {
+        ensure!(running.app.catalog.learn_form(&proof).await?, "what was proved is news");
+    }
     let snapshot = running.app.store.export().await?;
     snapshot.write_to(fs::File::create(folder.join("store.snapshot"))?)?;
     fs::write(folder.join("backup.archive"), backup(&mut client).await?)?;
@@ -100,8 +105,8 @@ async fn controller(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn write_documents(client: &mut AdminClient<Channel>) -> anyhow::Result<()> {
-    for json in samples::DOCUMENTS {
+async fn write_documents(samples: Samples, client: &mut AdminClient<Channel>) -> anyhow::Result<()> {
+    for json in samples.documents() {
         let document = v1::Document { json: json.as_bytes().into(), ..Default::default() };
         let change = v1::Change { change: Some(v1::change::Change::Apply(document)) };
         let request = v1::WriteRequest { changes: vec![change], manager: "cli".into(), ..Default::default() };

@@ -1,55 +1,23 @@
-//! The values that a set holds: every field of every message and every kind of event and record at least once.
-//!
-//! Recorded sets are compared with them, so a value is never changed; what a format gains is added.
+//! What the first set holds: every field, every kind of event and record that there was at the time, at least once.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use proto::event::{
-    AlarmKind, Answer, Client, Event, EventKind, LeaseEnd, NumberedEvent, OrderPhase, Transport,
-};
+use proto::event::{AlarmKind, Answer, Client, EventKind, LeaseEnd, OrderPhase, Transport};
 use proto::ledger::{Lease, LeaseKey, OrderState, Quarantine, Record};
 use proto::plan::{
-    BlobRef, Boot, Content, DhcpMode, Guard, HostPlan, Loader, Network, OrderPlan, Part, PlanDocument,
-    PlannedFile, ReplySettings, Slot, Stage, Subnet, UnknownMachines, host_entry, network_entry, order_entry,
-    secrets_entry,
+    BlobRef, Boot, Content, DhcpMode, Guard, HostPlan, Loader, Network, OrderPlan, Part, PlannedFile,
+    ReplySettings, Slot, Stage, Subnet, UnknownMachines,
 };
-use proto::{
-    AttemptId, Digest, Generation, HostId, Incarnation, Mac, OrderId, PlanId, Platform, Token128, Wall,
-};
+use proto::{AttemptId, Digest, Generation, HostId, Mac, OrderId, PlanId, Platform, Token128, Wall};
 
-const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 9);
-const ORDER: OrderId = OrderId([4; 16]);
-const HOST: HostId = HostId([1; 16]);
-const MAC: Mac = Mac([0x52, 0x54, 0, 0, 0, 1]);
+pub(super) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 9);
+pub(super) const ORDER: OrderId = OrderId([4; 16]);
+pub(super) const HOST: HostId = HostId([1; 16]);
+pub(super) const MAC: Mac = Mac([0x52, 0x54, 0, 0, 0, 1]);
 
-/// Of the ledger.
-pub const INCARNATION: Incarnation = Incarnation([9; 16]);
-/// Whose secrets the plan holds.
-pub const ORDER_WITH_SECRETS: OrderId = ORDER;
-
-/// The former plan: without the order.
-#[must_use]
-pub fn former_plan() -> PlanDocument {
-    plan_of(7, vec![network_entry(&network()), host_entry(&host())])
-}
-
-/// The plan in force: with an order and its secrets.
-#[must_use]
-pub fn plan() -> PlanDocument {
-    let mut entries = vec![network_entry(&network()), host_entry(&host()), order_entry(&order())];
-    entries.extend(secrets_entry(&order()));
-    plan_of(8, entries)
-}
-
-fn plan_of(revision: u64, entries: Vec<(String, proto::plan::Entry)>) -> PlanDocument {
-    PlanDocument::assemble("recorded", "lab", Generation { epoch: 1, revision }, 1, entries)
-}
-
-/// What the network of both plans decodes to.
-#[must_use]
-pub fn network() -> Network {
+pub(super) fn network() -> Network {
     let subnet = Subnet {
         network: "10.1.0.0/24".parse().expect("a network"),
         pools: vec!["10.1.0.100-10.1.0.199".parse().expect("a range")],
@@ -70,14 +38,11 @@ pub fn network() -> Network {
             (Platform::UefiX64, loader("snponly.efi")),
         ]),
         cache_bytes: Some(1 << 30),
-        // What is younger than the first set is not in it.
         ..Network::default()
     }
 }
 
-/// What the host of both plans decodes to.
-#[must_use]
-pub fn host() -> HostPlan {
+pub(super) fn host() -> HostPlan {
     HostPlan {
         id: HOST,
         name: "web-1".into(),
@@ -92,9 +57,7 @@ pub fn host() -> HostPlan {
     }
 }
 
-/// What the order decodes to.
-#[must_use]
-pub fn order() -> OrderPlan {
+pub(super) fn order() -> OrderPlan {
     OrderPlan {
         id: ORDER,
         host: HOST,
@@ -108,7 +71,7 @@ pub fn order() -> OrderPlan {
     }
 }
 
-fn boot() -> Boot {
+pub(super) fn boot() -> Boot {
     let slots = [
         Slot::BaseUrl,
         Slot::ServerAddress,
@@ -139,25 +102,11 @@ fn boot() -> Boot {
     }
 }
 
-fn blob(name: &str) -> BlobRef {
+pub(super) fn blob(name: &str) -> BlobRef {
     BlobRef { digest: Digest::of(name.as_bytes()), size: name.len() as u64 }
 }
 
-/// Every kind of event, numbered from 1.
-#[must_use]
-pub fn events() -> Vec<NumberedEvent> {
-    let event = |kind| Event {
-        at: Wall(1_690_000_000_000),
-        attempt: Some(AttemptId([5; 16])),
-        host: Some(HOST),
-        mac: Some(MAC),
-        kind,
-    };
-    let numbered = |(number, kind)| NumberedEvent { number, event: event(kind) };
-    (1..).zip(kinds()).map(numbered).collect()
-}
-
-fn kinds() -> Vec<EventKind> {
+pub(super) fn kinds() -> Vec<EventKind> {
     let plan = PlanId {
         generation: Generation { epoch: 1, revision: 8 },
         planner: 1,
@@ -200,13 +149,10 @@ fn kinds() -> Vec<EventKind> {
         EventKind::Alarm { kind: AlarmKind::ForeignDhcp, detail: why.clone() },
         EventKind::PlanAdopted(plan),
         EventKind::PlanRefused { plan, why },
-        EventKind::Gap { first: 15, last: 17 },
     ]
 }
 
-/// Every kind of record, in an order that a ledger could have.
-#[must_use]
-pub fn records() -> Vec<Record> {
+pub(super) fn records(next_number: u64) -> [Record; 9] {
     let key = LeaseKey { mac: MAC, network: "10.1.0.0/24".parse().expect("a network") };
     let state = OrderState {
         order: ORDER,
@@ -219,7 +165,7 @@ pub fn records() -> Vec<Record> {
         started: Some(Wall(1_690_000_000_000)),
         not_after: Wall(1_700_000_000_000),
     };
-    let rest = [
+    [
         Record::Acknowledged(3),
         Record::Lease(Lease { key, address: ADDRESS, until: Wall(1_690_003_600_000) }),
         Record::Order(state),
@@ -227,14 +173,12 @@ pub fn records() -> Vec<Record> {
         Record::Quarantine(Quarantine { address: [10, 1, 0, 100].into(), until: Wall(1_690_086_400_000) }),
         Record::LeaseRemoved(key),
         Record::OrderRemoved(OrderId([8; 16])),
-        Record::NextNumber(18),
+        Record::NextNumber(next_number),
         Record::WallSet(Wall(1_795_261_000_000)),
-    ];
-    events().into_iter().map(Record::Event).chain(rest).collect()
+    ]
 }
 
-/// Documents of the catalog, as an operator applies them.
-pub const DOCUMENTS: [&str; 4] = [
+pub(super) const DOCUMENTS: [&str; 4] = [
     r#"{"kind":"Secret","name":"root","spec":{"value":"hunter2"}}"#,
     r#"{"kind":"Site","name":"lab","labels":{"country":"fr"},"spec":{"subnets":[{"network":"10.1.0.0/24","pools":["10.1.0.100-10.1.0.199"],"router":"10.1.0.1","dns":["10.1.0.1"],"lease":"2h"}],"unknown":"lease","cache":"10GiB","variables":{"ntp":"10.1.0.3"}}}"#,
     r#"{"kind":"Host","name":"web-1","spec":{"site":"lab","macs":["52:54:00:00:00:01"],"uuid":"03030303-0303-0303-0303-030303030303","serial":"S/N 7","address":"10.1.0.9","variables":{"disk":"/dev/vda"}}}"#,

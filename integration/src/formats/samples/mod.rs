@@ -1,0 +1,130 @@
+//! The values that a set holds: every field of every message and every kind of event and record at least once.
+//!
+//! Recorded sets are compared with them, so a value is never changed; what a format gains since a set was recorded comes
+//! with the next one.
+
+mod first;
+mod second;
+
+use proto::event::{Event, EventKind, NumberedEvent};
+use proto::ledger::Record;
+use proto::plan::{
+    HostPlan, LoaderSet, Network, OrderPlan, PlanDocument, host_entry, loaders_entry, network_entry,
+    order_entry, secrets_entry,
+};
+use proto::{AttemptId, Generation, Incarnation, OrderId, Wall};
+
+/// Of the ledger.
+pub const INCARNATION: Incarnation = Incarnation([9; 16]);
+/// Whose secrets the plan holds.
+pub const ORDER_WITH_SECRETS: OrderId = first::ORDER;
+
+/// The values of one set.
+#[derive(Debug, Clone, Copy)]
+pub struct Samples {
+    /// Is it the second, or younger?
+    second: bool,
+}
+
+impl Samples {
+    /// Of the set with this number, from 1.
+    #[must_use]
+    pub fn of(set: u32) -> Self {
+        Self { second: set >= 2 }
+    }
+
+    /// The former plan: without the order.
+    #[must_use]
+    pub fn former_plan(self) -> PlanDocument {
+        self.plan_of(7, None)
+    }
+
+    /// The plan in force: with an order and its secrets.
+    #[must_use]
+    pub fn plan(self) -> PlanDocument {
+        self.plan_of(8, Some(&self.order()))
+    }
+
+    fn plan_of(self, revision: u64, order: Option<&OrderPlan>) -> PlanDocument {
+        let mut entries = vec![network_entry(&self.network()), host_entry(&self.host())];
+        entries.extend(self.loaders().iter().map(loaders_entry));
+        entries.extend(order.map(order_entry));
+        entries.extend(order.and_then(secrets_entry));
+        PlanDocument::assemble("recorded", "lab", Generation { epoch: 1, revision }, 1, entries)
+    }
+
+    /// What the network of both plans decodes to.
+    #[must_use]
+    pub fn network(self) -> Network {
+        if self.second { second::network() } else { first::network() }
+    }
+
+    /// What the loader sets of both plans decode to.
+    #[must_use]
+    pub fn loaders(self) -> Vec<LoaderSet> {
+        if self.second { vec![second::loaders()] } else { Vec::new() }
+    }
+
+    /// What the host of both plans decodes to.
+    #[must_use]
+    pub fn host(self) -> HostPlan {
+        if self.second { second::host() } else { first::host() }
+    }
+
+    /// What the order decodes to.
+    #[must_use]
+    pub fn order(self) -> OrderPlan {
+        if self.second { second::order() } else { first::order() }
+    }
+
+    /// Every kind of event, numbered from 1.
+    #[must_use]
+    pub fn events(self) -> Vec<NumberedEvent> {
+        let event = |kind| Event {
+            at: Wall(1_690_000_000_000),
+            attempt: Some(AttemptId([5; 16])),
+            host: Some(first::HOST),
+            mac: Some(first::MAC),
+            kind,
+        };
+        let numbered = |(number, kind)| NumberedEvent { number, event: event(kind) };
+        (1..).zip(self.kinds()).map(numbered).collect()
+    }
+
+    /// A gap ends the journal, as long as three events.
+    fn kinds(self) -> Vec<EventKind> {
+        let mut kinds = first::kinds();
+        if self.second {
+            kinds.extend(second::kinds());
+        }
+        let gap = kinds.len() as u64 + 1;
+        kinds.push(EventKind::Gap { first: gap, last: gap + 2 });
+        kinds
+    }
+
+    /// Every kind of record, in an order that a ledger could have.
+    #[must_use]
+    pub fn records(self) -> Vec<Record> {
+        let events = self.events();
+        let next = events.len() as u64 + 3;
+        let mut records: Vec<_> = events.into_iter().map(Record::Event).collect();
+        records.extend(first::records(next));
+        if self.second {
+            records.extend(second::records());
+        }
+        records
+    }
+
+    /// Documents of the catalog, as an operator applies them.
+    #[must_use]
+    pub fn documents(self) -> Vec<&'static str> {
+        let younger = if self.second { &second::DOCUMENTS[..] } else { &[] };
+        [&first::DOCUMENTS, younger].concat()
+    }
+
+    /// What the controller has learnt of a PXE ROM, if it can.
+    #[must_use]
+    pub fn proof(self) -> Option<controller::catalog::Proof> {
+        self.second.then(second::proof)
+    }
+}
