@@ -1,5 +1,7 @@
 //! The records of an agent's ledger: its durable state (DESIGN §5). Never sent; readable by every later build.
 
+mod part;
+
 use std::{fmt, net::Ipv4Addr};
 
 use ipnet::Ipv4Net;
@@ -12,6 +14,8 @@ use crate::{
     v1,
     wire::{WireError, optional_address, required},
 };
+
+pub use part::{DhcpRecord, JournalRecord, OrderRecord, Part};
 
 /// One durable change. Replaying all records in order gives the state back.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use proto::{
     Wall,
     event::{Event, EventKind, NumberedEvent},
-    ledger::Record,
+    ledger::{JournalRecord, Part, Record},
 };
 
 /// Events that the controller does not hold yet.
@@ -85,19 +85,11 @@ impl Journal {
 
     /// Replays a record of the ledger; those of other kinds are not the journal's.
     pub fn restore(&mut self, record: &Record) {
+        let Part::Journal(record) = record.part() else { return };
         match record {
-            Record::Event(numbered) => self.restore_event(numbered.clone()),
-            Record::Acknowledged(number) => self.restore_acknowledged(*number),
-            Record::NextNumber(number) => self.next = self.next.max(*number),
-            Record::Lease(_)
-            | Record::LeaseRemoved(_)
-            | Record::Order(_)
-            | Record::OrderRemoved(_)
-            | Record::Wall(_)
-            | Record::WallSet(_)
-            | Record::Quarantine(_)
-            | Record::Sighting(_)
-            | Record::Form(_) => {}
+            JournalRecord::Event(numbered) => self.restore_event(numbered.clone()),
+            JournalRecord::Acknowledged(number) => self.restore_acknowledged(number),
+            JournalRecord::NextNumber(number) => self.next = self.next.max(number),
         }
     }
 

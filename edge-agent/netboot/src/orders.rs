@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 use proto::{
     AttemptId, HostId, OrderId, Token128, Wall,
     event::{EventKind, OrderPhase},
-    ledger::{OrderState, Record},
+    ledger::{OrderRecord, OrderState, Part, Record},
     plan::{OrderPlan, SitePlan},
 };
 
@@ -225,19 +225,10 @@ impl Orders {
 
     /// Replays a record of the ledger; those of other kinds are not the orders'.
     pub fn restore(&mut self, record: &Record) {
+        let Part::Orders(record) = record.part() else { return };
         match record {
-            Record::Order(state) => drop(self.states.insert(state.order, *state)),
-            Record::OrderRemoved(id) => drop(self.states.remove(id)),
-            Record::Event(_)
-            | Record::Acknowledged(_)
-            | Record::Lease(_)
-            | Record::LeaseRemoved(_)
-            | Record::Wall(_)
-            | Record::WallSet(_)
-            | Record::Quarantine(_)
-            | Record::Sighting(_)
-            | Record::Form(_)
-            | Record::NextNumber(_) => {}
+            OrderRecord::Moved(state) => drop(self.states.insert(state.order, *state)),
+            OrderRecord::Removed(order) => drop(self.states.remove(&order)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use proto::{
     Mac, Wall,
     event::{AlarmKind, EventKind, LeaseEnd},
-    ledger::{Lease, LeaseKey, Quarantine, Record},
+    ledger::{DhcpRecord, Lease, LeaseKey, Part, Quarantine, Record},
     plan::{DhcpMode, SitePlan, Subnet},
 };
 
@@ -44,21 +44,12 @@ impl Server {
 
     /// Replays a record of the ledger, in the ledger's order; records of others are passed over.
     pub fn restore(&mut self, record: &Record) {
+        let Part::Dhcp(record) = record.part() else { return };
         match record {
-            Record::Lease(lease) => self.book.leases.insert(*lease),
-            Record::LeaseRemoved(key) => {
-                self.book.leases.remove(*key);
-            }
-            Record::Quarantine(quarantine) => self.book.quarantined.insert(*quarantine),
-            Record::Sighting(sighting) => self.sightings.insert(*sighting),
-            Record::Event(_)
-            | Record::Acknowledged(_)
-            | Record::Order(_)
-            | Record::OrderRemoved(_)
-            | Record::Wall(_)
-            | Record::WallSet(_)
-            | Record::Form(_)
-            | Record::NextNumber(_) => {}
+            DhcpRecord::Lease(lease) => self.book.leases.insert(*lease),
+            DhcpRecord::LeaseRemoved(key) => drop(self.book.leases.remove(key)),
+            DhcpRecord::Quarantine(quarantine) => self.book.quarantined.insert(quarantine),
+            DhcpRecord::Sighting(sighting) => self.sightings.insert(sighting),
         }
     }
 
