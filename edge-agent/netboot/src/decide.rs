@@ -23,6 +23,8 @@ pub struct Facts {
     pub architecture: Option<u16>,
     /// The SMBIOS UUID in the order it is written.
     pub uuid: Option<[u8; 16]>,
+    /// An iPXE that cannot fetch by HTTP, as everything after it is fetched.
+    pub lacks_http: bool,
     /// It has fetched the loader that it was sent to.
     pub loaded: bool,
 }
@@ -169,10 +171,10 @@ fn first_step(facts: &Facts, plan: &SitePlan, boot: &Boot) -> Result<Answer, NoL
 }
 
 /// What a host or its profile names takes the place of the iPXE that a ROM brings along, once: when it has been fetched, who
-/// speaks is that one (QUIRKS 25). The site's default is for ROMs that are no iPXE.
+/// speaks is that one (QUIRKS 25). The site's default is for ROMs that are no iPXE, or one without HTTP (QUIRKS 26).
 fn replaces_rom(facts: &Facts, plan: &SitePlan, boot: &Boot) -> bool {
     let set = facts.platform.and_then(|platform| plan.loader_of(boot, platform));
-    !facts.loaded && set.is_some_and(|(set, _)| !set.site_default)
+    !facts.loaded && set.is_some_and(|(set, _)| !set.site_default || facts.lacks_http)
 }
 
 /// A recorded UUID that the machine contradicts, in both byte orders (QUIRKS 16); a machine that shows a dummy or none
@@ -211,7 +213,7 @@ mod tests {
 
     fn facts(client: Client) -> Facts {
         let (platform, architecture) = (Some(Platform::UefiX64), Some(7));
-        Facts { client, platform, architecture, uuid: None, loaded: false }
+        Facts { client, platform, architecture, uuid: None, lacks_http: false, loaded: false }
     }
 
     static NOTHING: BTreeSet<Digest> = BTreeSet::new();
@@ -239,6 +241,17 @@ mod tests {
         let decision = decide(&facts(Client::Ipxe), &at);
         assert_eq!((decision.answer, decision.order.map(|o| o.number)), (Answer::Script, Some(1)));
         assert_eq!(decide(&facts(Client::Os), &at).answer, Answer::AddressOnly);
+    }
+
+    #[test]
+    fn quirk_26_an_ipxe_without_http_is_replaced_once() {
+        let (plan, orders) = (paper::plan_with_order(), Orders::default());
+        let poor = Facts { lacks_http: true, ..facts(Client::Ipxe) };
+        assert_eq!(decide(&poor, &at(&plan, &orders)).answer, Answer::Loader);
+        let again = Facts { loaded: true, ..poor.clone() };
+        assert_eq!(decide(&again, &at(&plan, &orders)).answer, Answer::Script, "never in a circle");
+        let elsewhere = Facts { platform: Some(Platform::UefiArm64), ..poor };
+        assert_eq!(decide(&elsewhere, &at(&plan, &orders)).answer, Answer::Script, "there is none for it");
     }
 
     #[test]

@@ -62,6 +62,7 @@ struct Pass {
     firmware: String,
     form: ReplyForm,
     xid: u32,
+    /// How many have left.
     offers: u8,
     taken: bool,
     fetched: bool,
@@ -104,14 +105,17 @@ impl Forms {
         if let Some(pass) = self.passes.get_mut(&rom.mac).filter(|pass| pass.model == rom.model)
             && goes_on(pass, rom.xid, now.mono)
         {
-            (pass.last, pass.offers) = (now.mono, pass.offers.saturating_add(u8::from(!pass.taken)));
+            pass.last = now.mono;
             return (pass.form, None);
         }
-        let missed = self.passes.remove(&rom.mac).filter(|pass| pass.model == rom.model && !pass.fetched);
+        let missed = self
+            .passes
+            .remove(&rom.mac)
+            .filter(|pass| pass.model == rom.model && !pass.fetched && pass.offers > 0);
         let moved = missed.and_then(|pass| self.miss(now, rom.mac, pass));
         let form = self.form_of(rom.mac, rom.model, rom.learned);
         let Rom { mac, model, firmware, xid, .. } = rom;
-        let (offers, taken, fetched, over, last) = (1, false, false, false, now.mono);
+        let (offers, taken, fetched, over, last) = (0, false, false, false, now.mono);
         let pass = Pass { model, firmware, form, xid, offers, taken, fetched, over, last };
         if self.passes.len() >= PASSES {
             let quietest = self.passes.iter().min_by_key(|(_, pass)| pass.last).map(|(mac, _)| *mac);
@@ -119,6 +123,13 @@ impl Forms {
         }
         self.passes.insert(mac, pass);
         (form, moved)
+    }
+
+    /// An OFFER has left: one that waits for a free address, or for ever, is no reason to think ill of a form.
+    pub(crate) fn offered(&mut self, mac: Mac) {
+        if let Some(pass) = self.passes.get_mut(&mac).filter(|pass| !pass.taken) {
+            pass.offers = pass.offers.saturating_add(1);
+        }
     }
 
     /// The form of any other reply: that of the machine's OFFER.

@@ -25,6 +25,15 @@ pub(super) fn program(options: &Options) -> Client {
     }
 }
 
+/// Does an iPXE that lists what it can leave HTTP out (QUIRKS 26)? One that lists nothing is not asked for more.
+pub(super) fn lacks_http(options: &Options) -> bool {
+    const HTTP: u8 = 0x13;
+    let Some(features) = options.get(option::IPXE).filter(|features| !features.is_empty()) else {
+        return false;
+    };
+    program(options) == Client::Ipxe && option::encapsulated(features, HTTP).is_none()
+}
+
 /// QUIRKS 25: iPXE sends the bare text, others put a length before each class (RFC 3004).
 fn has_user_class(options: &Options, name: &[u8]) -> bool {
     let Some(mut classes) = options.get(option::USER_CLASS) else { return false };
@@ -122,6 +131,15 @@ mod tests {
         ] {
             assert_eq!(program(&options(pairs)), expected, "{pairs:?}");
         }
+    }
+
+    #[test]
+    fn quirk_26_an_ipxe_says_whether_it_can_http() {
+        let ipxe = |features: &[u8]| lacks_http(&options(&[(77, b"iPXE"), (175, features)]));
+        assert!(ipxe(&[235, 3, 1, 0, 0, 0x15, 1, 1]), "TFTP alone");
+        assert!(!ipxe(&[235, 3, 1, 0, 0, 0x13, 1, 1]) && !ipxe(&[]));
+        assert!(!lacks_http(&options(&[(77, b"iPXE")])));
+        assert!(!lacks_http(&options(&[(60, b"PXEClient")])));
     }
 
     #[test]

@@ -71,6 +71,8 @@ pub struct Request {
     pub platform: Option<Platform>,
     /// Option 93 as it came.
     pub architectures: Vec<u16>,
+    /// An iPXE that cannot fetch by HTTP.
+    pub lacks_http: bool,
     /// Option 94 as it came: which network interface the firmware offers; untrusted bytes.
     pub interface: Vec<u8>,
     /// Option 60; untrusted bytes, see [`proto::event::clean`].
@@ -189,6 +191,7 @@ impl TryFrom<Message> for Request {
             client: if kind == MessageType::Bootp { Client::Bootp } else { client::program(&options) },
             platform: client::platform(message.mac, machine_id.as_deref(), &architectures),
             architectures,
+            lacks_http: client::lacks_http(&options),
             interface: bytes(option::INTERFACE),
             vendor_class: bytes(option::VENDOR_CLASS),
             user_class: bytes(option::USER_CLASS),

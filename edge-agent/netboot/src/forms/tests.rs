@@ -14,9 +14,17 @@ fn rom(mac: Mac, xid: u32) -> Rom {
     Rom { mac, model: MODEL, firmware: "ROM".into(), xid, learned: None }
 }
 
+/// DISCOVER and OFFER.
+fn discover(forms: &mut Forms, now: Now, rom: Rom) -> (ReplyForm, Option<Moved>) {
+    let mac = rom.mac;
+    let told = forms.discover(now, rom);
+    forms.offered(mac);
+    told
+}
+
 /// DISCOVER, REQUEST, and perhaps a fetch.
 fn pass(forms: &mut Forms, second: u64, fetches: bool) -> (ReplyForm, Option<Moved>) {
-    let (form, moved) = forms.discover(at(second), rom(MAC, 7));
+    let (form, moved) = discover(forms, at(second), rom(MAC, 7));
     forms.taken(at(second).mono, MAC);
     let proved = if fetches { forms.fetched(at(second + 1), MAC) } else { None };
     (form, proved.or(moved))
@@ -57,11 +65,11 @@ fn a_lost_packet_moves_nothing() {
     let mut forms = Forms::default();
     // The OFFER is lost, twice.
     for second in [0, 4, 12] {
-        assert_eq!(forms.discover(at(second), rom(MAC, 7)), (ReplyForm::Discovery, None));
+        assert_eq!(discover(&mut forms, at(second), rom(MAC, 7)), (ReplyForm::Discovery, None));
     }
     forms.taken(at(12).mono, MAC);
     // The ACK is lost, and a copy of the DISCOVER comes late.
-    assert_eq!(forms.discover(at(13), rom(MAC, 7)), (ReplyForm::Discovery, None));
+    assert_eq!(discover(&mut forms, at(13), rom(MAC, 7)), (ReplyForm::Discovery, None));
     forms.taken(at(16).mono, MAC);
     assert!(forms.fetched(at(17), MAC).is_some());
     // One boot in which nothing arrives, between two that work.
@@ -76,11 +84,19 @@ fn who_never_takes_an_offer_is_given_the_next_form_after_two_rounds_of_discovers
     let mut forms = Forms::default();
     for round in [0, 100] {
         for second in [0, 4, 12, 28] {
-            assert_eq!(forms.discover(at(round + second), rom(MAC, 7)), (ReplyForm::Discovery, None));
+            assert_eq!(discover(&mut forms, at(round + second), rom(MAC, 7)), (ReplyForm::Discovery, None));
         }
     }
-    let (form, moved) = forms.discover(at(200), rom(MAC, 7));
+    let (form, moved) = discover(&mut forms, at(200), rom(MAC, 7));
     assert_eq!((form, moved.map(|moved| moved.misses)), (ReplyForm::BootService, Some(2)));
+}
+
+#[test]
+fn who_is_offered_nothing_shows_nothing() {
+    let mut forms = Forms::default();
+    for second in (0..2_000).step_by(100) {
+        assert_eq!(forms.discover(at(second), rom(MAC, 7)), (ReplyForm::Discovery, None));
+    }
 }
 
 #[test]
@@ -112,23 +128,27 @@ fn neighbours_of_the_model_begin_with_what_worked_and_the_fleets_word_comes_firs
     for second in [0, 100] {
         pass(&mut forms, second, false);
     }
-    assert_eq!(forms.discover(at(150), rom(NEIGHBOUR, 1)).0, ReplyForm::Discovery);
+    assert_eq!(discover(&mut forms, at(150), rom(NEIGHBOUR, 1)).0, ReplyForm::Discovery);
     pass(&mut forms, 200, true);
     forms.let_go(NEIGHBOUR);
-    assert_eq!(forms.discover(at(300), rom(NEIGHBOUR, 2)).0, ReplyForm::BootService);
+    assert_eq!(discover(&mut forms, at(300), rom(NEIGHBOUR, 2)).0, ReplyForm::BootService);
     forms.let_go(NEIGHBOUR);
     let told = Rom { learned: Some(ReplyForm::File), ..rom(NEIGHBOUR, 3) };
-    assert_eq!(forms.discover(at(400), told).0, ReplyForm::File);
+    assert_eq!(discover(&mut forms, at(400), told).0, ReplyForm::File);
     let told = Rom { learned: Some(ReplyForm::File), ..rom(MAC, 3) };
-    assert_eq!(forms.discover(at(500), told).0, ReplyForm::BootService, "its own experience");
+    assert_eq!(discover(&mut forms, at(500), told).0, ReplyForm::BootService, "its own experience");
     let other = Rom { model: FirmwareModel([2; 8]), ..rom(MAC, 4) };
-    assert_eq!(forms.discover(at(600), other).0, ReplyForm::Discovery, "the same card under other firmware");
+    assert_eq!(
+        discover(&mut forms, at(600), other).0,
+        ReplyForm::Discovery,
+        "the same card under other firmware"
+    );
 }
 
 #[test]
 fn what_another_program_fetches_proves_nothing() {
     let mut forms = Forms::default();
-    forms.discover(at(0), rom(MAC, 7));
+    discover(&mut forms, at(0), rom(MAC, 7));
     forms.taken(at(0).mono, MAC);
     forms.spoken_over(MAC);
     assert_eq!(forms.fetched(at(30), MAC), None, "UEFI HTTP Boot, after PXE has failed");
@@ -163,7 +183,7 @@ fn the_tables_are_bounded() {
     let mut forms = Forms::default();
     for model in 0..=MODELS_OF_ONE as u8 {
         let rom = Rom { model: FirmwareModel([model; 8]), ..rom(MAC, 1) };
-        forms.discover(at(model.into()), rom);
+        discover(&mut forms, at(model.into()), rom);
         forms.fetched(at(model.into()), MAC);
     }
     assert_eq!(forms.known.len(), MODELS_OF_ONE);
@@ -171,7 +191,7 @@ fn the_tables_are_bounded() {
     for machine in 0..=MACHINES {
         let [a, b, c, d, ..] = machine.to_le_bytes();
         let mac = Mac([2, 0, a, b, c, d]);
-        forms.discover(at(1_000 + machine as u64), rom(mac, 1));
+        discover(&mut forms, at(1_000 + machine as u64), rom(mac, 1));
         forms.fetched(at(1_000 + machine as u64), mac);
     }
     assert_eq!((forms.known.len(), forms.passes.len()), (MACHINES, PASSES));

@@ -65,7 +65,7 @@ impl Site {
             grants_allowed: self.disk == Disk::Fine,
         };
         let effects = self.dhcp.handle(now, request, &context);
-        self.note_taken(now, arrival, request, plan, &effects);
+        self.note_dialogue(now, arrival, request, plan, &effects);
         if takes_answer(request, &effects) {
             self.offer_order(now, about, order);
         }
@@ -155,7 +155,8 @@ impl Site {
         let (shown, loaded) = known.map_or((None, false), |attempt| (attempt.uuid, attempt.loaded));
         let uuid = request.uuid.or(shown);
         let architecture = request.architectures.first().copied();
-        let facts = Facts { client: request.client, platform: request.platform, architecture, uuid, loaded };
+        let Request { client, platform, lacks_http, .. } = *request;
+        let facts = Facts { client, platform, architecture, uuid, lacks_http, loaded };
         let circumstances = Circumstances {
             plan,
             host: plan.host_of(request.mac),

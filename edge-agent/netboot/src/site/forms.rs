@@ -61,8 +61,8 @@ impl Site {
         }
     }
 
-    /// Has the ROM taken its lease, ours or, beside another server, that one's?
-    pub(super) fn note_taken(
+    /// Has the ROM been made an offer, or taken its lease, ours or, beside another server, that one's?
+    pub(super) fn note_dialogue(
         &mut self,
         now: Now,
         arrival: &Arrival,
@@ -70,8 +70,14 @@ impl Site {
         plan: &SitePlan,
         effects: &[Effect],
     ) {
-        let asks = request.kind == MessageType::Request && request.port == Port::Dhcp;
-        if request.client != Client::PxeRom || !asks {
+        if request.client != Client::PxeRom || request.port != Port::Dhcp {
+            return;
+        }
+        let answered = effects.iter().any(|effect| matches!(effect, Effect::Send { .. }));
+        if request.kind == MessageType::Discover && answered {
+            self.forms.offered(request.mac);
+        }
+        if request.kind != MessageType::Request {
             return;
         }
         let elsewhere = request.server_id.is_some_and(|server| server != arrival.server);

@@ -81,8 +81,12 @@ fn operators_add_options_and_the_hosts_word_wins() {
     let mut known = host(1, "web-1", vec![KNOWN], Some(FIXED));
     known.reply.options = vec![custom(26, &[5, 220]), custom(3, &[10, 1, 0, 254])];
     let mut plan = plan(1, "10.1.0.8-10.1.0.12", &[known]);
-    plan.network.reply.options =
-        vec![custom(26, &[35, 40]), custom(114, b"https://x"), custom(150, &[1, 2, 3, 4])];
+    plan.network.reply.options = vec![
+        custom(26, &[35, 40]),
+        custom(114, b"https://x"),
+        custom(150, &[1, 2, 3, 4]),
+        custom(160, b"https://y"),
+    ];
     let mut site = Site::of(plan);
     site.answer = loader();
     let (offer, _) = site.reply(&discover(KNOWN));
@@ -94,7 +98,7 @@ fn operators_add_options_and_the_hosts_word_wins() {
     );
     let (offer, _) = site.reply(&Message { mac: STRANGER, ..ovmf_pxe() });
     assert_eq!(option(&offer, 26), Some(&[35, 40][..]));
-    assert_eq!(option(&offer, 114), None, "QUIRKS 28: never to a PXE client");
+    assert_eq!((option(&offer, 114), option(&offer, 160)), (None, None), "QUIRKS 28: never to a PXE client");
 }
 
 #[test]
