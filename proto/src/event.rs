@@ -167,6 +167,8 @@ pub enum EventKind {
     ForeignOfferTaken {
         /// That server's identifier (option 54).
         server: Ipv4Addr,
+        /// What was heard of it, for people; "" for nothing.
+        known: String,
     },
     /// Something that an operator should look at.
     Alarm {
@@ -517,8 +519,8 @@ impl From<EventKind> for v1::event::Kind {
                 Self::Progress(v1::Progress { percent: percent.map_or(101, u32::from), text })
             }
             EventKind::OsUp { address } => Self::OsUp(v1::OsUp { address: address_bits(address) }),
-            EventKind::ForeignOfferTaken { server } => {
-                Self::ForeignOfferTaken(v1::ForeignOfferTaken { server: server.to_bits() })
+            EventKind::ForeignOfferTaken { server, known } => {
+                Self::ForeignOfferTaken(v1::ForeignOfferTaken { server: server.to_bits(), known })
             }
             EventKind::Alarm { kind, detail } => Self::Alarm(v1::Alarm { kind: kind.into(), detail }),
             EventKind::PlanAdopted(plan) => Self::PlanAdopted(v1::PlanAdopted { plan: Some(plan.into()) }),
@@ -612,9 +614,10 @@ impl TryFrom<v1::event::Kind> for EventKind {
                 Self::Progress { percent: u8::try_from(m.percent).ok().filter(|p| *p <= 100), text: m.text }
             }
             Kind::OsUp(m) => Self::OsUp { address: optional_address(m.address) },
-            Kind::ForeignOfferTaken(m) => {
-                Self::ForeignOfferTaken { server: address("foreign_offer_taken.server", m.server)? }
-            }
+            Kind::ForeignOfferTaken(m) => Self::ForeignOfferTaken {
+                server: address("foreign_offer_taken.server", m.server)?,
+                known: m.known,
+            },
             Kind::Alarm(m) => Self::Alarm { kind: AlarmKind::from_wire("kind", m.kind)?, detail: m.detail },
             Kind::PlanAdopted(m) => Self::PlanAdopted(required("plan", m.plan)?.try_into()?),
             Kind::PlanRefused(m) => {
@@ -679,7 +682,7 @@ mod tests {
             EventKind::Progress { percent: None, text: "partitioning".into() },
             EventKind::Progress { percent: Some(100), text: String::new() },
             EventKind::OsUp { address: Some(address) },
-            EventKind::ForeignOfferTaken { server: address },
+            EventKind::ForeignOfferTaken { server: address, known: why.clone() },
             EventKind::Alarm { kind: AlarmKind::AddressInUse, detail: why.clone() },
             EventKind::PlanAdopted(plan),
             EventKind::PlanRefused { plan, why: why.clone() },

@@ -139,8 +139,9 @@ fn describe(kind: &EventKind) -> (&'static str, String) {
             let address = address.map(|address| format!(" at {address}")).unwrap_or_default();
             ("up", format!("the operating system runs{address}"))
         }
-        EventKind::ForeignOfferTaken { server } => {
-            ("foreign", format!("it took the offer of {server}, another DHCP server, and not ours"))
+        EventKind::ForeignOfferTaken { server, known } => {
+            let known = if known.is_empty() { String::new() } else { format!(" ({known})") };
+            ("foreign", format!("it took the offer of another DHCP server, {server}{known}"))
         }
         EventKind::Alarm { kind, detail } => ("ALARM", format!("{}: {detail}", alarm(*kind))),
         EventKind::PlanAdopted(plan) => ("plan", format!("generation {} is obeyed", generation(plan))),

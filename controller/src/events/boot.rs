@@ -132,7 +132,7 @@ fn stage(kind: &EventKind) -> Option<String> {
         EventKind::Progress { percent: Some(percent), .. } => format!("installing {percent} %"),
         EventKind::Progress { percent: None, .. } => "installing".into(),
         EventKind::OsUp { .. } => "up".into(),
-        EventKind::ForeignOfferTaken { server } => format!("took the offer of {server}"),
+        EventKind::ForeignOfferTaken { server, .. } => format!("took the offer of {server}"),
         EventKind::Decided { .. }
         | EventKind::LeaseEnded { .. }
         | EventKind::LeaseRenewed { .. }

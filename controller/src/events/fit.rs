@@ -14,6 +14,7 @@ pub(super) fn fit(mut event: Event) -> Event {
         | EventKind::FileServed { name: text, .. }
         | EventKind::OrderMoved { reason: text, .. }
         | EventKind::Progress { text, .. }
+        | EventKind::ForeignOfferTaken { known: text, .. }
         | EventKind::Alarm { detail: text, .. }
         | EventKind::PlanRefused { why: text, .. } => cut(text),
         EventKind::FileRefused { name, why, .. } | EventKind::FileBroken { name, why, .. } => {
@@ -29,7 +30,6 @@ pub(super) fn fit(mut event: Event) -> Event {
         | EventKind::LeaseRenewed { .. }
         | EventKind::LeaseEnded { .. }
         | EventKind::OsUp { .. }
-        | EventKind::ForeignOfferTaken { .. }
         | EventKind::PlanAdopted(_)
         | EventKind::Gap { .. } => {}
     }

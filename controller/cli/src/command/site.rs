@@ -95,6 +95,12 @@ struct Fields {
     /// longer, for example 30s
     #[arg(long, value_name = "TIME")]
     link_wait: Option<String>,
+    /// Another DHCP server that may be there, by its address; may be repeated
+    #[arg(long = "known-dhcp-server", value_name = "ADDRESS")]
+    known_dhcp_servers: Vec<String>,
+    /// Whether agents look out for other DHCP servers, and ask for them each minute; true unless it is said otherwise
+    #[arg(long, value_name = "BOOL")]
+    watch_dhcp: Option<bool>,
     #[command(flatten)]
     labels: Labels,
     #[command(flatten)]
@@ -119,6 +125,8 @@ impl Fields {
             Edit::optional("decline_ipv6", self.decline_ipv6),
             Edit::optional("tftp_single_port", self.tftp_single_port),
             Edit::optional("link_wait", self.link_wait.clone()),
+            Edit::list("known_dhcp_servers", &self.known_dhcp_servers),
+            Edit::optional("watch_dhcp", self.watch_dhcp),
         ];
         let plain = subnet.into_iter().chain(site).flatten();
         plain.chain(self.labels.edits()).chain(self.variables.edits()).collect()

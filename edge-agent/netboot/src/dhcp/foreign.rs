@@ -39,7 +39,7 @@ pub(crate) struct ForeignServers {
     next_question: Option<Mono>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Heard {
     since: Mono,
     last: Mono,
@@ -47,9 +47,23 @@ struct Heard {
     boots: bool,
     /// When it was told of, and whether it then spoke of booting.
     told: Option<(Mono, bool)>,
+    /// What it said last of booting, in words.
+    hints: String,
 }
 
 impl Heard {
+    fn since(now: Mono) -> Self {
+        let hints = String::new();
+        Self { since: now, last: now, gives_addresses: false, boots: false, told: None, hints }
+    }
+
+    fn take(&mut self, now: Mono, message: &ServerMessage) {
+        self.last = now;
+        self.gives_addresses |= message.address.is_some();
+        self.boots |= message.boot.tells_of_booting();
+        self.hints = hints(message);
+    }
+
     fn is_due(&self, now: Mono) -> bool {
         self.told.is_none_or(|(at, booted)| now.since(at) >= REPEAT || (self.boots && !booted))
     }
@@ -66,19 +80,23 @@ impl ForeignServers {
         if !self.heard.contains_key(&key) && self.heard.len() >= MAX_SERVERS {
             return None;
         }
-        let fresh = Heard { since: now, last: now, gives_addresses: false, boots: false, told: None };
-        let heard = self.heard.entry(key).or_insert(fresh);
-        heard.last = now;
-        heard.gives_addresses |= message.address.is_some();
-        heard.boots |= message.boot.tells_of_booting();
-        let heard = *heard;
-        let fault = self.fault(network, key, heard).filter(|_| heard.is_due(now))?;
+        let heard = self.heard.entry(key).or_insert_with(|| Heard::since(now));
+        heard.take(now, message);
+        let heard = heard.clone();
+        let fault = self.fault(network, key, &heard).filter(|_| heard.is_due(now))?;
+        let text = format!("{} at {} {fault}{}", message.server, message.mac, heard.hints);
         self.heard.insert(key, Heard { told: Some((now, heard.boots)), ..heard });
-        Some(format!("{} at {} {fault}{}", message.server, message.mac, hints(message)))
+        Some(text)
+    }
+
+    /// What was heard of a server, in words; "" for nothing.
+    pub(crate) fn known_of(&self, server: Ipv4Addr) -> String {
+        let found = self.heard.iter().find(|((known, _), _)| *known == server);
+        found.map(|((_, mac), heard)| format!("at {mac}{}", heard.hints)).unwrap_or_default()
     }
 
     /// What is wrong with there being this server.
-    fn fault(&self, network: &Network, key: Key, heard: Heard) -> Option<String> {
+    fn fault(&self, network: &Network, key: Key, heard: &Heard) -> Option<String> {
         match network.dhcp {
             DhcpMode::Off => None,
             DhcpMode::Authoritative if heard.gives_addresses => Some("gives addresses".into()),

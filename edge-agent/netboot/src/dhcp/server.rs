@@ -170,8 +170,8 @@ impl Server {
         if let Some(server) = request.server_id.filter(|id| *id != exchange.server_id()) {
             // QUIRKS 9: the machine has chosen another server.
             self.book.offers.remove(key);
-            let spoiled = request.is_boot_class().then_some(EventKind::ForeignOfferTaken { server });
-            return spoiled.map(Effect::Report).into_iter().collect();
+            let taken = EventKind::ForeignOfferTaken { server, known: String::new() };
+            return request.is_boot_class().then_some(Effect::Report(taken)).into_iter().collect();
         }
         let Some(wanted) = request.requested.or(request.ciaddr) else { return Vec::new() };
         if self.book.may_take(wanted, exchange) {

@@ -234,7 +234,7 @@ impl Site {
                 }
                 Effect::Probe(address) => self.actions.push_back(Action::Probe { interface, address }),
                 Effect::Wait { until } => self.deferred.insert(until, arrival, request),
-                Effect::Report(EventKind::ForeignOfferTaken { server }) => {
+                Effect::Report(EventKind::ForeignOfferTaken { server, .. }) => {
                     self.note_foreign_offer(now, about, server);
                 }
                 Effect::Report(kind) => self.report_dhcp(now, about, kind),

@@ -74,7 +74,7 @@ fn follow(attempt: &mut Attempt, kind: &EventKind) {
         }
         EventKind::FileServed { stage: Stage::Loader, .. } => attempt.loaded = true,
         EventKind::OsUp { .. } => attempt.reached = Reached::Ended,
-        EventKind::ForeignOfferTaken { server } => attempt.foreign_server = Some(*server),
+        EventKind::ForeignOfferTaken { server, .. } => attempt.foreign_server = Some(*server),
         EventKind::AttemptBegan { .. }
         | EventKind::LeaseEnded { .. }
         | EventKind::LeaseRenewed { .. }

@@ -42,7 +42,8 @@ impl Site {
         }
         let Some(attempt) = self.attempt_of(now, about) else { return };
         if attempt.foreign_server.replace(server) != Some(server) {
-            self.tell(now, about, EventKind::ForeignOfferTaken { server });
+            let known = self.foreign_servers.known_of(server);
+            self.tell(now, about, EventKind::ForeignOfferTaken { server, known });
         }
     }
 

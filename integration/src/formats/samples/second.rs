@@ -84,7 +84,7 @@ pub(super) fn kinds() -> Vec<EventKind> {
             architecture: Some(0x1f),
         },
         EventKind::Alarm { kind: AlarmKind::NoLoader, detail: why.clone() },
-        EventKind::ForeignOfferTaken { server: NEIGHBOUR },
+        EventKind::ForeignOfferTaken { server: NEIGHBOUR, known: String::new() },
         EventKind::FormMoved {
             form: ReplyForm::File,
             proved: true,

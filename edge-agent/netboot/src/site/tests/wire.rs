@@ -70,11 +70,13 @@ fn a_boot_that_takes_another_servers_offer_says_so_once() {
     let mut request = message(MessageType::Request, Voice::UefiRom, MAC, 7);
     request.opts_mut().insert(DhcpOption::RequestedIpAddress(ADDRESS));
     request.opts_mut().insert(DhcpOption::ServerIdentifier(OTHER));
+    paper.input(2, Input::Overheard(Box::new(offer())));
     paper.say(2, &request);
     paper.say(3, &request);
     let attempt = paper.attempt();
     let about = |numbered: &NumberedEvent| {
-        let taken = EventKind::ForeignOfferTaken { server: OTHER };
+        let known = format!("at {SQUATTER}, boot file pxelinux.0");
+        let taken = EventKind::ForeignOfferTaken { server: OTHER, known };
         numbered.event.kind == taken && numbered.event.attempt.is_some_and(|id| id.to_string() == attempt)
     };
     assert_eq!(paper.site.events_after(0).filter(about).count(), 1);
