@@ -81,10 +81,11 @@ const BUILT: &[&str] = &["snponly-shim.efi", "ipxe-shim.efi", "snponly.efi", "ip
 /// The end of the names of iPXE's shims. Each loads what has its name without that (QUIRKS 52).
 const SHIM: &str = "-shim.efi";
 
-/// Ends of names of what programs fetch by themselves: second stages, modules, lists of modules, fonts, pictures.
-const BESIDE: [&str; 16] = [
+/// Ends of names of what programs fetch by themselves: second stages, modules, lists of modules, fonts, pictures; and of what
+/// Windows' boot manager does (QUIRKS 58).
+const BESIDE: [&str; 20] = [
     ".efi", ".0", ".c32", ".mod", ".lst", ".pf2", ".cfg", ".kpxe", ".kkpxe", ".pxe", ".ipxe", ".bin", ".png",
-    ".jpg", "memdisk", "wimboot",
+    ".jpg", "memdisk", "wimboot", "bcd", ".sdi", ".wim", ".ttf",
 ];
 
 /// What a Raspberry Pi's own boot loader begins with, whatever program its firmware fetches later: that of the Pi 4, of those
