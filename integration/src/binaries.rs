@@ -4,6 +4,7 @@
 //! built together, so anything else would build most of them once more.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -47,6 +48,9 @@ pub enum BuildError {
     /// It has said why on its error output.
     #[error("failed to build our binaries")]
     Failed,
+    /// A test failed.
+    #[error("the tests {0} have failed")]
+    Tests(String),
     /// It was content and did not name this one.
     #[error("failed to build {0}: cargo names no such binary")]
     Missing(&'static str),
@@ -88,6 +92,17 @@ impl Binaries {
             cli: of_name("bootlane")?,
         })
     }
+}
+
+/// Runs the tests of one file of integration/tests, all in one process; what they say goes into `log`.
+///
+/// # Errors
+/// When cargo is not there, or one of them fails.
+pub fn test(name: &str, log: File) -> Result<(), BuildError> {
+    let errors = log.try_clone()?;
+    let mut cargo = cargo();
+    cargo.args(["test", "--workspace", "--test", name]).stdin(Stdio::null()).stdout(log).stderr(errors);
+    if cargo.status()?.success() { Ok(()) } else { Err(BuildError::Tests(name.to_owned())) }
 }
 
 /// Cargo in the root of the sources, free of what the cargo around us has set.

@@ -45,14 +45,14 @@ fn boot(bench: &Bench<'_>, spec: &MachineSpec, first: &[(&str, &str)]) -> anyhow
 }
 
 /// dnsmasq in a namespace of its own on the site's segment.
-struct OtherServer {
+pub(super) struct OtherServer {
     // Ended before its namespace goes.
     _process: Process,
     _namespace: Namespace,
 }
 
 impl OtherServer {
-    fn start(bench: &Bench<'_>, setting: &Setting<'_>) -> anyhow::Result<Self> {
+    pub(super) fn start(bench: &Bench<'_>, setting: &Setting<'_>) -> anyhow::Result<Self> {
         let namespace = Namespace::create(&bench.run, "other")?;
         let site = setting.fleet.site(0).namespace();
         namespace.connect("eth0", site, "other0")?;

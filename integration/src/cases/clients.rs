@@ -1,7 +1,6 @@
 //! The DHCP clients of operating systems: each takes a lease, renews it, finds another way when its server does not answer,
 //! and gives the lease back.
 
-mod guest;
 mod programs;
 
 use std::time::Duration;
@@ -9,10 +8,10 @@ use std::time::Duration;
 use anyhow::ensure;
 use proto::event::{EventKind, LeaseEnd};
 
-use self::guest::Guest;
 use self::programs::{DHCLIENT, DHCPCD, NETWORKD, Program, UDHCPC};
 use super::Bench;
 use super::exchange::{Step, contains, leased_address};
+use super::guest::Guest;
 use super::setting::{Setting, catalog};
 use crate::fleet::Ledger;
 

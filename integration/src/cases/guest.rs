@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use proto::Mac;
 
-use super::super::Bench;
-use super::super::exchange::{Step, contains, steps};
-use super::super::setting::Setting;
+use super::Bench;
+use super::exchange::{Step, contains, steps};
+use super::setting::Setting;
 use crate::lab::netns::BRIDGE;
 use crate::lab::qemu::Firmware;
 use crate::lab::{MachineSpec, Namespace};
@@ -27,8 +27,18 @@ pub(super) struct Guest {
 }
 
 impl Guest {
+    /// With the MAC that a virtual machine of this name would have.
     pub(super) fn plug_in(bench: &Bench<'_>, setting: &Setting<'_>, name: &str) -> anyhow::Result<Self> {
         let mac = Mac(MachineSpec::new(name, Firmware::BiosIpxe).mac.0);
+        Self::plug_in_as(bench, setting, name, mac)
+    }
+
+    pub(super) fn plug_in_as(
+        bench: &Bench<'_>,
+        setting: &Setting<'_>,
+        name: &str,
+        mac: Mac,
+    ) -> anyhow::Result<Self> {
         let namespace = Namespace::create(&bench.run, "guest")?;
         let site = setting.fleet.site(0).namespace();
         namespace.connect(CARD, site, PLUG)?;

@@ -5,9 +5,11 @@
 //! them believes the agent's log.
 
 mod beside;
+mod by_cargo;
 mod clients;
 mod console;
 mod exchange;
+mod guest;
 mod install;
 mod loaders;
 mod local;
@@ -15,8 +17,10 @@ mod menu;
 mod network;
 mod relay;
 mod setting;
+mod synthetic;
 mod timeline;
 mod trouble;
+mod twins;
 mod wire;
 
 use std::fmt;
@@ -68,7 +72,16 @@ impl Case {
     }
 }
 
-/// All cases, in the order of `cargo lab test`.
+/// Those that are among the tests of `cargo test`, and so no steps of their own.
+pub static BY_CARGO: &[Case] = &[Case {
+    name: "tftp-clients",
+    about: "tftp-hpa, atftp, curl and busybox fetch files of every size around the borders of blocks",
+    bound: Duration::from_secs(1_200),
+    everyday: false,
+    run: by_cargo::tftp_clients,
+}];
+
+/// All others, in the order of `cargo lab test`.
 pub static CASES: &[Case] = &[
     Case {
         name: "bios-ipxe",
@@ -76,6 +89,13 @@ pub static CASES: &[Case] = &[
         bound: Duration::from_secs(240),
         everyday: true,
         run: network::bios_ipxe,
+    },
+    Case {
+        name: "bios-e1000",
+        about: "the same on an e1000 instead of a virtio card",
+        bound: Duration::from_secs(300),
+        everyday: false,
+        run: network::bios_e1000,
     },
     Case {
         name: "uefi-pxe",
@@ -197,6 +217,13 @@ pub static CASES: &[Case] = &[
         run: local::unknown_machine,
     },
     Case {
+        name: "one-uuid",
+        about: "two machines with one SMBIOS UUID boot at once, and each gets what is its own",
+        bound: Duration::from_secs(360),
+        everyday: false,
+        run: twins::one_uuid,
+    },
+    Case {
         name: "refused",
         about: "an order that was revoked is not obeyed: the machine starts from its own disk",
         bound: Duration::from_secs(240),
@@ -230,6 +257,27 @@ pub static CASES: &[Case] = &[
         bound: Duration::from_secs(300),
         everyday: false,
         run: clients::networkd,
+    },
+    Case {
+        name: "synthetic-rom",
+        about: "a PXE ROM that is no iPXE loads iPXE by TFTP, and that the rest by HTTP",
+        bound: Duration::from_secs(180),
+        everyday: true,
+        run: synthetic::rom,
+    },
+    Case {
+        name: "synthetic-old-edk2",
+        about: "UEFI before 2017 beside another server asks the boot service at port 4011",
+        bound: Duration::from_secs(240),
+        everyday: false,
+        run: synthetic::old_edk2,
+    },
+    Case {
+        name: "synthetic-windows",
+        about: "Windows' boot manager asks for \\Boot\\BCD and the like by windows of blocks",
+        bound: Duration::from_secs(180),
+        everyday: false,
+        run: synthetic::windows,
     },
     Case {
         name: "disk-image-install",

@@ -8,23 +8,35 @@ use proto::plan::Stage;
 
 use super::Bench;
 use super::console::follow;
-use super::setting::{Setting, mac};
+use super::setting::{Setting, catalog, mac};
 use crate::fleet::Ledger;
-use crate::lab::qemu::Firmware;
+use crate::lab::qemu::{Card, Firmware};
 use crate::lab::{Machine, MachineSpec};
 
 const OFF_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) fn bios_ipxe(bench: &Bench<'_>) -> anyhow::Result<()> {
+    by_http_alone(&mut Setting::new(bench, false)?, &MachineSpec::new("bios", Firmware::BiosIpxe))
+}
+
+/// The same firmware drives another card, and so does the kernel.
+pub(super) fn bios_e1000(bench: &Bench<'_>) -> anyhow::Result<()> {
     let mut setting = Setting::new(bench, false)?;
-    let spec = MachineSpec::new("bios", Firmware::BiosIpxe);
-    let order = probe(&mut setting, &spec, &[("iPXE", "the card's iPXE ROM runs")])?;
+    let installer = setting.installer_for_any_card()?;
+    setting.import(&installer, "linux", "installer-any")?;
+    setting.apply(&catalog("probe-any.yaml"))?;
+    let spec = MachineSpec { card: Card::E1000, ..MachineSpec::new("e1000", Firmware::BiosIpxe) };
+    by_http_alone(&mut setting, &spec)
+}
+
+fn by_http_alone(setting: &mut Setting<'_>, spec: &MachineSpec) -> anyhow::Result<()> {
+    let order = probe(setting, spec, &[("iPXE", "the card's iPXE ROM runs")])?;
     let wire = setting.wire()?;
-    ensure!(wire.leased(mac(&spec)), "no DHCP reply to the machine was captured");
+    ensure!(wire.leased(mac(spec)), "no DHCP reply to the machine was captured");
     ensure!(wire.tftp_names().is_empty(), "iPXE asked by TFTP for {:?}", wire.tftp_names());
     must_request(&wire.http_requests(), &["/boot.ipxe", "/linux", "/initrd.img", "/hello.txt"])?;
-    ensure!(wire.carried("Hello, bios."), "the rendered file was not sent");
-    conclude(&mut setting, &spec, &order, &[])
+    ensure!(wire.carried(&format!("Hello, {}.", spec.name)), "the rendered file was not sent");
+    conclude(setting, spec, &order, &[])
 }
 
 pub(super) fn uefi_pxe(bench: &Bench<'_>) -> anyhow::Result<()> {

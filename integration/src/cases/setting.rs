@@ -11,7 +11,7 @@ use super::Bench;
 use super::timeline::Timeline;
 use super::wire::Wire;
 use crate::fleet::example::{self, AGENT, SITE};
-use crate::fleet::{Fleet, Interrupt, Ledger, Stock, signed_loaders};
+use crate::fleet::{Fleet, Interrupt, Ledger, Stock, installer_for_any_card, signed_loaders};
 use crate::lab::capture::Capture;
 use crate::lab::{Machine, MachineSpec, media};
 
@@ -80,6 +80,11 @@ impl<'a> Setting<'a> {
     /// Debian's shim and GRUB, as packages would install them.
     pub(super) fn signed_loaders(&self) -> anyhow::Result<PathBuf> {
         Ok(signed_loaders(self.bench.lab, &self.bench.run, &mut |line| (self.bench.say)(line))?)
+    }
+
+    /// The installer environment with the drivers of every card of the lab.
+    pub(super) fn installer_for_any_card(&self) -> anyhow::Result<PathBuf> {
+        Ok(installer_for_any_card(self.bench.lab, &mut |line| (self.bench.say)(line))?)
     }
 
     pub(super) fn apply(&self, file: &Path) -> anyhow::Result<()> {

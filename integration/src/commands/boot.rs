@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use integration::binaries::{Binaries, Profile};
-use integration::cases::{Bench, CASES, Case};
+use integration::cases::{BY_CARGO, Bench, CASES, Case};
 use integration::fleet::last_lines;
 use integration::lab::{LabFolder, Run};
 
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
 /// Lists or runs cases. All are run, also behind one that failed; the last line counts.
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> anyhow::Result<Verdict> {
     if arguments.list {
-        CASES.iter().for_each(|case| console.line(format!("{:20} {}", case.name, case.about)));
+        all().for_each(|case| console.line(format!("{:20} {}", case.name, case.about)));
         return Ok(Verdict::Passed);
     }
     let cases = arguments.cases.iter().map(|name| find(name)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -58,8 +58,12 @@ pub(crate) fn build(profile: Profile, console: &Console) -> anyhow::Result<Binar
     Ok(Binaries::build(profile)?)
 }
 
+fn all() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().chain(BY_CARGO)
+}
+
 fn find(name: &str) -> anyhow::Result<&'static Case> {
-    match CASES.iter().find(|case| case.name == name) {
+    match all().find(|case| case.name == name) {
         Some(case) => Ok(case),
         None => bail!("no case is called `{name}`; `cargo lab boot --list` names all"),
     }
@@ -100,8 +104,8 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_found() {
-        for case in CASES {
-            assert_eq!(CASES.iter().filter(|other| other.name == case.name).count(), 1, "{}", case.name);
+        for case in all() {
+            assert_eq!(all().filter(|other| other.name == case.name).count(), 1, "{}", case.name);
             assert!(std::ptr::eq(find(case.name).expect("it is in the list"), case));
         }
         let error = find("warp-drive").expect_err("no such case").to_string();

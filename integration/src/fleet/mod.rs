@@ -24,7 +24,7 @@ pub use agent::AgentProcess;
 pub use cli::{Cli, CliError};
 pub use journal::{Ledger, LedgerError};
 pub use logs::last_lines;
-pub use stock::{DISK_LABEL, LabMedia, Stock, signed_loaders};
+pub use stock::{DISK_LABEL, LabMedia, Stock, installer_for_any_card, signed_loaders};
 pub use wait::{Interrupt, Wait};
 
 use crate::binaries::Binaries;

@@ -75,6 +75,17 @@ impl Stock {
     }
 }
 
+/// The installer environment with Debian's kernel for any machine: `linux` and `initrd.img`. The usual one is for virtual
+/// cards alone.
+///
+/// # Errors
+/// When the kernel cannot be got.
+pub fn installer_for_any_card(lab: &LabFolder, say: &mut dyn FnMut(&str)) -> Result<PathBuf, MediaError> {
+    let _lock = lab.lock().map_err(MediaError::file(lab.root()))?;
+    let kernel = Kernel::obtain(lab, Flavour::Generic, say)?;
+    Ok(media::installer(lab, &kernel)?.folder)
+}
+
 /// Where Debian's shim and the GRUB that it trusts lie, as their packages would put them: they are the boot loaders of
 /// whoever installs them, and nothing is to change on the machine that runs the lab.
 ///

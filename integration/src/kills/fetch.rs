@@ -5,17 +5,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, UdpSocket};
+use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
+use super::tftp;
 use crate::rom::Source;
 
-/// TFTP: how long a server may say nothing before a packet is sent again: one that is killed says nothing more.
-const STILL: Duration = Duration::from_millis(700);
 /// HTTP: how long a transfer may stand still. A kill closes the connection, so this is for what hangs.
 const HTTP_STILL: Duration = Duration::from_secs(20);
-/// TFTP: how often a packet is sent before the server is taken for dead.
-const TRIES: u32 = 3;
 /// The largest file, in bytes.
 const LARGEST: usize = 16 << 20;
 
@@ -33,7 +30,7 @@ pub enum Fetched {
 /// Fetches a file.
 pub async fn fetch(from: Ipv4Addr, source: &Source) -> Fetched {
     let done = match source {
-        Source::Tftp { server, name } => tftp(from, *server, name).await,
+        Source::Tftp { server, name, options } => tftp::get(from, *server, name, options).await,
         Source::Http { url } => return http("GET", from, url).await,
     };
     done.unwrap_or(Fetched::Broken(0))
@@ -75,49 +72,6 @@ fn read_reply(reply: &[u8], ended: bool) -> Fetched {
         Some("404" | "409") => Fetched::Refused,
         _ => Fetched::Broken(body.len()),
     }
-}
-
-/// RFC 1350 without options: 512 bytes a block, in step.
-async fn tftp(from: Ipv4Addr, server: Ipv4Addr, name: &str) -> io::Result<Fetched> {
-    let socket = UdpSocket::bind((from, 0)).await?;
-    let mut send = [&[0, 1], name.as_bytes(), b"\0octet\0"].concat();
-    let mut to = SocketAddr::from((server, 69));
-    let (mut file, mut block, mut buffer) = (Vec::new(), 1_u16, vec![0; 600]);
-    loop {
-        let Some((length, peer)) = ask(&socket, &send, to, &mut buffer).await? else {
-            return Ok(Fetched::Broken(file.len()));
-        };
-        match &buffer[..length] {
-            [0, 3, high, low, data @ ..] if u16::from_be_bytes([*high, *low]) == block => {
-                file.extend_from_slice(data);
-                (send, to) = (vec![0, 4, *high, *low], peer);
-                if data.len() < 512 {
-                    socket.send_to(&send, to).await?;
-                    return Ok(Fetched::Whole(file));
-                }
-                block = block.wrapping_add(1);
-            }
-            [0, 5, 0, 1, ..] => return Ok(Fetched::Refused),
-            [0, 5, ..] => return Ok(Fetched::Broken(file.len())),
-            _ => {}
-        }
-    }
-}
-
-/// Sends, and sends again, until something comes; None: nothing does.
-async fn ask(
-    socket: &UdpSocket,
-    packet: &[u8],
-    to: SocketAddr,
-    buffer: &mut [u8],
-) -> io::Result<Option<(usize, SocketAddr)>> {
-    for _ in 0..TRIES {
-        socket.send_to(packet, to).await?;
-        if let Ok(received) = timeout(STILL, socket.recv_from(buffer)).await {
-            return received.map(Some);
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]

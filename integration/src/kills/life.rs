@@ -91,7 +91,7 @@ impl Life {
             match end {
                 End::LocalDisk => at_rest = true,
                 // Somebody pushes the button again.
-                End::NextDevice { .. } => tokio::time::sleep(INSTALLER_PAUSE).await,
+                End::NextDevice { .. } | End::Files(_) => tokio::time::sleep(INSTALLER_PAUSE).await,
                 End::Kernel { arguments, address } => {
                     boots.push(self.install(address, &arguments).await.into())
                 }
@@ -117,6 +117,7 @@ impl Life {
                         };
                         machine.handle(self.now(), Input::Fetched(file.as_deref()));
                     }
+                    Action::Ask { .. } => unreachable!("no machine here stands beside another server"),
                     Action::End(end) => return end,
                 }
             }

@@ -15,6 +15,7 @@ pub mod judge;
 pub mod life;
 pub mod plan;
 pub mod segment;
+pub mod tftp;
 pub mod witness;
 pub mod writers;
 

@@ -8,8 +8,10 @@ use netboot::{
 };
 use proto::{Mac, event::Client};
 
+use super::boot_service;
+
 /// When a message is sent again: EDK2's times (QUIRKS 8).
-const PATIENCE: [Duration; 4] =
+pub(super) const PATIENCE: [Duration; 4] =
     [Duration::from_secs(4), Duration::from_secs(8), Duration::from_secs(16), Duration::from_secs(32)];
 
 const DISCOVER: u8 = 1;
@@ -18,11 +20,16 @@ const REQUEST: u8 = 3;
 const ACK: u8 = 5;
 const NAK: u8 = 6;
 
+/// How long offers are collected where the first is not simply taken (LAB: OVMF).
+const COLLECTING: Duration = Duration::from_secs(4);
+
 /// Which program speaks, and on what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Speaker {
     pub(super) client: Client,
     pub(super) architecture: u16,
+    /// It is old, and collects offers of servers and of proxies before it chooses.
+    pub(super) collects: bool,
 }
 
 /// One program's way to an address.
@@ -30,6 +37,9 @@ pub(super) struct Speaker {
 pub(super) struct Dora {
     discover: Message,
     offer: Option<Message>,
+    /// The boot service that it will ask, where it collects offers.
+    proxy: Option<Message>,
+    collects: bool,
     sent: usize,
     due: Mono,
 }
@@ -55,11 +65,16 @@ impl Dora {
         discover.broadcast =
             matches!(speaker.client, Client::PxeRom | Client::HttpRom) && speaker.architecture != 0;
         discover.options = Some(options(mac, uuid, speaker));
-        Self { discover, offer: None, sent: 0, due: now }
+        Self { discover, offer: None, proxy: None, collects: speaker.collects, sent: 0, due: now }
     }
 
     pub(super) fn due(&self) -> Mono {
         self.due
+    }
+
+    /// What was sent first, and the offer of a boot service that came beside the lease.
+    pub(super) fn proxy(&self) -> Option<(&Message, &Message)> {
+        self.proxy.as_ref().map(|offer| (&self.discover, offer))
     }
 
     pub(super) fn handle_timeout(&mut self, now: Mono) -> Progress {
@@ -75,6 +90,14 @@ impl Dora {
     pub(super) fn handle(&mut self, now: Mono, datagram: &[u8]) -> Progress {
         let Some(reply) = self.for_us(datagram) else { return Progress::Wait };
         match (kind(&reply), &self.offer) {
+            (Some(OFFER), _) if self.collects && reply.yiaddr.is_unspecified() => {
+                self.proxy = Some(reply).filter(boot_service::is_offer).or(self.proxy.take());
+                Progress::Wait
+            }
+            (Some(OFFER), None) if self.collects => {
+                (self.offer, self.sent, self.due) = (Some(reply), 0, now.plus(COLLECTING));
+                Progress::Wait
+            }
             (Some(OFFER), None) => {
                 (self.offer, self.sent, self.due) = (Some(reply), 0, now);
                 self.handle_timeout(now)
@@ -111,13 +134,18 @@ fn kind(message: &Message) -> Option<u8> {
     message.options.as_ref()?.get(53)?.first().copied()
 }
 
-fn server_id(message: &Message) -> Ipv4Addr {
+/// The option's bytes; none, where it is not there.
+pub(super) fn option(message: &Message, code: u8) -> &[u8] {
+    message.options.as_ref().and_then(|options| options.get(code)).unwrap_or_default()
+}
+
+pub(super) fn server_id(message: &Message) -> Ipv4Addr {
     message.options.as_ref().and_then(|options| options.address(54)).unwrap_or(Ipv4Addr::UNSPECIFIED)
 }
 
 /// As the lab's clients send them.
 fn options(mac: Mac, uuid: [u8; 16], speaker: Speaker) -> Options {
-    let Speaker { client, architecture } = speaker;
+    let Speaker { client, architecture, .. } = speaker;
     let mut options = Options::default();
     options.set(53, [DISCOVER]);
     options.set(57, 1472_u16.to_be_bytes());

@@ -12,7 +12,9 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::{
     Action, End, Firmware, Identity, Input, Script, Source,
-    dora::{Dora, Progress, Speaker},
+    boot_service::BootService,
+    dora::{Dora, Progress, Speaker, option},
+    loaders::{self, Loader},
     menu,
 };
 
@@ -40,8 +42,12 @@ pub struct Machine {
 enum State {
     /// A program asks for an address.
     Asking(Speaker, Dora),
-    /// The loader is on its way.
-    Loading,
+    /// It has an address, and asks a boot service what to boot.
+    AtService { address: Ipv4Addr, service: BootService },
+    /// The loader is on its way from there.
+    Loading { address: Ipv4Addr, server: Ipv4Addr },
+    /// What the loader asks for by itself is on its way, the next name first.
+    Following { address: Ipv4Addr, server: Ipv4Addr, names: VecDeque<String>, found: Vec<String> },
     /// A script is on its way from this URL.
     Scripting { address: Ipv4Addr, url: String },
     /// A file of the kernel is on its way.
@@ -67,11 +73,13 @@ impl Machine {
     /// Pushes the power button. `seed` makes its transaction numbers.
     #[must_use]
     pub fn power_on(now: Now, identity: Identity, seed: u64) -> Self {
+        let speaker = |client, architecture| Speaker { client, architecture, collects: false };
         let speaker = match identity.firmware {
-            Firmware::BiosPxe => Speaker { client: Client::PxeRom, architecture: 0 },
-            Firmware::BiosIpxe => Speaker { client: Client::Ipxe, architecture: 0 },
-            Firmware::UefiPxe => Speaker { client: Client::PxeRom, architecture: 7 },
-            Firmware::UefiHttp => Speaker { client: Client::HttpRom, architecture: 16 },
+            Firmware::BiosPxe | Firmware::RaspberryPi => speaker(Client::PxeRom, 0),
+            Firmware::BiosIpxe => speaker(Client::Ipxe, 0),
+            Firmware::UefiPxe | Firmware::UefiWindows => speaker(Client::PxeRom, 7),
+            Firmware::UefiPxeOld => Speaker { collects: true, ..speaker(Client::PxeRom, 7) },
+            Firmware::UefiHttp => speaker(Client::HttpRom, 16),
         };
         let random = SmallRng::seed_from_u64(seed);
         let (state, actions) = (State::Over, VecDeque::new());
@@ -85,9 +93,18 @@ impl Machine {
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Asking(speaker, mut dora), Input::Datagram(datagram)) => {
                 let progress = dora.handle(now.mono, datagram);
-                self.go_on(speaker, dora, progress);
+                self.go_on(now.mono, speaker, dora, progress);
             }
-            (State::Loading, Input::Fetched(loader)) => self.loaded(now, loader),
+            (State::AtService { address, service }, Input::Datagram(datagram)) => {
+                let progress = service.handle(datagram);
+                self.ask_service(address, service, progress);
+            }
+            (State::Loading { address, server }, Input::Fetched(loader)) => {
+                self.loaded(now, (address, server), loader);
+            }
+            (State::Following { address, server, names, found }, Input::Fetched(file)) => {
+                self.followed((address, server), names, found, file.is_some());
+            }
             (State::Scripting { address, url }, Input::Fetched(text)) => self.run(address, &url, text),
             (State::Booting(kernel), Input::Fetched(file)) => self.fetched(now.mono, kernel, file),
             (state, Input::Datagram(_) | Input::Fetched(_)) => self.state = state,
@@ -105,8 +122,13 @@ impl Machine {
     pub fn poll_timeout(&self) -> Option<Mono> {
         match &self.state {
             State::Asking(_, dora) => Some(dora.due()),
+            State::AtService { service, .. } => Some(service.due()),
             State::Pausing(_, due) => Some(*due),
-            State::Loading | State::Scripting { .. } | State::Booting(_) | State::Over => None,
+            State::Loading { .. }
+            | State::Following { .. }
+            | State::Scripting { .. }
+            | State::Booting(_)
+            | State::Over => None,
         }
     }
 
@@ -115,11 +137,16 @@ impl Machine {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Asking(speaker, mut dora) => {
                 let progress = dora.handle_timeout(now.mono);
-                self.go_on(speaker, dora, progress);
+                self.go_on(now.mono, speaker, dora, progress);
+            }
+            State::AtService { address, mut service } => {
+                let progress = service.handle_timeout(now.mono);
+                self.ask_service(address, service, progress);
             }
             State::Pausing(kernel, due) if now.mono >= due => self.begin(Kernel { fetched: 0, ..kernel }),
             state @ (State::Pausing(..)
-            | State::Loading
+            | State::Loading { .. }
+            | State::Following { .. }
             | State::Scripting { .. }
             | State::Booting(_)
             | State::Over) => self.state = state,
@@ -130,57 +157,116 @@ impl Machine {
         let (Identity { mac, uuid, .. }, xid) = (self.identity, self.random.random());
         let mut dora = Dora::new(now, mac, uuid, xid, speaker);
         let progress = dora.handle_timeout(now);
-        self.go_on(speaker, dora, progress);
+        self.go_on(now, speaker, dora, progress);
     }
 
-    fn go_on(&mut self, speaker: Speaker, dora: Dora, progress: Progress) {
+    fn go_on(&mut self, now: Mono, speaker: Speaker, dora: Dora, progress: Progress) {
         match progress {
             Progress::Wait => self.state = State::Asking(speaker, dora),
             Progress::Send(datagram) => {
                 self.actions.push_back(Action::Broadcast(datagram));
                 self.state = State::Asking(speaker, dora);
             }
-            Progress::Bound(ack) => self.bound(speaker, &ack),
+            Progress::Bound(ack) => match dora.proxy() {
+                Some((discover, offer)) => {
+                    let mut service = BootService::new(now, discover, offer, &ack);
+                    let progress = service.handle_timeout(now);
+                    self.ask_service(ack.yiaddr, service, progress);
+                }
+                None => self.bound(speaker.client, ack.yiaddr, &ack),
+            },
             Progress::Failed => self.give_up("no address"),
         }
     }
 
-    /// What the ACK says about booting.
-    fn bound(&mut self, speaker: Speaker, ack: &Message) {
-        let option = |code| ack.options.as_ref().and_then(|options| options.get(code)).unwrap_or_default();
-        if menu::chooses_local_disk(option(43)) {
+    fn ask_service(&mut self, address: Ipv4Addr, service: BootService, progress: Progress) {
+        match progress {
+            Progress::Wait => self.state = State::AtService { address, service },
+            Progress::Send(datagram) => {
+                let (from, to) = service.ends();
+                self.actions.push_back(Action::Ask { from, to, datagram });
+                self.state = State::AtService { address, service };
+            }
+            Progress::Bound(ack) => self.bound(Client::PxeRom, address, &ack),
+            Progress::Failed => self.give_up("no boot service"),
+        }
+    }
+
+    /// What the last word about booting says.
+    fn bound(&mut self, client: Client, address: Ipv4Addr, ack: &Message) {
+        if self.identity.firmware == Firmware::RaspberryPi {
+            return self.bound_raspberry_pi(address, ack);
+        }
+        if menu::chooses_local_disk(option(ack, 43)) {
             return self.end(End::LocalDisk);
         }
         // QUIRKS 23, 24: 67 before `file`, without its NUL.
-        let name = if option(67).is_empty() { &ack.file } else { option(67) };
+        let name = if option(ack, 67).is_empty() { &ack.file } else { option(ack, 67) };
         let name = String::from_utf8_lossy(name).trim_end_matches('\0').to_owned();
         // LAB: iPXE takes no name without a siaddr.
         if name.is_empty() || ack.siaddr.is_unspecified() {
             return self.give_up("nothing to boot");
         }
-        let (address, server) = (ack.yiaddr, ack.siaddr);
+        let server = ack.siaddr;
         let source = if name.contains("://") {
             Source::Http { url: name.clone() }
         } else {
-            Source::Tftp { server, name: name.clone() }
+            Source::Tftp { server, name: name.clone(), options: loaders::options(self.identity.firmware) }
         };
         self.actions.push_back(Action::Fetch { from: address, source });
-        self.state = match speaker.client {
+        self.state = match client {
             Client::Ipxe => State::Scripting { address, url: name },
-            Client::PxeRom | Client::HttpRom | Client::Gpxe | Client::Bootp | Client::Os => State::Loading,
+            Client::PxeRom | Client::HttpRom | Client::Gpxe | Client::Bootp | Client::Os => {
+                State::Loading { address, server }
+            }
         };
     }
 
-    /// The loader is iPXE, and begins with DHCP of its own.
-    fn loaded(&mut self, now: Now, loader: Option<&[u8]>) {
-        let architecture = match self.identity.firmware {
-            Firmware::BiosPxe | Firmware::BiosIpxe => 0,
-            Firmware::UefiPxe | Firmware::UefiHttp => 7,
-        };
-        match loader {
-            Some(_) => self.ask(now.mono, Speaker { client: Client::Ipxe, architecture }),
-            None => self.give_up("no loader"),
+    fn bound_raspberry_pi(&mut self, address: Ipv4Addr, ack: &Message) {
+        match loaders::raspberry_pi_server(ack) {
+            Some(server) => {
+                let names = loaders::names(Loader::RaspberryPi, self.identity);
+                self.follow((address, server), names, Vec::new());
+            }
+            None => self.give_up("no server for a Raspberry Pi"),
         }
+    }
+
+    /// The loader is iPXE, and begins with DHCP of its own; or it asks for what stands beside it.
+    fn loaded(&mut self, now: Now, ends: (Ipv4Addr, Ipv4Addr), loader: Option<&[u8]>) {
+        let architecture = match self.identity.firmware {
+            _ if loader.is_none() => return self.give_up("no loader"),
+            Firmware::UefiWindows => {
+                return self.follow(ends, loaders::names(Loader::Windows, self.identity), Vec::new());
+            }
+            Firmware::BiosPxe | Firmware::BiosIpxe | Firmware::RaspberryPi => 0,
+            Firmware::UefiPxe | Firmware::UefiHttp | Firmware::UefiPxeOld => 7,
+        };
+        self.ask(now.mono, Speaker { client: Client::Ipxe, architecture, collects: false });
+    }
+
+    /// Asks for the next name, until there is none left.
+    fn follow(
+        &mut self,
+        (address, server): (Ipv4Addr, Ipv4Addr),
+        names: VecDeque<String>,
+        found: Vec<String>,
+    ) {
+        let Some(name) = names.front().cloned() else { return self.end(End::Files(found)) };
+        let source = Source::Tftp { server, name, options: loaders::options(self.identity.firmware) };
+        self.actions.push_back(Action::Fetch { from: address, source });
+        self.state = State::Following { address, server, names, found };
+    }
+
+    fn followed(
+        &mut self,
+        ends: (Ipv4Addr, Ipv4Addr),
+        mut names: VecDeque<String>,
+        mut found: Vec<String>,
+        there: bool,
+    ) {
+        found.extend(names.pop_front().filter(|_| there));
+        self.follow(ends, names, found);
     }
 
     fn run(&mut self, address: Ipv4Addr, base: &str, text: Option<&[u8]>) {

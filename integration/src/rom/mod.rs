@@ -6,14 +6,16 @@
 //!
 //! It executes nothing: a loader is taken for iPXE whatever its bytes are, and a kernel that is fetched has booted.
 
+mod boot_service;
 mod dora;
+mod loaders;
 mod machine;
 mod menu;
 mod script;
 #[cfg(test)]
 mod tests;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use proto::Mac;
 
@@ -31,6 +33,12 @@ pub enum Firmware {
     UefiPxe,
     /// UEFI HTTP Boot, as OVMF does it.
     UefiHttp,
+    /// UEFI by PXE before 2017: of a proxy it takes only the form that sends it to port 4011 (QUIRKS 20).
+    UefiPxeOld,
+    /// UEFI by PXE, as OVMF does it; the loader is Windows' boot manager.
+    UefiWindows,
+    /// What stands in a Raspberry Pi's chip (QUIRKS 31).
+    RaspberryPi,
 }
 
 /// What makes a machine itself.
@@ -58,6 +66,15 @@ pub enum Input<'a> {
 pub enum Action {
     /// Send a DHCP message from port 68 to 255.255.255.255:67.
     Broadcast(Vec<u8>),
+    /// Send a DHCP message from `from` to a boot service; its answer comes as [`Input::Datagram`].
+    Ask {
+        /// The machine's new address and port 4011.
+        from: SocketAddrV4,
+        /// The boot service.
+        to: SocketAddrV4,
+        /// The message.
+        datagram: Vec<u8>,
+    },
     /// Fetch a file from `from`, the machine's new address, and answer with [`Input::Fetched`]. One at a time.
     Fetch {
         /// The machine's address.
@@ -78,6 +95,8 @@ pub enum Source {
         server: Ipv4Addr,
         /// As given.
         name: String,
+        /// What is asked for beside it (RFC 2347), by name and value.
+        options: &'static [(&'static str, &'static str)],
     },
     /// By HTTP.
     Http {
@@ -96,6 +115,8 @@ pub enum End {
         /// Where it stopped.
         why: &'static str,
     },
+    /// A loader that is not iPXE has asked for its own files; these were there.
+    Files(Vec<String>),
     /// A kernel and its initial RAM disks were fetched.
     Kernel {
         /// Its command line.

@@ -77,6 +77,7 @@ fn boot(firmware: Firmware, answer: impl Fn(Client) -> BootAnswer, script: &str)
                     }
                 }
             }
+            Some(Action::Ask { .. }) => panic!("there is no other server"),
             Some(Action::Fetch { from, source }) => {
                 assert_eq!(from, ADDRESS);
                 let there = !matches!(&source, Source::Http { url } if url.ends_with("/none"));
@@ -109,7 +110,7 @@ fn chain(client: Client) -> BootAnswer {
 #[test]
 fn every_firmware_finds_its_kernel() {
     let script = "#!ipxe\nkernel linux quiet\ninitrd initrd.gz\nboot\n";
-    let tftp = Source::Tftp { server: [10, 1, 0, 2].into(), name: "snponly.efi".into() };
+    let tftp = Source::Tftp { server: [10, 1, 0, 2].into(), name: "snponly.efi".into(), options: &[] };
     for (firmware, loader) in [
         (Firmware::BiosPxe, Some(tftp.clone())),
         (Firmware::UefiPxe, Some(tftp)),
@@ -168,7 +169,7 @@ fn silence_ends_after_a_minute() {
                 assert_eq!(now.mono.0, Duration::from_secs(60));
                 return;
             }
-            Action::Fetch { .. } => panic!("nothing was offered"),
+            Action::Ask { .. } | Action::Fetch { .. } => panic!("nothing was offered"),
         }
         now = now.plus(machine.poll_timeout().expect("it asks again").since(now.mono));
         machine.handle_timeout(now);

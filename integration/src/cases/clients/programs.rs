@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rustix::process::Signal;
 
-use super::guest::{CARD, Guest};
+use super::super::guest::{CARD, Guest};
 use crate::lab::{Launch, Process};
 
 /// A DHCP client.

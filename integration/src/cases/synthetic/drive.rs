@@ -1,0 +1,161 @@
+//! The sockets and the clock of a machine of paper, in its namespace.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, bail, ensure};
+use netboot::time::{Mono, Now};
+use tokio::net::UdpSocket;
+
+use super::super::guest::{CARD, Guest};
+use crate::kills::card::{Cards, Inbox, inbox};
+use crate::kills::fetch::{Fetched, fetch};
+use crate::kills::inside;
+use crate::rom::{Action, End, Identity, Input, Machine, Source};
+
+/// Nobody's address on the segment: from an interface that has none the kernel sends nothing.
+const NOBODY: &str = "192.168.77.250/24";
+/// Longer than any boot here.
+const BOUND: Duration = Duration::from_secs(90);
+const LONGEST: usize = 2_048;
+
+/// What came of a boot.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) end: End,
+    /// What was fetched, by its name or URL.
+    pub(super) files: BTreeMap<String, Vec<u8>>,
+    /// What the kernel's arguments name, as the probe fetches it.
+    pub(super) answer: Vec<u8>,
+}
+
+impl Told {
+    pub(super) fn end_in_words(&self) -> String {
+        match &self.end {
+            End::LocalDisk => "its local disk".to_owned(),
+            End::NextDevice { why } => format!("the next device: {why}"),
+            End::Files(found) => format!("a loader with {} files", found.len()),
+            End::Kernel { .. } => "a kernel".to_owned(),
+        }
+    }
+}
+
+/// Switches the machine on, and follows it to its end.
+pub(super) fn boot(guest: &Guest, identity: Identity) -> anyhow::Result<Told> {
+    guest.namespace.ip(["address", "replace", NOBODY, "dev", CARD])?;
+    let life = async move || tokio::time::timeout(BOUND, Drive::live(identity)).await;
+    let thread = inside::spawn(&guest.namespace, life)?;
+    let ended = thread.join().map_err(|_| anyhow!("the machine has panicked"))?;
+    ended.with_context(|| format!("it has not ended within {} s", BOUND.as_secs()))?
+}
+
+struct Drive {
+    cards: Arc<Cards>,
+    inbox: Inbox,
+    /// Port 4011, once it asks a boot service.
+    service: Option<UdpSocket>,
+    began: Instant,
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Drive {
+    async fn live(identity: Identity) -> anyhow::Result<Told> {
+        let cards = Arc::new(Cards::open(CARD)?);
+        let (queue, inbox) = inbox();
+        let delivery = tokio::spawn(cards.clone().deliver(BTreeMap::from([(identity.mac, queue)])));
+        let began = Instant::now();
+        let mut drive = Self { cards, inbox, service: None, began, files: BTreeMap::new() };
+        let seed = u64::from(std::process::id());
+        let end = drive.boot(Machine::power_on(drive.now(), identity, seed)).await;
+        delivery.abort();
+        let (end, files) = (end?, drive.files);
+        let answer = probe(&end).await?;
+        Ok(Told { end, files, answer })
+    }
+
+    async fn boot(&mut self, mut machine: Machine) -> anyhow::Result<End> {
+        loop {
+            while let Some(action) = machine.poll_action() {
+                match action {
+                    Action::Broadcast(datagram) => self.cards.broadcast(datagram).await?,
+                    Action::Ask { from, to, datagram } => {
+                        if self.service.is_none() {
+                            take_address(*from.ip())?;
+                            self.service = Some(UdpSocket::bind(from).await?);
+                        }
+                        let service = self.service.as_ref().context("it was bound")?;
+                        service.send_to(&datagram, to).await?;
+                    }
+                    Action::Fetch { from, source } => {
+                        take_address(from)?;
+                        let file = self.fetch(from, &source).await?;
+                        machine.handle(self.now(), Input::Fetched(file.as_deref()));
+                    }
+                    Action::End(end) => return Ok(end),
+                }
+            }
+            self.wait(&mut machine).await?;
+        }
+    }
+
+    async fn fetch(&mut self, from: Ipv4Addr, source: &Source) -> anyhow::Result<Option<Vec<u8>>> {
+        match fetch(from, source).await {
+            Fetched::Whole(file) => {
+                let name = match source {
+                    Source::Tftp { name, .. } => name,
+                    Source::Http { url } => url,
+                };
+                self.files.insert(name.clone(), file.clone());
+                Ok(Some(file))
+            }
+            Fetched::Refused => Ok(None),
+            Fetched::Broken(length) => bail!("{source:?} broke off after {length} bytes"),
+        }
+    }
+
+    async fn wait(&mut self, machine: &mut Machine) -> anyhow::Result<()> {
+        let due = machine.poll_timeout().map_or(Duration::ZERO, |due| due.since(self.now().mono));
+        let mut buffer = vec![0; LONGEST];
+        let asked = async {
+            match &self.service {
+                Some(service) => service.recv(&mut buffer).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(datagram) = self.inbox.recv() => machine.handle(self.now(), Input::Datagram(&datagram)),
+            length = asked => {
+                let length = length?;
+                machine.handle(self.now(), Input::Datagram(&buffer[..length]));
+            }
+            () = tokio::time::sleep(due) => machine.handle_timeout(self.now()),
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Now {
+        Now { mono: Mono(self.began.elapsed()), ..Now::default() }
+    }
+}
+
+/// What the kernel of the profile `probe` fetches.
+async fn probe(end: &End) -> anyhow::Result<Vec<u8>> {
+    let End::Kernel { arguments, address } = end else { return Ok(Vec::new()) };
+    let url = arguments.split(' ').find_map(|word| word.strip_prefix("bootlane.url="));
+    let url = url.context("the kernel's arguments name no file")?.to_owned();
+    match fetch(*address, &Source::Http { url }).await {
+        Fetched::Whole(answer) => Ok(answer),
+        other @ (Fetched::Refused | Fetched::Broken(_)) => bail!("the order's file: {other:?}"),
+    }
+}
+
+/// Once it is leased, and not before: whoever probes for the address must find it free.
+fn take_address(address: Ipv4Addr) -> anyhow::Result<()> {
+    let words = ["address", "replace", &format!("{address}/24"), "dev", CARD];
+    let status = Command::new("ip").args(words).status().context("failed to run ip")?;
+    ensure!(status.success(), "the machine cannot take the address {address}");
+    Ok(())
+}
