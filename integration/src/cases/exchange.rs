@@ -7,6 +7,9 @@ use netboot::dhcp::{Message, Operation, Options};
 
 use crate::lab::pcap::Datagram;
 
+/// The port of the boot service (PXE 2.1 §2.4).
+pub(super) const BOOT_SERVICE: u16 = 4011;
+
 /// A DHCP message on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Heard {
@@ -37,10 +40,10 @@ pub(super) enum Step {
 }
 
 impl Heard {
-    /// The message of a datagram to a server's or a client's port.
+    /// The message of a datagram to a server's, a client's or a boot service's port.
     pub(super) fn of(datagram: Datagram<'_>) -> Option<Self> {
         let Datagram { from, to, payload } = datagram;
-        let message = matches!(to.port(), 67 | 68).then(|| Message::parse(payload).ok())??;
+        let message = matches!(to.port(), 67 | 68 | BOOT_SERVICE).then(|| Message::parse(payload).ok())??;
         Some(Self { from, to, message })
     }
 

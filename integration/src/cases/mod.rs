@@ -280,6 +280,13 @@ pub static CASES: &[Case] = &[
         run: synthetic::windows,
     },
     Case {
+        name: "synthetic-raspberry-pi",
+        about: "a Raspberry Pi's chip obeys its text in option 43 and asks below its serial number",
+        bound: Duration::from_secs(180),
+        everyday: false,
+        run: synthetic::raspberry_pi,
+    },
+    Case {
         name: "disk-image-install",
         about: "an image is streamed to the disk, verified and reported; then the machine starts from it",
         bound: Duration::from_secs(360),

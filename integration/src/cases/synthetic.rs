@@ -15,6 +15,7 @@ use proto::plan::Stage;
 use self::drive::{Told, boot};
 use super::Bench;
 use super::beside::OtherServer;
+use super::exchange::{BOOT_SERVICE, Step};
 use super::guest::Guest;
 use super::network::{conclude, served};
 use super::setting::{Setting, catalog, mac};
@@ -49,6 +50,13 @@ pub(super) fn old_edk2(bench: &Bench<'_>) -> anyhow::Result<()> {
         setting.say(&format!("boot {time} ended so: {}", told.end_in_words()));
         if matches!(told.end, End::Kernel { .. }) {
             must_run_the_probe(&setting, &told, "ipxe/snponly.efi")?;
+            let exchange = setting.wire()?.dhcp(mac(&spec));
+            let answered = exchange.iter().any(|heard| {
+                heard.step() == Step::Ack
+                    && heard.from.port() == BOOT_SERVICE
+                    && heard.to.port() == BOOT_SERVICE
+            });
+            ensure!(answered, "the boot service has not answered: {exchange:#?}");
             return setting.wait_phase(&order, OrderPhase::Started.word());
         }
         std::thread::sleep(BETWEEN_BOOTS);
@@ -76,12 +84,42 @@ pub(super) fn windows(bench: &Bench<'_>) -> anyhow::Result<()> {
     setting.wait_phase(&order, OrderPhase::Offered.word())
 }
 
+/// What stands in a Raspberry Pi's chip: it says that it is a PC, and asks below its serial number.
+pub(super) fn raspberry_pi(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let mut setting = Setting::new(bench, false)?;
+    let folder = bench.run.folder().join("pi");
+    let firmware = [("start4.elf", 100_000), ("fixup4.dat", 5_000), ("config.txt", 100)];
+    for (name, size) in firmware {
+        write(&folder.join(name), &content(name, size))?;
+    }
+    setting.import(&folder, "loaders", "pi")?;
+    let mut spec = MachineSpec::new("pi", qemu::Firmware::BiosIpxe);
+    // One of its maker's addresses; and option 97 begins with "RPi4", as four bytes of a number are sent (QUIRKS 15, 16).
+    spec.mac.0[..3].copy_from_slice(&[0xdc, 0xa6, 0x32]);
+    spec.uuid.0[..4].copy_from_slice(b"4iPR");
+    let guest = stand_as(bench, &mut setting, &spec)?;
+    setting.set_host(&spec, "--loaders", "pi")?;
+    let order = setting.order(&spec, "probe")?;
+    let told = boot(&guest, identity(&spec, Firmware::RaspberryPi))?;
+    let End::Files(found) = &told.end else { bail!("it ended so: {}", told.end_in_words()) };
+    ensure!(found.len() == firmware.len(), "it has found {found:?}");
+    for (name, size) in firmware {
+        let fetched = told.files.iter().find(|(path, _)| path.ends_with(name));
+        ensure!(fetched.is_some_and(|(_, bytes)| *bytes == content(name, size)), "another {name}");
+    }
+    setting.wait_phase(&order, OrderPhase::Offered.word())
+}
+
 /// A host of the catalog, and a namespace with its card.
 fn stand(bench: &Bench<'_>, setting: &mut Setting<'_>, name: &str) -> anyhow::Result<(MachineSpec, Guest)> {
     let spec = MachineSpec::new(name, qemu::Firmware::BiosIpxe);
-    setting.add_host(&spec)?;
-    let guest = Guest::plug_in_as(bench, setting, name, mac(&spec))?;
+    let guest = stand_as(bench, setting, &spec)?;
     Ok((spec, guest))
+}
+
+fn stand_as(bench: &Bench<'_>, setting: &mut Setting<'_>, spec: &MachineSpec) -> anyhow::Result<Guest> {
+    setting.add_host(spec)?;
+    Guest::plug_in_as(bench, setting, &spec.name, mac(spec))
 }
 
 fn identity(spec: &MachineSpec, firmware: Firmware) -> Identity {

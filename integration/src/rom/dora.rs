@@ -28,8 +28,18 @@ const COLLECTING: Duration = Duration::from_secs(4);
 pub(super) struct Speaker {
     pub(super) client: Client,
     pub(super) architecture: u16,
-    /// It is old, and collects offers of servers and of proxies before it chooses.
-    pub(super) collects: bool,
+    pub(super) proxy: Proxy,
+}
+
+/// What it makes of a proxy's offer, which comes beside that of the server that leases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proxy {
+    /// It stands alone with one server, and takes the first offer at once.
+    None,
+    /// It goes by the offer, as iPXE does (LAB).
+    Offer,
+    /// It asks the proxy's boot service.
+    BootService,
 }
 
 /// One program's way to an address.
@@ -37,9 +47,9 @@ pub(super) struct Speaker {
 pub(super) struct Dora {
     discover: Message,
     offer: Option<Message>,
-    /// The boot service that it will ask, where it collects offers.
+    heeds: Proxy,
+    /// The proxy's offer that it goes by.
     proxy: Option<Message>,
-    collects: bool,
     sent: usize,
     due: Mono,
 }
@@ -65,14 +75,14 @@ impl Dora {
         discover.broadcast =
             matches!(speaker.client, Client::PxeRom | Client::HttpRom) && speaker.architecture != 0;
         discover.options = Some(options(mac, uuid, speaker));
-        Self { discover, offer: None, proxy: None, collects: speaker.collects, sent: 0, due: now }
+        Self { discover, offer: None, heeds: speaker.proxy, proxy: None, sent: 0, due: now }
     }
 
     pub(super) fn due(&self) -> Mono {
         self.due
     }
 
-    /// What was sent first, and the offer of a boot service that came beside the lease.
+    /// What was sent first, and the proxy's offer that came beside the lease.
     pub(super) fn proxy(&self) -> Option<(&Message, &Message)> {
         self.proxy.as_ref().map(|offer| (&self.discover, offer))
     }
@@ -90,11 +100,11 @@ impl Dora {
     pub(super) fn handle(&mut self, now: Mono, datagram: &[u8]) -> Progress {
         let Some(reply) = self.for_us(datagram) else { return Progress::Wait };
         match (kind(&reply), &self.offer) {
-            (Some(OFFER), _) if self.collects && reply.yiaddr.is_unspecified() => {
-                self.proxy = Some(reply).filter(boot_service::is_offer).or(self.proxy.take());
+            (Some(OFFER), _) if self.heeds != Proxy::None && reply.yiaddr.is_unspecified() => {
+                self.hear_proxy(reply);
                 Progress::Wait
             }
-            (Some(OFFER), None) if self.collects => {
+            (Some(OFFER), None) if self.heeds != Proxy::None => {
                 (self.offer, self.sent, self.due) = (Some(reply), 0, now.plus(COLLECTING));
                 Progress::Wait
             }
@@ -106,6 +116,18 @@ impl Dora {
             // QUIRKS 7: that is the end for a ROM.
             (Some(NAK), Some(_)) => Progress::Failed,
             _ => Progress::Wait,
+        }
+    }
+
+    fn hear_proxy(&mut self, offer: Message) {
+        let good = match self.heeds {
+            Proxy::None => false,
+            // LAB: both, or it is no offer.
+            Proxy::Offer => !offer.siaddr.is_unspecified() && !offer.file.is_empty(),
+            Proxy::BootService => boot_service::is_offer(&offer),
+        };
+        if good {
+            self.proxy = Some(offer);
         }
     }
 

@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use super::{
     Action, End, Firmware, Identity, Input, Script, Source,
     boot_service::BootService,
-    dora::{Dora, Progress, Speaker, option},
+    dora::{Dora, Progress, Proxy, Speaker, option},
     loaders::{self, Loader},
     menu,
 };
@@ -73,12 +73,12 @@ impl Machine {
     /// Pushes the power button. `seed` makes its transaction numbers.
     #[must_use]
     pub fn power_on(now: Now, identity: Identity, seed: u64) -> Self {
-        let speaker = |client, architecture| Speaker { client, architecture, collects: false };
+        let speaker = |client, architecture| Speaker { client, architecture, proxy: Proxy::None };
         let speaker = match identity.firmware {
             Firmware::BiosPxe | Firmware::RaspberryPi => speaker(Client::PxeRom, 0),
             Firmware::BiosIpxe => speaker(Client::Ipxe, 0),
             Firmware::UefiPxe | Firmware::UefiWindows => speaker(Client::PxeRom, 7),
-            Firmware::UefiPxeOld => Speaker { collects: true, ..speaker(Client::PxeRom, 7) },
+            Firmware::UefiPxeOld => Speaker { proxy: Proxy::BootService, ..speaker(Client::PxeRom, 7) },
             Firmware::UefiHttp => speaker(Client::HttpRom, 16),
         };
         let random = SmallRng::seed_from_u64(seed);
@@ -167,13 +167,14 @@ impl Machine {
                 self.actions.push_back(Action::Broadcast(datagram));
                 self.state = State::Asking(speaker, dora);
             }
-            Progress::Bound(ack) => match dora.proxy() {
-                Some((discover, offer)) => {
+            Progress::Bound(ack) => match (dora.proxy(), speaker.proxy) {
+                (Some((discover, offer)), Proxy::BootService) => {
                     let mut service = BootService::new(now, discover, offer, &ack);
                     let progress = service.handle_timeout(now);
                     self.ask_service(ack.yiaddr, service, progress);
                 }
-                None => self.bound(speaker.client, ack.yiaddr, &ack),
+                (Some((_, offer)), Proxy::Offer) => self.bound(speaker.client, ack.yiaddr, offer),
+                (Some(_), Proxy::None) | (None, _) => self.bound(speaker.client, ack.yiaddr, &ack),
             },
             Progress::Failed => self.give_up("no address"),
         }
@@ -234,15 +235,16 @@ impl Machine {
 
     /// The loader is iPXE, and begins with DHCP of its own; or it asks for what stands beside it.
     fn loaded(&mut self, now: Now, ends: (Ipv4Addr, Ipv4Addr), loader: Option<&[u8]>) {
-        let architecture = match self.identity.firmware {
+        let (architecture, proxy) = match self.identity.firmware {
             _ if loader.is_none() => return self.give_up("no loader"),
             Firmware::UefiWindows => {
                 return self.follow(ends, loaders::names(Loader::Windows, self.identity), Vec::new());
             }
-            Firmware::BiosPxe | Firmware::BiosIpxe | Firmware::RaspberryPi => 0,
-            Firmware::UefiPxe | Firmware::UefiHttp | Firmware::UefiPxeOld => 7,
+            Firmware::BiosPxe | Firmware::BiosIpxe | Firmware::RaspberryPi => (0, Proxy::None),
+            Firmware::UefiPxe | Firmware::UefiHttp => (7, Proxy::None),
+            Firmware::UefiPxeOld => (7, Proxy::Offer),
         };
-        self.ask(now.mono, Speaker { client: Client::Ipxe, architecture, collects: false });
+        self.ask(now.mono, Speaker { client: Client::Ipxe, architecture, proxy });
     }
 
     /// Asks for the next name, until there is none left.
