@@ -1,10 +1,12 @@
 //! docs/quirks.md tells the truth: it has a line for every quirk, and every test that it names exists.
 //!
-//! Names are looked up in the sources, so that nothing but this crate is built. Assumes that a module `a::b` is
+//! Names of tests are looked up in the sources, so that nothing but this crate is built. Assumes that a module `a::b` is
 //! `a/b.rs`, `a/b/mod.rs`, or a module `tests` at the foot of one of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use integration::cases::CASES;
 
 /// How many quirks are known.
 const QUIRKS: usize = 65;
@@ -36,6 +38,16 @@ fn every_test_that_is_named_exists() {
         .filter(|(_, name)| !exists(name))
         .collect();
     assert_eq!(missing, [], "tests that docs/quirks.md names and that are not there");
+}
+
+#[test]
+fn every_case_that_is_named_exists() {
+    let text = fs::read_to_string(workspace().join("docs/quirks.md")).expect("docs/quirks.md is there");
+    let quoted = text.split('`').skip(1).step_by(2);
+    let named: Vec<_> = quoted.filter_map(|name| name.strip_prefix("lab boot ")).collect();
+    let known = |name: &&str| *name == "NAME" || CASES.iter().any(|case| case.name == *name);
+    let missing: Vec<_> = named.iter().filter(|name| !known(name)).collect();
+    assert!(missing.is_empty() && named.len() > 5, "no cases of the lab: {missing:?}, of {}", named.len());
 }
 
 #[test]
