@@ -16,6 +16,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("netboot", "edge-agent/netboot/src"),
     ("edge_agent", "edge-agent/src"),
     ("controller", "controller/src"),
+    ("cli", "controller/cli/src"),
     ("integration", "integration/src"),
     ("proto", "proto/src"),
 ];
