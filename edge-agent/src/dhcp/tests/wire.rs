@@ -3,7 +3,6 @@
 use std::{path::PathBuf, sync::Arc};
 
 use netboot::site::{self, Arrival, Input, Station};
-use proto::event::EventKind;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +11,8 @@ use crate::core::{Core, Options};
 
 /// The folder of the agent's process.
 const FOLDER: &str = "BOOTLANE_TEST_WIRE_FOLDER";
+/// How long the agent's offers wait, so that another server is first.
+const DELAY: Duration = Duration::from_secs(1);
 
 /// A switch with the agent, a machine and a third one; all go when this is dropped.
 struct Wire {
@@ -72,15 +73,15 @@ impl Wire {
     }
 
     /// The address that BusyBox's client gets.
-    fn udhcpc(&self) -> String {
+    fn udhcpc(&self, options: &[&str]) -> String {
         let (script, seen) = (self.folder.path().join("script"), self.folder.path().join("seen"));
         let text = format!("#!/bin/sh\n[ \"$1\" = bound ] && echo $ip > {}\nexit 0\n", seen.display());
         fs::write(&script, text).expect("a script");
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(&script, mode).expect("it is ours");
         let mut command = inside(&self.machine);
-        command.args(["busybox", "udhcpc", "-i", "eth0", "-f", "-q", "-n", "-t", "3", "-T", "3", "-s"]);
-        let output = command.arg(script).output().expect("BusyBox is there");
+        command.args(["busybox", "udhcpc", "-i", "eth0", "-f", "-q", "-n", "-t", "3", "-T", "3"]);
+        let output = command.args(options).arg("-s").arg(script).output().expect("BusyBox is there");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         fs::read_to_string(seen).expect("it was bound").trim().to_owned()
     }
@@ -97,11 +98,11 @@ impl Drop for Wire {
 fn a_squatter_is_found_and_a_system_gets_another_address() {
     let Some(mut wire) = Wire::new("arp") else { return };
     wire.serve("before");
-    let usual = wire.udhcpc();
+    let usual = wire.udhcpc(&[]);
     wire.stop();
     ip(&["-n", &wire.other, "addr", "add", &format!("{usual}/24"), "dev", "eth0"]);
     let events = wire.serve("after");
-    let got = wire.udhcpc();
+    let got = wire.udhcpc(&[]);
     assert!(got != usual && got.starts_with("10.77.0.1"), "{got}, and {usual} is taken");
     let told = || fs::read_to_string(&events).expect("written");
     wait_until(|| told().contains("AddressInUse"));
@@ -109,7 +110,7 @@ fn a_squatter_is_found_and_a_system_gets_another_address() {
 }
 
 #[test]
-fn another_server_is_asked_for_and_told_of_with_what_it_boots() {
+fn another_server_is_asked_for_and_told_of_with_what_it_boots_and_spoils() {
     let Some(mut wire) = Wire::new("dns") else { return };
     ip(&["-n", &wire.other, "addr", "add", "10.77.0.9/24", "dev", "eth0"]);
     let log = wire.folder.path().join("dnsmasq.log");
@@ -128,6 +129,13 @@ fn another_server_is_asked_for_and_told_of_with_what_it_boots() {
     }
     let log = fs::read_to_string(&log).expect("its log");
     assert!(log.contains("DHCPOFFER") && !log.contains("DHCPREQUEST"), "{log}");
+
+    let got = wire.udhcpc(&["-V", "PXEClient:Arch:00000:UNDI:002001"]);
+    assert!(got.starts_with("10.77.0.5") || got == "10.77.0.60", "{got} is of the other server's range");
+    wait_until(|| told().contains("ForeignOfferTaken"));
+    let line = told().lines().find(|line| line.contains("ForeignOfferTaken")).map(str::to_owned);
+    let line = line.expect("just seen");
+    assert!(line.contains("10.77.0.9") && line.contains("boot file pxelinux.0"), "{line}");
 }
 
 /// The other process: the agent's core on `srv0` until it is ended.
@@ -150,17 +158,16 @@ async fn serve() {
         ended_orders,
     })
     .expect("a folder of its own");
-    core.input(Input::Plan(Arc::new(plan()))).await.expect("it runs");
+    let mut plan = plan();
+    plan.network.reply.delay = Some(DELAY);
+    core.input(Input::Plan(Arc::new(plan))).await.expect("it runs");
     let shutdown = CancellationToken::new();
     tokio::spawn(crate::dhcp::overhear(core.clone(), sockets.clone(), shutdown.clone()));
     tokio::spawn(crate::dhcp::serve(core.clone(), sockets, arrival, shutdown));
     loop {
         let events = core.events(0, 1_000).await.expect("it runs");
-        let alarm = |event| {
-            let EventKind::Alarm { kind, detail } = event else { return None };
-            Some(format!("{kind:?}: {detail}\n"))
-        };
-        let text: String = events.into_iter().filter_map(|numbered| alarm(numbered.event.kind)).collect();
+        let text: String =
+            events.into_iter().map(|numbered| format!("{:?}\n", numbered.event.kind)).collect();
         // In one step: whoever reads must not find half of it.
         fs::write(folder.join("written"), text).expect("a folder");
         fs::rename(folder.join("written"), folder.join("events")).expect("the same folder");
