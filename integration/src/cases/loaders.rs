@@ -154,7 +154,7 @@ fn with_loaders<'a>(
     Ok((setting, spec))
 }
 
-fn add_with_loaders(
+pub(super) fn add_with_loaders(
     setting: &mut Setting<'_>,
     firmware: Firmware,
     packages: &str,

@@ -94,7 +94,7 @@ fn start_from_disk(setting: &Setting<'_>, spec: &MachineSpec, bound: Duration) -
 }
 
 /// What the firmware says when it is done with the network.
-fn turns_to_disk(firmware: Firmware) -> &'static str {
+pub(super) fn turns_to_disk(firmware: Firmware) -> &'static str {
     match firmware {
         Firmware::BiosIpxe => "Booting from Hard Disk",
         // OVMF's name for a virtio disk.

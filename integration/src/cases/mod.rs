@@ -6,7 +6,9 @@
 
 mod beside;
 mod by_cargo;
+pub mod chain;
 mod clients;
+pub mod comparison;
 mod console;
 mod exchange;
 mod guest;
@@ -15,6 +17,7 @@ mod loaders;
 mod local;
 mod menu;
 mod network;
+mod refusal;
 mod relay;
 mod setting;
 mod synthetic;
@@ -194,6 +197,20 @@ pub static CASES: &[Case] = &[
         bound: Duration::from_secs(420),
         everyday: true,
         run: loaders::secure_boot,
+    },
+    Case {
+        name: "secure-boot-refused",
+        about: "OVMF with Secure Boot fetches an unsigned loader, refuses it and turns to its disk",
+        bound: Duration::from_secs(600),
+        everyday: false,
+        run: refusal::unsigned_loader,
+    },
+    Case {
+        name: "beside-secure-boot",
+        about: "another server leases the address: shim, GRUB and a signed kernel come by our offer without one",
+        bound: Duration::from_secs(420),
+        everyday: false,
+        run: beside::secure_boot,
     },
     Case {
         name: "local-disk",

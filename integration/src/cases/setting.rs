@@ -8,6 +8,7 @@ use anyhow::{Context as _, ensure};
 use proto::Mac;
 
 use super::Bench;
+use super::chain::chains;
 use super::timeline::Timeline;
 use super::wire::Wire;
 use crate::fleet::example::{self, AGENT, SITE};
@@ -169,6 +170,7 @@ impl<'a> Setting<'a> {
         let ledger = self.ledger()?;
         let timeline = Timeline::read(self.fleet.cli(), host)?;
         timeline.must_match(&ledger)?;
+        chains(&ledger).iter().for_each(|line| self.say(line));
         self.say(&format!("the controller has all {} events of the agent, each once", ledger.events.len()));
         Ok(timeline)
     }

@@ -42,7 +42,7 @@ pub(super) fn rom(bench: &Bench<'_>) -> anyhow::Result<()> {
 pub(super) fn old_edk2(bench: &Bench<'_>) -> anyhow::Result<()> {
     let mut setting = Setting::new(bench, false)?;
     setting.apply(&catalog("beside.yaml"))?;
-    let _other = OtherServer::start(bench, &setting)?;
+    let _other = OtherServer::start(bench, &setting, &[])?;
     let (spec, guest) = stand(bench, &mut setting, "edk2")?;
     let order = setting.order(&spec, "probe")?;
     for time in 1..=MOST_BOOTS {

@@ -1,5 +1,6 @@
 //! `cargo lab bench`: measurements, side by side with what others use.
 
+mod boot;
 mod fleet;
 
 use anyhow::bail;
@@ -24,6 +25,8 @@ enum Bench {
     Dhcp,
     /// Many machines that ask for an image which is still arriving.
     Cache,
+    /// Machines from power-on to their system, over the network and from their disk, beside dnsmasq and nginx.
+    Boot(boot::Arguments),
     /// The time from a change to a hundred agents that have applied it; an idle agent's memory.
     Fleet,
 }
@@ -35,6 +38,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> anyhow::Result<Ve
         Bench::Http => bail!("not there yet: bench http"),
         Bench::Dhcp => bail!("not there yet: bench dhcp"),
         Bench::Cache => bail!("not there yet: bench cache"),
+        Bench::Boot(arguments) => boot::run(arguments, console),
         Bench::Fleet => fleet::run(console),
     }
 }
