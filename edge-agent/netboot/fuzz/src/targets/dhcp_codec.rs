@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use netboot::dhcp::{MAX_FILE, Message, Options, Port, Request};
+use netboot::arp::Claim;
+use netboot::dhcp::{MAX_FILE, Message, Options, Port, Request, ServerMessage};
 
 /// The longest datagram that is read.
 const LONGEST: usize = 4096;
@@ -11,8 +12,9 @@ const LONGEST: usize = 4096;
 /// What the fields `file` and `sname` hold: options that lay there stand behind the others when they are written.
 const OVERLOADED: usize = 128 + 64;
 
-/// Reads `bytes` as a datagram at port 67 and at port 4011.
+/// Reads `bytes` as a datagram at port 67 and at port 4011, and as what is overheard.
 pub fn run(bytes: &[u8]) {
+    overhear(bytes);
     let request = Request::parse(bytes);
     let from = SocketAddrV4::new(Ipv4Addr::new(10, 1, 0, 9), 4011);
     let mut at_boot_service = request.clone();
@@ -29,6 +31,27 @@ pub fn run(bytes: &[u8]) {
     if written.len() <= LONGEST {
         assert_eq!(Message::parse(&written), Ok(message));
         assert_eq!(Request::parse(&written), request);
+    }
+}
+
+/// Reads `bytes` as frames that pass by, and as a server's datagram in one.
+fn overhear(bytes: &[u8]) {
+    const UDP: [u8; 8] = [0, 67, 0, 68, 0, 0, 0, 0];
+    let claim = Claim::parse(bytes);
+    assert!(claim.is_none_or(|claim| claim.mac.0[0] & 1 == 0 && !claim.address.is_unspecified()));
+    let short = &bytes[..bytes.len().min(1_472)];
+    let total = u16::try_from(28 + short.len()).expect("at most 1,500");
+    let [high, low] = total.to_be_bytes();
+    let mut frame = vec![0; 12];
+    frame.extend([8, 0, 0x45, 0, high, low, 0, 0, 0, 0, 64, 17, 0, 0, 10, 1, 0, 9, 10, 1, 0, 8]);
+    frame.extend(UDP);
+    frame.extend(short);
+    for heard in [ServerMessage::parse(bytes), ServerMessage::parse(&frame)].into_iter().flatten() {
+        let boot = heard.boot;
+        let texts = [boot.file, boot.tftp_server, boot.class];
+        assert!(
+            texts.iter().all(|text| text.len() <= 64 && text.bytes().all(|b| (b' '..=b'~').contains(&b)))
+        );
     }
 }
 
