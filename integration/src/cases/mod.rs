@@ -59,7 +59,7 @@ pub struct Case {
     pub about: &'static str,
     /// The longest that it may take, with everything around it.
     pub bound: Duration,
-    /// Must every change pass it, and pass ten times in a row in `--all`? The others show another client of a
+    /// Must every change pass it, and pass five times in a row in `--all`? The others show another client of a
     /// mechanism that one of these shows, and `--all` boots them once.
     pub everyday: bool,
     run: fn(&Bench<'_>) -> anyhow::Result<()>,

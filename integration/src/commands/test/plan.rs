@@ -11,7 +11,7 @@ use super::step::{Counting, Program, Step};
 /// The variable that says how often the kill loops kill.
 const KILLS: &str = "BOOTLANE_KILLS";
 /// How often each case that every change must pass must boot in a row in `--all`.
-const BOOTS_IN_A_ROW: usize = 10;
+const BOOTS_IN_A_ROW: usize = 5;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -37,7 +37,7 @@ pub(super) fn every_change() -> Vec<Step> {
 /// With the long counts.
 pub(super) fn all() -> Vec<Step> {
     let mut steps = every_change();
-    // Booting once is contained in booting ten times.
+    // Booting once is contained in booting several times.
     steps.retain(|step| !step.name.starts_with("boot "));
     steps.push(
         Step::new(
