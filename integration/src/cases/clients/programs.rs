@@ -21,6 +21,7 @@ pub(super) struct Program {
 pub(super) const DHCLIENT: Program = Program {
     name: "dhclient",
     start: |guest| {
+        fs::write(guest.folder.join("dhclient.conf"), PATIENCE).context("failed to write dhclient's file")?;
         Ok(guest.namespace.command("dhclient", "dhclient").args(["-d", "-v"]).args(dhclient(guest)))
     },
     release: |guest, _| {
@@ -30,14 +31,16 @@ pub(super) const DHCLIENT: Program = Program {
     },
 };
 
+/// Its waits double up to a quarter of a minute, and so step over the 7 s between the rebinding and the end of so short a lease.
+const PATIENCE: &str = "initial-interval 1;\nbackoff-cutoff 2;\n";
+
 fn dhclient(guest: &Guest) -> Vec<PathBuf> {
     let file = |name: &str| guest.folder.join(name);
     let words = [
         ("-sf", lease_script()),
         ("-lf", file("leases")),
         ("-pf", file("pid")),
-        // Its own defaults; Debian's file would ask for more.
-        ("-cf", "/dev/null".into()),
+        ("-cf", file("dhclient.conf")),
     ];
     let options = words.into_iter().flat_map(|(option, value)| [option.into(), value]);
     ["-4".into()].into_iter().chain(options).chain([CARD.into()]).collect()
