@@ -410,6 +410,11 @@ impl Server {
         let Some(id) = self.find(local, peer) else { return };
         let Some(transfer) = self.transfers.get(&id) else { return };
         let bytes = transfer.flight().acknowledged();
+        // PXELINUX 6 knows the size, and instead of acknowledging the last byte says "No error, file close" where the
+        // size is a multiple of the block's (seen in the lab).
+        if code == ErrorCode::NOT_DEFINED && transfer.flight().has_given_all() && !transfer.is_probe() {
+            return self.finish(now, id);
+        }
         // QUIRKS 38, 39: 8 and 0 are how firmware says "that is all I wanted".
         let kind = match code {
             ErrorCode::NOT_DEFINED | ErrorCode::OPTION_NEGOTIATION if transfer.is_probe() => {

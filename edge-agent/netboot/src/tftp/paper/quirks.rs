@@ -83,6 +83,20 @@ fn quirk_39_aborts_are_told_from_failures() {
 }
 
 #[test]
+fn quirk_39_pxelinux_closes_a_file_that_it_has_whole() {
+    let mut bench = Bench::with_file(1024);
+    let slot = local(&bench.request(machine(), &[]));
+    bench.ack(slot, machine(), 1);
+    assert!(bench.error(slot, machine(), 0, "No error, file close").is_empty());
+    assert!(matches!(bench.last_event(), EventKind::Completed { bytes: 1024, .. }));
+    let mut bench = Bench::with_file(1025);
+    let slot = local(&bench.request(machine(), &[]));
+    bench.ack(slot, machine(), 1);
+    bench.error(slot, machine(), 0, "No error, file close");
+    assert_eq!(bench.last_event(), &EventKind::Aborted { bytes: 512 }, "the last byte has not left");
+}
+
+#[test]
 fn quirk_40_blocks_fit_the_link() {
     let mut bench = Bench::with_file(1000);
     let granted = granted(&bench.request(machine(), &[("blksize", "65464")]));
