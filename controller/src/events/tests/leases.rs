@@ -126,3 +126,21 @@ async fn of_each_site_a_bounded_number_is_kept() {
         store.close().await;
     }
 }
+
+#[tokio::test]
+async fn what_is_unreadable_of_a_lease_holds_no_event_up() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let store = open(folder.path());
+    store.append(&source(), JOURNAL, batch(1, vec![(10, 1, leased(NINE, 100))])).await.expect("stored");
+    store.close().await;
+    let db = crate::database::open(&folder.path().join("db-1")).expect("opens");
+    db.insert(key::lease("lyon", NINE), b"{").expect("written");
+    db.flush().expect("flushed");
+    drop(db);
+
+    let store = open(folder.path());
+    let events = batch(2, vec![(20, 2, leased(NINE, 120)), (30, 2, ended(NINE, LeaseEnd::Released))]);
+    assert_eq!(store.append(&source(), JOURNAL, events).await, Ok(3));
+    let history = store.leases_of_machines(vec![Mac([2; 6])], 10).await.expect("readable");
+    assert_eq!(history.iter().map(|lease| lease.began_ms).collect::<Vec<_>>(), [Wall(20)]);
+}

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use proto::Wall;
 use proto::event::{Event, EventKind};
 
-use super::{Group, failed};
+use super::Group;
 use crate::events::key;
 use crate::events::lease::{End, Ended, LeaseEntry};
 use crate::events::store::{AppendError, Source};
@@ -77,9 +77,13 @@ impl Group {
         self.changes.insert(place, Some(json(&entry)));
     }
 
+    /// One that cannot be read holds no event up: what comes takes its place.
     fn lease(&self, site: &str, address: Ipv4Addr) -> Result<Option<LeaseEntry>, AppendError> {
-        let found = self.value(&key::lease(site, address))?;
-        found.map(|json| serde_json::from_slice(&json).map_err(failed)).transpose()
+        let Some(json) = self.value(&key::lease(site, address))? else { return Ok(None) };
+        let read = serde_json::from_slice(&json);
+        let warn =
+            |error: &_| tracing::warn!(site, %address, %error, "what was stored of a lease is unreadable");
+        Ok(read.inspect_err(warn).ok())
     }
 
     /// A store that cannot be read fails at the write that follows.
