@@ -24,6 +24,8 @@ pub(super) enum Subject {
     Claim(Ipv4Addr),
     /// Who answers for many addresses.
     Claimant(Mac),
+    /// A link of which many addresses are answered for.
+    Claims(Ipv4Net),
 }
 
 /// When each subject was reported.

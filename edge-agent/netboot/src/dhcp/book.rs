@@ -13,7 +13,7 @@ use super::{
     lease::Leases,
     offer::Offers,
     pool::{self, Reservations},
-    quarantine::Quarantined,
+    quarantine::{FIXED_REST, Quarantined},
     server::key_of,
 };
 use crate::time::{Mono, Now};
@@ -100,6 +100,11 @@ impl Book {
             Some(holder) => exchange.request.is_boot_class() && host.macs.contains(&holder),
         };
         (usable && free).then_some(address)
+    }
+
+    /// How long an address rests: what the plan keeps for a host never for long.
+    pub(super) fn rest(&self, address: Ipv4Addr, otherwise: Duration) -> Duration {
+        if self.reservations.contains(address) { FIXED_REST } else { otherwise }
     }
 
     /// Is the address the machine's already, by plan or by lease?

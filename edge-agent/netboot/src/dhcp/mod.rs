@@ -11,6 +11,7 @@
 mod alarm;
 mod book;
 mod boot;
+mod claims;
 mod client;
 mod context;
 mod exchange;

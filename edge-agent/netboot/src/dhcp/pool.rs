@@ -13,9 +13,14 @@ const SEARCH: u64 = 65_536;
 /// The addresses of a subnet's pools, each once, from a place that follows from the machine: a machine that
 /// comes back after its lease has ended finds its old address as long as that is free.
 pub(super) fn candidates(subnet: &Subnet, mac: Mac) -> impl Iterator<Item = Ipv4Addr> {
-    let count: u64 = subnet.pools.iter().map(|range| range.count()).sum();
+    let count = size(subnet);
     let start = hash(mac).checked_rem(count).unwrap_or(0);
     (0..count.min(SEARCH)).filter_map(move |n| nth(&subnet.pools, (start + n) % count))
+}
+
+/// How many addresses the pools have.
+pub(super) fn size(subnet: &Subnet) -> u64 {
+    subnet.pools.iter().map(|range| range.count()).sum()
 }
 
 /// Is the address in one of the pools?
@@ -69,6 +74,11 @@ impl Reservations {
         self.by_address = fixed.collect();
         self.plan = Some(plan.id);
         true
+    }
+
+    /// Is the address kept for a host?
+    pub(super) fn contains(&self, address: Ipv4Addr) -> bool {
+        self.by_address.contains_key(&address)
     }
 
     /// Is the address kept for a host other than this one?

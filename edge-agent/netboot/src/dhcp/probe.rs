@@ -4,15 +4,27 @@
 //! answer that does not come; firmware has its offer at once (QUIRKS 8), and an answer that comes before its REQUEST
 //! withdraws the offer. Silence counts for a minute. No ARP crosses a relay agent, so nothing is asked there.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+    time::Duration,
+};
 
+use ipnet::Ipv4Net;
 use proto::{
     Mac,
     event::AlarmKind,
     ledger::{Quarantine, Record},
 };
 
-use super::{Effect, Server, alarm::Subject, exchange::Exchange, quarantine::CLAIMED};
+use super::{
+    Effect, Server,
+    alarm::Subject,
+    claims::{Claims, Worth},
+    exchange::Exchange,
+    pool,
+    quarantine::CLAIMED,
+};
 use crate::{
     arp::Claim,
     time::{Mono, Now},
@@ -27,85 +39,88 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 /// Addresses that are remembered, those under way among them: as many as offers; further ones are offered as they are.
 const MAX_PROBES: usize = 1_024;
 
-/// Who claims more addresses than this within [`REMEMBERED_CLAIMS`] answers for others, as routers with proxy ARP do
-/// (RFC 1027), or wants the pool for itself: it is not believed.
-const BELIEVED_CLAIMS: u32 = 16;
-const REMEMBERED_CLAIMS: Duration = Duration::from_secs(3_600);
-/// Claimants that are told apart.
-const MAX_CLAIMANTS: usize = 256;
-
-/// What the wire was asked.
+/// What the wire was asked, and who answered.
 #[derive(Debug, Default)]
 pub(super) struct Probes {
     asked: BTreeMap<Ipv4Addr, Probe>,
-    claimants: BTreeMap<Mac, Claimant>,
+    /// Those of them that lift a rest, by the time at which they were asked.
+    lifting: BTreeSet<(Mono, Ipv4Addr)>,
+    claims: Claims,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Probe {
     at: Mono,
-    /// Whose own answer is no conflict.
+    /// Whose own answer is no conflict, and for whom alone silence counts: who had the address since may use it still.
     machine: Mac,
+    pool: Pool,
     /// A rest that ends if nobody answers.
     lifts_rest: bool,
 }
 
+/// The pools of a link.
 #[derive(Debug, Clone, Copy)]
-struct Claimant {
-    since: Mono,
-    claims: u32,
+pub(super) struct Pool {
+    pub(super) link: Ipv4Net,
+    pub(super) addresses: u64,
+}
+
+impl Pool {
+    fn of(exchange: Exchange<'_>) -> Self {
+        Self { link: exchange.link(), addresses: exchange.subnets().map(pool::size).sum() }
+    }
+
+    /// How many of its addresses may rest because somebody has answered for them: a quarter, and of a few addresses never all.
+    pub(super) fn may_rest(self) -> usize {
+        let part = (self.addresses / 4).max(1).min(self.addresses.saturating_sub(1));
+        usize::try_from(part).unwrap_or(usize::MAX)
+    }
 }
 
 impl Probes {
-    /// When the address was last asked for, and whether it is to be asked for now; None: there is no room to remember it.
-    fn ask(&mut self, now: Mono, address: Ipv4Addr, machine: Mac) -> Option<(Mono, bool)> {
-        let known = self.of(now, address).map(|probe| probe.at);
-        if known.is_none() && self.asked.len() >= MAX_PROBES {
+    /// When the address was last asked for on this machine's behalf, and whether it is to be asked for now; None: there is no
+    /// room to remember it.
+    fn ask(&mut self, address: Ipv4Addr, probe: Probe) -> Option<(Mono, bool)> {
+        let now = probe.at;
+        let known = self.of(now, address).filter(|known| known.machine == probe.machine && !probe.lifts_rest);
+        if let Some(known) = known {
+            return Some((known.at, false));
+        }
+        self.forget(address);
+        if self.asked.len() >= MAX_PROBES {
             self.asked.retain(|_, probe| now.since(probe.at) < REMEMBERED);
             if self.asked.len() >= MAX_PROBES {
                 return None;
             }
         }
-        let at = known.unwrap_or(now);
-        self.asked.insert(address, Probe { at, machine, lifts_rest: false });
-        Some((at, known.is_none()))
+        self.asked.insert(address, probe);
+        if probe.lifts_rest {
+            self.lifting.insert((now, address));
+        }
+        Some((now, true))
     }
 
     fn of(&self, now: Mono, address: Ipv4Addr) -> Option<Probe> {
         self.asked.get(&address).copied().filter(|probe| now.since(probe.at) < REMEMBERED)
     }
 
-    /// Is the claimant to be believed? Counts.
-    fn believes(&mut self, now: Mono, mac: Mac) -> bool {
-        if self.claimants.len() >= MAX_CLAIMANTS {
-            self.claimants.retain(|_, claimant| now.since(claimant.since) < REMEMBERED_CLAIMS);
-        }
-        let full = self.claimants.len() >= MAX_CLAIMANTS;
-        match self.claimants.get_mut(&mac) {
-            Some(claimant) if now.since(claimant.since) < REMEMBERED_CLAIMS => {
-                claimant.claims = claimant.claims.saturating_add(1);
-                claimant.claims <= BELIEVED_CLAIMS
-            }
-            None if full => true,
-            Some(_) | None => {
-                self.claimants.insert(mac, Claimant { since: now, claims: 1 });
-                true
-            }
+    fn forget(&mut self, address: Ipv4Addr) {
+        if let Some(probe) = self.asked.remove(&address) {
+            self.lifting.remove(&(probe.at, address));
         }
     }
 
     /// When the next rest is to be lifted.
     pub(super) fn next_end(&self) -> Option<Mono> {
-        let lifting = self.asked.values().filter(|probe| probe.lifts_rest);
-        lifting.map(|probe| probe.at.plus(PATIENCE)).min()
+        self.lifting.first().map(|(at, _)| at.plus(PATIENCE))
     }
 
-    /// Takes an address whose rest is to be lifted.
+    /// Takes an address whose rest is to be lifted. It is asked for no longer: an answer that comes later counts for nothing.
     fn pop_unclaimed(&mut self, now: Mono) -> Option<Ipv4Addr> {
-        let over = |probe: &Probe| probe.lifts_rest && probe.at.plus(PATIENCE) <= now;
-        let (address, probe) = self.asked.iter_mut().find(|(_, probe)| over(probe))?;
-        probe.lifts_rest = false;
-        Some(*address)
+        self.next_end().filter(|end| *end <= now)?;
+        let (_, address) = self.lifting.pop_first()?;
+        self.asked.remove(&address);
+        Some(address)
     }
 }
 
@@ -116,7 +131,9 @@ impl Server {
         if !reaches(exchange) || self.book.is_its_own(address, exchange) {
             return Vec::new();
         }
-        let Some((at, new)) = self.probes.ask(now.mono, address, request.mac) else { return Vec::new() };
+        let (machine, pool) = (request.mac, Pool::of(exchange));
+        let probe = Probe { at: now.mono, machine, pool, lifts_rest: false };
+        let Some((at, new)) = self.probes.ask(address, probe) else { return Vec::new() };
         let over = at.plus(PATIENCE);
         let waits = now.mono < over && !request.is_boot_class();
         let probe = new.then_some(Effect::Probe(address));
@@ -133,9 +150,8 @@ impl Server {
         if !reaches(exchange) {
             return None;
         }
-        self.probes.asked.remove(&address);
-        self.probes.ask(now.mono, address, exchange.request.mac)?;
-        self.probes.asked.get_mut(&address)?.lifts_rest = true;
+        let (machine, pool) = (exchange.request.mac, Pool::of(exchange));
+        self.probes.ask(address, Probe { at: now.mono, machine, pool, lifts_rest: true })?;
         Some(Effect::Probe(address))
     }
 
@@ -143,11 +159,15 @@ impl Server {
     pub(super) fn lift_rests(&mut self, now: Now) -> Vec<Effect> {
         let mut effects = Vec::new();
         while let Some(address) = self.probes.pop_unclaimed(now.mono) {
-            self.book.quarantined.remove(address);
-            // In the ledger's terms: a rest that is over.
-            effects.push(Effect::Persist(Record::Quarantine(Quarantine { address, until: now.wall })));
+            effects.push(self.lift(now, address));
         }
         effects
+    }
+
+    fn lift(&mut self, now: Now, address: Ipv4Addr) -> Effect {
+        self.book.quarantined.remove(address);
+        // In the ledger's terms: a rest that is over.
+        Effect::Persist(Record::Quarantine(Quarantine { address, until: now.wall }))
     }
 
     /// Somebody has answered for an address. It counts if the address was asked for, and is not the machine's that it was
@@ -155,6 +175,9 @@ impl Server {
     /// perhaps by another of its cards.
     pub fn handle_claim(&mut self, now: Now, claim: Claim) -> Vec<Effect> {
         let Claim { address, mac } = claim;
+        if self.probes.of(now.mono, address).is_none() {
+            return Vec::new();
+        }
         let mut effects = self.handle_timeout(now);
         let Some(probe) = self.probes.of(now.mono, address) else { return effects };
         let holder = self.book.leases.holder(address).or_else(|| self.book.offers.holder(address));
@@ -162,29 +185,68 @@ impl Server {
         if mac == probe.machine || Some(mac) == holder || late {
             return effects;
         }
-        effects.extend(if self.probes.believes(now.mono, mac) {
-            self.rest_claimed(now, claim, probe)
+        effects.extend(if probe.lifts_rest {
+            self.confirm_rest(now, claim, probe)
         } else {
-            let detail = format!("{mac} answers for so many addresses that its answers do not count");
-            self.alarm(now, Subject::Claimant(mac), AlarmKind::AddressInUse, detail)
+            self.weigh_claim(now, claim, probe)
         });
         effects
     }
 
+    /// A declined address has its rest already.
+    fn confirm_rest(&mut self, now: Now, claim: Claim, probe: Probe) -> Vec<Effect> {
+        if self.probes.claims.is_unmasked(now.mono, claim.mac) {
+            return Vec::new();
+        }
+        self.probes.forget(claim.address);
+        self.tell_of_claim(now, claim, probe)
+    }
+
+    fn weigh_claim(&mut self, now: Now, claim: Claim, probe: Probe) -> Vec<Effect> {
+        let (mac, link) = (claim.mac, probe.pool.link);
+        match self.probes.claims.weigh(now.mono, claim, probe.pool) {
+            Worth::Believed => self.rest_claimed(now, claim, probe),
+            Worth::Unmasked(rests) => {
+                let mut effects = self.lift_all(now, &rests);
+                let detail = format!("{mac} answers for so many addresses that its answers do not count");
+                effects.extend(self.alarm(now, Subject::Claimant(mac), AlarmKind::AddressInUse, detail));
+                effects
+            }
+            Worth::TooMany => {
+                let detail = format!(
+                    "so many addresses of {link} are answered for that the answer of {mac} does not count"
+                );
+                self.alarm(now, Subject::Claims(link), AlarmKind::AddressInUse, detail)
+            }
+        }
+    }
+
     fn rest_claimed(&mut self, now: Now, claim: Claim, probe: Probe) -> Vec<Effect> {
         let Claim { address, mac } = claim;
-        let mut effects = Vec::new();
-        self.probes.asked.remove(&address);
-        // A declined address has its rest already.
-        if !probe.lifts_rest {
-            self.book.offers.withdraw(address);
-            let quarantine = Quarantine { address, until: now.wall.plus(CLAIMED) };
-            self.book.quarantined.insert(quarantine);
-            effects.push(Effect::Persist(Record::Quarantine(quarantine)));
-        }
-        let detail = format!("{mac} uses {address}, which was about to be given to {}", probe.machine);
-        effects.extend(self.alarm(now, Subject::Claim(address), AlarmKind::AddressInUse, detail));
+        self.probes.forget(address);
+        self.book.offers.withdraw(address);
+        let quarantine = Quarantine { address, until: now.wall.plus(self.book.rest(address, CLAIMED)) };
+        self.book.quarantined.insert(quarantine);
+        self.probes.claims.note(now.mono, mac, probe.pool, quarantine);
+        let mut effects = vec![Effect::Persist(Record::Quarantine(quarantine))];
+        effects.extend(self.tell_of_claim(now, claim, probe));
         effects
+    }
+
+    /// Ends rests, as far as nothing else has let the same addresses rest since.
+    fn lift_all(&mut self, now: Now, rests: &[Quarantine]) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for rest in rests {
+            if self.book.quarantined.until(rest.address) == Some(rest.until) {
+                effects.push(self.lift(now, rest.address));
+            }
+        }
+        effects
+    }
+
+    fn tell_of_claim(&mut self, now: Now, Claim { address, mac }: Claim, probe: Probe) -> Vec<Effect> {
+        let detail = format!("{mac} uses {address}, which was about to be given to {}", probe.machine);
+        self.alarm(now, Subject::Claim(address), AlarmKind::AddressInUse, detail)
     }
 }
 

@@ -1,6 +1,10 @@
 //! Addresses that somebody else uses: a machine declined them (RFC 2131 §4.3.3, QUIRKS 6), or a probe was answered.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+    time::Duration,
+};
 
 use proto::{Wall, ledger::Quarantine};
 
@@ -20,38 +24,55 @@ pub(super) const MAX_QUARANTINED: usize = 256;
 
 /// The addresses in quarantine.
 #[derive(Debug, Default)]
-pub(super) struct Quarantined(BTreeMap<Ipv4Addr, Wall>);
+pub(super) struct Quarantined {
+    by_address: BTreeMap<Ipv4Addr, Wall>,
+    by_end: BTreeSet<(Wall, Ipv4Addr)>,
+}
 
 impl Quarantined {
-    pub(super) fn insert(&mut self, quarantine: Quarantine) {
-        self.0.insert(quarantine.address, quarantine.until);
-        if self.0.len() > MAX_QUARANTINED
-            && let Some((first, _)) = self.0.iter().min_by_key(|(_, until)| **until)
-        {
-            let first = *first;
-            self.0.remove(&first);
+    pub(super) fn insert(&mut self, Quarantine { address, until }: Quarantine) {
+        self.remove(address);
+        self.by_address.insert(address, until);
+        self.by_end.insert((until, address));
+        if self.by_address.len() > MAX_QUARANTINED {
+            self.pop_first();
         }
     }
 
     pub(super) fn remove(&mut self, address: Ipv4Addr) {
-        self.0.remove(&address);
+        if let Some(until) = self.by_address.remove(&address) {
+            self.by_end.remove(&(until, address));
+        }
     }
 
     pub(super) fn contains(&self, address: Ipv4Addr) -> bool {
-        self.0.contains_key(&address)
+        self.by_address.contains_key(&address)
+    }
+
+    /// When the address is free again, if it is in quarantine.
+    pub(super) fn until(&self, address: Ipv4Addr) -> Option<Wall> {
+        self.by_address.get(&address).copied()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Quarantine> {
-        self.0.iter().map(|(address, until)| Quarantine { address: *address, until: *until })
+        self.by_address.iter().map(|(address, until)| Quarantine { address: *address, until: *until })
     }
 
     /// When the next address is free again.
     pub(super) fn next_end(&self) -> Option<Wall> {
-        self.0.values().min().copied()
+        self.by_end.first().map(|(until, _)| *until)
     }
 
     pub(super) fn drop_ended(&mut self, now: Wall) {
-        self.0.retain(|_, until| *until > now);
+        while self.next_end().is_some_and(|until| until <= now) {
+            self.pop_first();
+        }
+    }
+
+    fn pop_first(&mut self) {
+        if let Some((_, address)) = self.by_end.pop_first() {
+            self.by_address.remove(&address);
+        }
     }
 }
 

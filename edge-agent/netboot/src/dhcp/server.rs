@@ -16,7 +16,7 @@ use super::{
     boot::boot,
     exchange::Exchange,
     probe::Probes,
-    quarantine::{FIXED_REST, QUARANTINE},
+    quarantine::QUARANTINE,
     renewal::Told,
     reply::Kind,
     request::Port,
@@ -226,8 +226,7 @@ impl Server {
         if leased.is_none() && !fixed && self.book.offers.of(key) != Some(address) {
             return Vec::new();
         }
-        let quarantine =
-            Quarantine { address, until: now.wall.plus(if fixed { FIXED_REST } else { QUARANTINE }) };
+        let quarantine = Quarantine { address, until: now.wall.plus(self.book.rest(address, QUARANTINE)) };
         self.book.offers.remove(key);
         self.book.quarantined.insert(quarantine);
         let mut effects = vec![Effect::Persist(Record::Quarantine(quarantine))];

@@ -1,9 +1,12 @@
 //! Addresses of the pool that somebody uses without our leave (QUIRKS 8), on paper time.
 
-use proto::event::{AlarmKind, EventKind};
+use proto::{
+    event::{AlarmKind, EventKind},
+    ledger::Quarantine,
+};
 
 use super::{rules::alarms, *};
-use crate::arp::Claim;
+use crate::{arp::Claim, dhcp::Freed};
 
 const PATIENCE: Duration = Duration::from_millis(300);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -175,19 +178,111 @@ fn a_declined_fixed_address_is_lifted_by_silence_and_confirmed_by_an_answer() {
 }
 
 #[test]
-fn who_answers_for_everything_empties_no_pool() {
+fn an_answer_behind_the_silence_keeps_no_fixed_address_at_rest() {
+    let mut site = site();
+    assert_eq!(site.boot(KNOWN), FIXED);
+    let declined = message(KNOWN, &[(53, &[4]), (50, &FIXED.octets()), (54, &SERVER.octets())]);
+    assert_eq!(site.asked(&declined), [FIXED]);
+    site.now = site.now.plus(PATIENCE + Duration::from_millis(1));
+    let lifted = Record::Quarantine(Quarantine { address: FIXED, until: site.now.wall });
+    assert_eq!(site.claim(FIXED, SQUATTER), [Effect::Persist(lifted)], "nobody was heard in time");
+    assert_eq!(site.claim(FIXED, SQUATTER), [], "nobody asks any longer");
+    assert_eq!(site.boot(KNOWN), FIXED);
+}
+
+#[test]
+fn what_the_plan_keeps_for_a_host_rests_for_a_minute_whoever_answers_or_declines() {
+    let (squatted, declined) = ([10, 1, 0, 10].into(), [10, 1, 0, 11].into());
+    let wish = |address: Ipv4Addr| message(STRANGER, &[(53, &[1]), (50, &address.octets())]);
+    let hosts = |fixed| [host(1, "web-1", vec![KNOWN, KNOWN_TOO], Some(fixed))];
+    let mut site = site();
+    assert_eq!(site.probed(&wish(squatted)), squatted);
+    site.plan = plan(2, "10.1.0.8-10.1.0.12", &hosts(squatted));
+    site.server.follow(&site.plan);
+    assert_eq!(alarms(&site.claim(squatted, SQUATTER)), [AlarmKind::AddressInUse]);
+    assert_ne!(sent(&site.hear(&rom(KNOWN))).expect("a pool address").0.yiaddr, squatted);
+    site.wait(MINUTE);
+    assert_eq!(site.boot(KNOWN), squatted);
+
+    let (offer, _) = {
+        site.probed(&wish(declined));
+        site.wait(PATIENCE);
+        site.reply(&wish(declined))
+    };
+    assert_eq!(offer.yiaddr, declined);
+    site.reply(&select(&wish(declined), &offer));
+    site.plan = plan(3, "10.1.0.8-10.1.0.12", &hosts(declined));
+    site.hear(&message(STRANGER, &[(53, &[4]), (50, &declined.octets()), (54, &SERVER.octets())]));
+    site.wait(MINUTE);
+    assert_eq!(site.boot(KNOWN_TOO), declined, "its lease and its rest are over");
+}
+
+#[test]
+fn silence_for_one_machine_is_none_for_another() {
+    let wish = |mac: Mac| message(mac, &[(53, &[1]), (50, &[10, 1, 0, 10])]);
+    let mut site = site();
+    let address = site.probed(&wish(STRANGER));
+    site.wait(PATIENCE);
+    let (offer, _) = site.reply(&wish(STRANGER));
+    site.reply(&select(&wish(STRANGER), &offer));
+    site.wait(MINUTE / 2);
+    assert!(matches!(site.server.free(address, STRANGER), Freed::Ended(_)));
+    assert_eq!(site.probed(&wish(OTHER_ROM)), address, "its last machine may use it still");
+    assert_eq!(alarms(&site.claim(address, STRANGER)), [AlarmKind::AddressInUse]);
+    site.wait(MINUTE / 6);
+    assert_ne!(site.probed(&wish(OTHER_ROM)), address);
+}
+
+/// A wide link of one pool; the first machines' addresses are answered for, by whom `claimant` says. What was
+/// answered with, each time.
+fn answered_for(pool: &str, machines: u8, claimant: impl Fn(u8) -> Mac) -> (Site, Vec<Vec<Effect>>) {
     let hosts = [host(1, "web-1", vec![KNOWN, KNOWN_TOO], Some(FIXED))];
-    let mut site = Site { probes: true, ..Site::of(plan(1, "10.1.0.20-10.1.0.200", &hosts)) };
-    let mut withdrawn = 0;
-    for n in 0..40 {
-        let mac = Mac([2, 0, 0, 1, 0, n]);
-        let address = site.probed(&discover(mac));
-        withdrawn += usize::from(!site.claim(address, SQUATTER).is_empty());
-        site.wait(MINUTE);
+    let mut site = Site { probes: true, ..Site::of(plan(1, pool, &hosts)) };
+    let claims = (0..machines).map(|n| {
+        let address = site.probed(&discover(Mac([2, 0, 0, 1, 0, n])));
+        let effects = site.claim(address, claimant(n));
+        site.wait(MINUTE / 4);
+        effects
+    });
+    let claims = claims.collect();
+    (site, claims)
+}
+
+fn resting(site: &Site) -> usize {
+    site.server.snapshot().filter(|record| matches!(record, Record::Quarantine(_))).count()
+}
+
+#[test]
+fn who_answers_for_everything_empties_no_pool_and_what_it_answered_for_is_free_again() {
+    let (mut site, claims) = answered_for("10.1.0.20-10.1.0.200", 40, |_| SQUATTER);
+    let persisted =
+        |effects: &Vec<Effect>| effects.iter().filter(|effect| matches!(effect, Effect::Persist(_))).count();
+    let records: Vec<usize> = claims.iter().map(persisted).collect();
+    assert_eq!(records, [&[1; 16][..], &[16], &[0; 23]].concat());
+    assert!(claims.iter().filter(|effects| !alarms(effects).is_empty()).count() > 16, "it is told of");
+    assert_eq!(resting(&site), 0);
+    site.restart();
+    site.wait(Duration::ZERO);
+    assert_eq!(resting(&site), 0, "nor in the ledger");
+}
+
+#[test]
+fn who_answers_with_a_new_address_each_time_takes_a_quarter_of_the_pool() {
+    let (mut site, claims) = answered_for("10.1.0.20-10.1.0.99", 60, |n| Mac([2, 0, 0, 3, 0, n]));
+    assert_eq!(resting(&site), 20);
+    let told = claims[20..].iter().filter(|effects| !alarms(effects).is_empty()).count();
+    assert_eq!(told, 10, "once a minute, not once for each");
+    assert_eq!(site.asked(&discover(STRANGER)).len(), 1, "there is an address to offer");
+}
+
+#[test]
+fn a_small_pool_is_never_at_rest_as_a_whole() {
+    for (pool, left) in [("10.1.0.20-10.1.0.23", 4), ("10.1.0.20-10.1.0.20", 1)] {
+        let (site, _) = answered_for(pool, 4.min(left), |_| SQUATTER);
+        assert_eq!(resting(&site), 0, "{pool}: unmasked by its second answer");
+        let (site, _) = answered_for(pool, left.min(2), |n| Mac([2, 0, 0, 3, 0, n]));
+        assert_eq!(resting(&site), usize::from(left > 1), "{pool}");
     }
-    // And one alarm a minute that says so.
-    assert_eq!(withdrawn, 40);
-    assert_eq!(site.server.snapshot().filter(|record| matches!(record, Record::Quarantine(_))).count(), 16);
 }
 
 #[test]

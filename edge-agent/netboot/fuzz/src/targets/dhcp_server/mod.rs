@@ -80,13 +80,19 @@ impl Model {
             10 => return self.ask_boot_service(Message { ciaddr: named, ..asks(mac, 3, &[]) }, a),
             11 => return self.pass(Duration::from_secs(u64::from(u16::from_be_bytes([a, b])))),
             12 => return self.restart(a & 1 == 0),
-            13 => return self.plan = &plans()[usize::from(a) % plans().len()],
+            13 => return self.follow(&plans()[usize::from(a) % plans().len()]),
             14 if b & 1 > 0 => return self.claim(last, site::machine(b / 2 % MACHINES)),
             14 => return self.turn(a),
             _ => return self.hear_datagram(&raw(mac, &all[all.len().min(usize::from(a))..])),
         };
         flavour(&mut message, event >> 4, b);
         self.hear_datagram(&message.emit());
+    }
+
+    /// Another plan is in force.
+    fn follow(&mut self, plan: &'static SitePlan) {
+        self.plan = plan;
+        self.server.follow(plan);
     }
 
     /// The site as it is otherwise: a full disk, another thing to boot.
@@ -175,7 +181,7 @@ impl Model {
         for effect in effects {
             match effect {
                 Effect::Persist(record) => {
-                    self.reference.recorded(&record);
+                    self.reference.rested(&record, self.plan, self.now.wall);
                     self.ledger.push(record);
                 }
                 Effect::Report(_) | Effect::Send { .. } | Effect::Probe(_) | Effect::Wait { .. } => {}

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use netboot::dhcp::{Destination, Effect, Message, MessageType, Operation, Port, Request};
 use netboot::time::Wall;
@@ -13,6 +14,9 @@ use proto::ledger::{Lease, Record};
 use proto::plan::{DhcpMode, SitePlan};
 
 use super::site::{SERVER, is_reserved};
+
+/// How long a fixed address rests, at most.
+const FIXED_REST: Duration = Duration::from_secs(60);
 
 /// IP and UDP.
 const HEADERS: usize = 28;
@@ -82,8 +86,16 @@ impl Reference {
         self.held.retain(|address, (mac, _)| named != Some(*address) || *mac != request.mac);
     }
 
-    /// A rest begins, or is over before its time.
-    pub(super) fn recorded(&mut self, record: &Record) {
+    /// A rest begins, or is over before its time. What the plan keeps for a host rests for a minute at most, whoever says so.
+    pub(super) fn rested(&mut self, record: &Record, plan: &SitePlan, now: Wall) {
+        if let Record::Quarantine(quarantine) = record {
+            let reserved = plan.hosts.values().any(|host| host.address == Some(quarantine.address));
+            assert!(!reserved || quarantine.until <= now.plus(FIXED_REST), "{} rests", quarantine.address);
+        }
+        self.recorded(record);
+    }
+
+    fn recorded(&mut self, record: &Record) {
         if let Record::Quarantine(quarantine) = record {
             self.resting.insert(quarantine.address, quarantine.until);
         }
