@@ -33,7 +33,7 @@ impl Site {
         match deferred::delay(&plan.network, host, request) {
             Some(delay) => {
                 self.join_attempt(now, arrival, request, host);
-                self.deferred.insert(now.mono.plus(delay), arrival, request);
+                self.deferred.insert(now.mono.plus(delay), host.is_some(), arrival, request);
             }
             None => self.answer_dhcp(now, arrival, request, &plan),
         }
@@ -233,7 +233,9 @@ impl Site {
                     self.actions.push_back(Action::Send { interface, datagram, to });
                 }
                 Effect::Probe(address) => self.actions.push_back(Action::Probe { interface, address }),
-                Effect::Wait { until } => self.deferred.insert(until, arrival, request),
+                Effect::Wait { until } => {
+                    self.deferred.insert(until, about.host.is_some(), arrival, request);
+                }
                 Effect::Report(EventKind::ForeignOfferTaken { server, .. }) => {
                     self.note_foreign_offer(now, about, server);
                 }
