@@ -95,7 +95,13 @@ fn rom_loader(name: &str, port: Port, context: &Context<'_>) -> Boot {
         }
         (ReplyForm::File, Port::Dhcp) => {
             let mut loader = pxe_loader(name, context);
-            loader.options.retain(|(code, _)| matches!(*code, option::BOOT_FILE | option::TFTP_SERVER));
+            // The class makes it an offer beside another server (QUIRKS 13); that the program reads 210 is the set's word.
+            let stays = |code| match code {
+                option::BOOT_FILE | option::TFTP_SERVER | option::PATH_PREFIX => true,
+                option::VENDOR_CLASS => context.network.is_proxy(),
+                _ => false,
+            };
+            loader.options.retain(|(code, _)| stays(*code));
             loader
         }
     }

@@ -170,7 +170,7 @@ fn a_pinned_form_is_obeyed_for_the_site_and_the_hosts_word_wins() {
     let expected: [(ReplyForm, &[u8], usize); 3] = [
         (ReplyForm::Discovery, &[53, 54, 60, 43, 67, 66, 97], 15),
         (ReplyForm::BootService, &[53, 54, 60, 97], 0),
-        (ReplyForm::File, &[53, 54, 67, 66, 97], 15),
+        (ReplyForm::File, &[53, 54, 60, 67, 66, 97], 15),
     ];
     for (form, options, file) in expected {
         let mut site = proxy(loader());

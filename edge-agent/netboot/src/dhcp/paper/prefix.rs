@@ -2,7 +2,7 @@
 
 use proto::{
     Program,
-    plan::{CustomOption, LoaderSet},
+    plan::{CustomOption, LoaderSet, ReplyForm},
 };
 
 use super::{
@@ -33,6 +33,16 @@ fn quirk_29_lpxelinux_is_told_to_fetch_by_http() {
     assert_eq!(option(&offer, 210), Some(&b"http://10.1.0.2:8080/l/own/"[..]));
     let (offer, _) = site(Program::Lpxelinux, "bios/lpxelinux.0").reply(&ipxe_bios());
     assert_eq!(option(&offer, 210), Some(&b"http://10.1.0.2:8080/l/own/bios/"[..]), "its own folder");
+}
+
+#[test]
+fn quirk_29_so_it_is_in_every_form_of_reply() {
+    for form in [ReplyForm::Discovery, ReplyForm::File] {
+        let mut site = site(Program::Lpxelinux, "lpxelinux.0");
+        site.plan.network.reply.form = Some(form);
+        let (offer, _) = site.reply(&ovmf_pxe());
+        assert_eq!(option(&offer, 210), Some(&b"http://10.1.0.2:8080/l/own/"[..]), "{form:?}");
+    }
 }
 
 #[test]
