@@ -2,8 +2,8 @@
 //! (QUIRKS 19, 20, 22).
 //!
 //! A *pass* is what one machine does between two beginnings of its firmware's boot: DISCOVERs that are answered with a
-//! loader, perhaps a REQUEST, perhaps a fetch. A pass that ends without a fetch is a miss; so many misses in a row, and the
-//! next pass is answered in the next form. A fetch proves the form. Assumes that its caller brings only what concerns PXE
+//! loader, perhaps a REQUEST, perhaps a fetch. A pass in which nothing is asked for is a miss; so many misses in a row, and the
+//! next pass is answered in the next form. A file that has arrived proves the form. Assumes that its caller brings only what concerns PXE
 //! ROMs that are told to fetch a loader, and no form that an operator has pinned.
 
 use std::{
@@ -23,7 +23,10 @@ const MISSES_OF_PROVED: u8 = 4;
 const OFFERS: u8 = 4;
 /// Between two DISCOVERs of one pass lies less; twice the longest of those waits.
 const QUIET: Duration = Duration::from_secs(64);
-/// A DISCOVER so soon after its own REQUEST is a copy that the network made.
+/// How long all of that takes a ROM: who is quicker, is not one.
+const ROUND: Duration = Duration::from_secs(28);
+/// A DISCOVER so soon after the same, or after its own REQUEST, is a copy that the network made: relay agents that stand in
+/// for each other hand on two of each.
 const COPY: Duration = Duration::from_secs(2);
 /// The most machines that are remembered, models of one machine counted apart.
 const MACHINES: usize = 20_000;
@@ -61,13 +64,21 @@ struct Pass {
     model: FirmwareModel,
     firmware: String,
     form: ReplyForm,
+    /// Of its latest DISCOVER.
     xid: u32,
-    /// How many have left.
+    proxy: bool,
+    /// How many have left, copies apart.
     offers: u8,
+    /// The latest of them, and the DISCOVER that it answers.
+    offered: Option<(Mono, u32)>,
     taken: bool,
-    fetched: bool,
+    /// It has asked for a file.
+    asked: bool,
+    /// All of one has arrived.
+    delivered: bool,
     /// Another program of the chain has spoken: what is fetched from now on is its.
     over: bool,
+    began: Mono,
     last: Mono,
 }
 
@@ -84,13 +95,24 @@ pub(crate) struct Rom {
     pub(crate) xid: u32,
     /// What the plan has learnt of it elsewhere.
     pub(crate) learned: Option<ReplyForm>,
+    /// Does another server lease the addresses?
+    pub(crate) proxy: bool,
 }
 
-/// Something was learnt: to be put on disk, and to be told.
+/// What a file proves that a ROM has asked for, once it has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expected {
+    model: FirmwareModel,
+    form: ReplyForm,
+}
+
+/// Something was learnt, or seen again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Moved {
-    /// For the ledger.
+    /// For the ledger, if it is news.
     pub(crate) memory: FormMemory,
+    /// False: it was known, and is only to be told to who does not know it yet.
+    pub(crate) news: bool,
     /// The form before.
     pub(crate) from: ReplyForm,
     /// Passes without a fetch in that form, if it was given up.
@@ -105,37 +127,36 @@ impl Forms {
         if let Some(pass) = self.passes.get_mut(&rom.mac).filter(|pass| pass.model == rom.model)
             && goes_on(pass, rom.xid, now.mono)
         {
-            pass.last = now.mono;
+            (pass.xid, pass.last) = (rom.xid, now.mono);
             return (pass.form, None);
         }
-        let missed = self
-            .passes
-            .remove(&rom.mac)
-            .filter(|pass| pass.model == rom.model && !pass.fetched && pass.offers > 0);
+        let former = self.passes.remove(&rom.mac).filter(|pass| pass.model == rom.model);
+        let missed = former.filter(|pass| is_miss(pass, now.mono));
         let moved = missed.and_then(|pass| self.miss(now, rom.mac, pass));
-        let form = self.form_of(rom.mac, rom.model, rom.learned);
-        let Rom { mac, model, firmware, xid, .. } = rom;
-        let (offers, taken, fetched, over, last) = (0, false, false, false, now.mono);
-        let pass = Pass { model, firmware, form, xid, offers, taken, fetched, over, last };
+        let form = self.form_of(&rom);
+        let mac = rom.mac;
         if self.passes.len() >= PASSES {
             let quietest = self.passes.iter().min_by_key(|(_, pass)| pass.last).map(|(mac, _)| *mac);
             quietest.and_then(|mac| self.passes.remove(&mac));
         }
-        self.passes.insert(mac, pass);
+        self.passes.insert(mac, Pass::begun(rom, form, now.mono));
         (form, moved)
     }
 
     /// An OFFER has left: one that waits for a free address, or for ever, is no reason to think ill of a form.
-    pub(crate) fn offered(&mut self, mac: Mac) {
-        if let Some(pass) = self.passes.get_mut(&mac).filter(|pass| !pass.taken) {
+    pub(crate) fn offered(&mut self, now: Mono, mac: Mac, xid: u32) {
+        let Some(pass) = self.passes.get_mut(&mac).filter(|pass| !pass.taken) else { return };
+        let copy = pass.offered.is_some_and(|(at, of)| of == xid && now.since(at) < COPY);
+        if !copy {
             pass.offers = pass.offers.saturating_add(1);
+            pass.offered = Some((now, xid));
         }
     }
 
     /// The form of any other reply: that of the machine's OFFER.
     pub(crate) fn current(&self, rom: &Rom) -> ReplyForm {
         let pass = self.passes.get(&rom.mac);
-        pass.map_or_else(|| self.form_of(rom.mac, rom.model, rom.learned), |pass| pass.form)
+        pass.map_or_else(|| self.form_of(rom), |pass| pass.form)
     }
 
     /// The machine has taken its lease, ours or another server's.
@@ -158,31 +179,53 @@ impl Forms {
         }
     }
 
-    /// The machine asks for a loader's file.
-    pub(crate) fn fetched(&mut self, now: Now, mac: Mac) -> Option<Moved> {
-        let pass = self.passes.get_mut(&mac).filter(|pass| !pass.over && !pass.fetched)?;
-        (pass.fetched, pass.last) = (true, now.mono);
-        let (model, form, firmware) = (pass.model, pass.form, pass.firmware.clone());
-        let known = self.experience(now, mac, model);
-        known.misses = 0;
-        if known.proved && known.own == Some(form) {
-            return None;
+    /// The machine asks for a loader's file, or for its size: it is no miss. What will be proved once all of it has arrived.
+    pub(crate) fn asked(&mut self, now: Mono, mac: Mac) -> Option<Expected> {
+        let pass = self.passes.get_mut(&mac).filter(|pass| !pass.over)?;
+        (pass.asked, pass.last) = (true, now);
+        let expected = Expected { model: pass.model, form: pass.form };
+        if let Some(known) = self.known.get_mut(&(mac, expected.model)) {
+            known.misses = 0;
         }
-        let from = known.own.unwrap_or(form);
-        (known.own, known.proved, known.at) = (Some(form), true, now.wall);
-        let memory = FormMemory { mac, model, form, proved: true, at: now.wall };
-        self.note_model(&memory);
-        Some(Moved { memory, from, misses: 0, firmware })
+        Some(expected)
     }
 
-    /// Replays a record of the ledger.
-    pub(crate) fn restore(&mut self, memory: &FormMemory) {
-        let FormMemory { mac, model, form, proved, at } = *memory;
+    /// A loader's file has arrived: once in each pass.
+    pub(crate) fn delivered(&mut self, now: Now, mac: Mac, expected: Expected) -> Option<Moved> {
+        let Expected { model, form } = expected;
+        let fits =
+            |pass: &&mut Pass| pass.asked && !pass.delivered && (pass.model, pass.form) == (model, form);
+        let pass = self.passes.get_mut(&mac).filter(fits)?;
+        pass.delivered = true;
+        let firmware = pass.firmware.clone();
+        let known = self.experience(now, mac, model);
+        let news = !known.proved || known.own != Some(form);
+        let from = known.own.unwrap_or(form);
+        if news {
+            (known.own, known.proved, known.at) = (Some(form), true, now.wall);
+        }
+        let memory = FormMemory { mac, model, form, proved: true, at: known.at };
+        self.note_model(&memory);
+        Some(Moved { memory, news, from, misses: 0, firmware })
+    }
+
+    /// Replays a record of the ledger. What is dated after `recorded`, the highest wall time on disk, was written while the
+    /// clock ran ahead: it counts as of then.
+    pub(crate) fn restore(&mut self, memory: &FormMemory, recorded: Wall) {
+        let memory = FormMemory { at: memory.at.min(recorded), ..*memory };
+        let FormMemory { mac, model, form, proved, at } = memory;
         let known = self.experience(Now::default(), mac, model);
         (known.own, known.proved, known.at) = (Some(form), proved, at);
         if proved {
-            self.note_model(memory);
+            self.note_model(&memory);
         }
+    }
+
+    /// The clock was set back to `wall`: nothing was learnt after that.
+    pub(crate) fn set_back(&mut self, wall: Wall) {
+        let known = self.known.values_mut().map(|known| &mut known.at);
+        let models = self.models.values_mut().map(|(at, _)| at);
+        known.chain(models).for_each(|at| *at = wall.min(*at));
     }
 
     /// The records that make this again.
@@ -207,11 +250,14 @@ impl Forms {
         }
     }
 
-    /// The machine's own experience, then what the fleet has learnt, then what others of its model obey here.
-    fn form_of(&self, mac: Mac, model: FirmwareModel, learned: Option<ReplyForm>) -> ReplyForm {
-        let own = self.known.get(&(mac, model)).and_then(|known| known.own);
-        let of_model = || self.models.get(&model).map(|(_, form)| *form);
-        own.or(learned).or_else(of_model).unwrap_or_default()
+    /// The machine's own experience, then what the fleet has learnt, then what others of its model obey here; of these what
+    /// can work here.
+    fn form_of(&self, rom: &Rom) -> ReplyForm {
+        let fits = |form: &ReplyForm| !rom.proxy || form.works_beside_another_server();
+        let own = self.known.get(&(rom.mac, rom.model)).and_then(|known| known.own);
+        let of_model = || self.models.get(&rom.model).map(|(_, form)| *form);
+        let known = own.filter(fits).or(rom.learned.filter(fits));
+        known.or_else(|| of_model().filter(fits)).unwrap_or_default()
     }
 
     /// The latest proof of a model counts; the model whose proof is the oldest gives way.
@@ -232,10 +278,10 @@ impl Forms {
         if known.misses < patience {
             return None;
         }
-        let (misses, form) = (known.misses, pass.form.next());
+        let (misses, form) = (known.misses, next(&pass));
         (known.own, known.proved, known.misses, known.at) = (Some(form), false, 0, now.wall);
         let memory = FormMemory { mac, model: pass.model, form, proved: false, at: now.wall };
-        Some(Moved { memory, from: pass.form, misses, firmware: pass.firmware })
+        Some(Moved { memory, news: true, from: pass.form, misses, firmware: pass.firmware })
     }
 
     /// What is known of a machine, made if it is new; who was silent longest gives way.
@@ -260,13 +306,52 @@ impl Forms {
     }
 }
 
+impl Pass {
+    fn begun(rom: Rom, form: ReplyForm, now: Mono) -> Self {
+        let Rom { model, firmware, xid, proxy, mac: _, learned: _ } = rom;
+        let (offers, offered, began, last) = (0, None, now, now);
+        let (taken, asked, delivered, over) = (false, false, false, false);
+        Self {
+            model,
+            firmware,
+            form,
+            xid,
+            proxy,
+            offers,
+            offered,
+            taken,
+            asked,
+            delivered,
+            over,
+            began,
+            last,
+        }
+    }
+
+    fn lasted_a_round(&self, now: Mono) -> bool {
+        now.since(self.began) >= ROUND
+    }
+}
+
 /// Is a DISCOVER of this moment still of the pass?
 fn goes_on(pass: &Pass, xid: u32, now: Mono) -> bool {
     let quiet = now.since(pass.last);
-    if pass.taken || pass.fetched {
-        return pass.xid == xid && quiet < COPY;
+    let copy = pass.xid == xid && quiet < COPY;
+    if copy || pass.taken || pass.asked {
+        return copy;
     }
-    !pass.over && pass.offers < OFFERS && quiet < QUIET
+    !pass.over && (pass.offers < OFFERS || !pass.lasted_a_round(now)) && quiet < QUIET
+}
+
+/// Does a pass that has ended now speak against its form?
+fn is_miss(pass: &Pass, now: Mono) -> bool {
+    !pass.asked && pass.offers > 0 && (pass.taken || pass.lasted_a_round(now))
+}
+
+/// The form that is tried after a pass's.
+fn next(pass: &Pass) -> ReplyForm {
+    let next = pass.form.next();
+    if pass.proxy && !next.works_beside_another_server() { next.next() } else { next }
 }
 
 #[cfg(test)]

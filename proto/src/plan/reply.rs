@@ -161,6 +161,16 @@ impl ReplyForm {
         }
     }
 
+    /// Can a ROM obey it where another server leases the addresses? An offer without an address is none to it unless it has
+    /// the class (QUIRKS 13, 19).
+    #[must_use]
+    pub const fn works_beside_another_server(self) -> bool {
+        match self {
+            Self::Discovery | Self::BootService => true,
+            Self::File => false,
+        }
+    }
+
     /// The word in files and tables.
     #[must_use]
     pub const fn word(self) -> &'static str {

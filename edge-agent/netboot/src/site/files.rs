@@ -17,6 +17,7 @@ use super::{About, Action, Arrival, Site};
 use crate::{
     attempts::Reached,
     content::{Values, fill},
+    forms::Expected,
     time::Now,
 };
 
@@ -75,6 +76,17 @@ pub enum Source {
     Bytes(Bytes),
 }
 
+impl Source {
+    /// How many bytes all of it has.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Blob(blob) => blob.size,
+            Self::Bytes(bytes) => bytes.len() as u64,
+        }
+    }
+}
+
 impl fmt::Debug for Source {
     /// Bytes that were made here may hold secrets and tokens: their number alone.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,6 +107,8 @@ pub struct Served {
     attempt: Option<AttemptId>,
     host: Option<HostId>,
     mac: Option<Mac>,
+    /// What it proves of the ROM that asked for it, once so many bytes of it have arrived.
+    pub(super) proves: Option<(Expected, u64)>,
 }
 
 /// How the sending of a file went.
@@ -356,7 +370,11 @@ impl Site {
 
     pub(super) fn handle_told(&mut self, now: Now, told: FileTold) {
         let FileTold { served, transport, bytes, took, retransmissions, broken } = told;
-        let Served { name, stage, attempt, host, mac } = served;
+        let Served { name, stage, attempt, host, mac, proves } = served;
+        let about = About { attempt, host, mac };
+        if let Some((expected, _)) = proves.filter(|(_, size)| broken.is_none() && bytes >= *size) {
+            self.note_delivered(now, about, expected);
+        }
         let kind = match broken {
             None => {
                 let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -364,7 +382,7 @@ impl Site {
             }
             Some(why) => EventKind::FileBroken { transport, stage, name, bytes, why },
         };
-        self.tell(now, About { attempt, host, mac }, kind);
+        self.tell(now, about, kind);
     }
 }
 
@@ -415,7 +433,7 @@ fn give(
 
 pub(super) fn served(name: &str, stage: Stage, about: About) -> Served {
     let About { attempt, host, mac } = about;
-    Served { name: name.into(), stage, attempt, host, mac }
+    Served { name: name.into(), stage, attempt, host, mac, proves: None }
 }
 
 pub(super) fn values<'a>(

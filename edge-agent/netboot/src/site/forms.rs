@@ -12,7 +12,7 @@ use proto::{
 use super::{About, Arrival, Site, dhcp::leases};
 use crate::{
     dhcp::{BootAnswer, Effect, MessageType, Port, Request},
-    forms::{Moved, Rom},
+    forms::{Expected, Moved, Rom},
     time::Now,
 };
 
@@ -40,7 +40,8 @@ impl Site {
             Client::PxeRom if fetches && request.platform != Some(Platform::RaspberryPi) => {
                 let model = request.model();
                 let (firmware, learned) = (words(request), plan.learned_form(mac, model));
-                let rom = Rom { mac, model, firmware, xid: request.xid, learned };
+                let proxy = plan.network.is_proxy();
+                let rom = Rom { mac, model, firmware, xid: request.xid, learned, proxy };
                 if request.kind != MessageType::Discover || request.port != Port::Dhcp {
                     return self.forms.current(&rom);
                 }
@@ -75,7 +76,7 @@ impl Site {
         }
         let answered = effects.iter().any(|effect| matches!(effect, Effect::Send { .. }));
         if request.kind == MessageType::Discover && answered {
-            self.forms.offered(request.mac);
+            self.forms.offered(now.mono, request.mac, request.xid);
         }
         if request.kind != MessageType::Request {
             return;
@@ -88,11 +89,11 @@ impl Site {
         }
     }
 
-    /// A loader's file is asked for.
-    pub(super) fn note_fetched(&mut self, now: Now, plan: &SitePlan, about: About) {
-        let Some(mac) = about.mac else { return };
-        if let Some(moved) = self.forms.fetched(now, mac) {
-            self.form_moved(now, plan, about, moved);
+    /// All of a loader's file has arrived: to ask for its size, or for its name, proves nothing.
+    pub(super) fn note_delivered(&mut self, now: Now, about: About, expected: Expected) {
+        let Some((mac, plan)) = about.mac.zip(self.plan.clone()) else { return };
+        if let Some(moved) = self.forms.delivered(now, mac, expected) {
+            self.form_moved(now, &plan, about, moved);
         }
     }
 
@@ -103,10 +104,17 @@ impl Site {
         self.forms.retain(&macs.collect::<BTreeMap<_, _>>());
     }
 
-    /// On disk; and told, unless the plan would have begun with this form.
+    /// On disk, if it is news; and told, unless the plan would have begun with this form. What the controller or the meter did
+    /// not take is so told again at the next boot.
     fn form_moved(&mut self, now: Now, plan: &SitePlan, about: About, moved: Moved) {
         let memory = moved.memory;
-        self.persist(Record::Form(memory));
+        if moved.news {
+            if now.wall > self.recorded {
+                // Else a restart would take it for a memory of a clock that ran ahead.
+                self.persist(Record::Wall(now.wall));
+            }
+            self.persist(Record::Form(memory));
+        }
         let expected = plan.learned_form(memory.mac, memory.model).unwrap_or_default();
         if memory.proved && memory.form == expected {
             return;

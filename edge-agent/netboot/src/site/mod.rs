@@ -258,7 +258,7 @@ impl Site {
             self.answered.restore(&numbered.event.kind);
         }
         if let Record::Form(memory) = record {
-            self.forms.restore(memory);
+            self.forms.restore(memory, self.recorded);
         }
         self.note_time(record);
     }
@@ -281,12 +281,14 @@ impl Site {
         }
     }
 
-    /// The records that make the engine's durable state again.
+    /// The records that make the engine's durable state again. The wall time stands first, by which forms are judged, and
+    /// last: what was written while the clock ran ahead does not bring that time back.
     pub fn snapshot(&self) -> impl Iterator<Item = Record> + '_ {
         let wall = std::iter::once(Record::Wall(self.recorded));
         let forms = self.forms.snapshot().map(Record::Form);
         let others = self.orders.snapshot().chain(self.dhcp.snapshot()).chain(forms);
-        wall.chain(self.journal.snapshot()).chain(others)
+        let last = std::iter::once(Record::WallSet(self.recorded));
+        wall.chain(self.journal.snapshot()).chain(others).chain(last)
     }
 
     /// Something arrived. Poll for actions afterwards.
@@ -391,8 +393,12 @@ impl Site {
     }
 
     fn note_time(&mut self, record: &Record) {
-        self.recorded =
-            if let Record::WallSet(wall) = record { *wall } else { self.recorded.max(dated(record)) };
+        if let Record::WallSet(wall) = record {
+            self.recorded = *wall;
+            self.forms.set_back(*wall);
+        } else {
+            self.recorded = self.recorded.max(dated(record));
+        }
     }
 
     fn persist(&mut self, record: Record) {
@@ -441,8 +447,10 @@ fn dated(record: &Record) -> Wall {
         Record::Wall(wall) | Record::WallSet(wall) => *wall,
         Record::Event(numbered) => numbered.event.at,
         Record::Order(state) => state.started.unwrap_or_default(),
-        Record::Form(memory) => memory.at,
-        Record::Acknowledged(_)
+        // It is written again for as long as its host lives, after the clock was set right as well; the wall time
+        // stands before it.
+        Record::Form(_)
+        | Record::Acknowledged(_)
         | Record::Lease(_)
         | Record::LeaseRemoved(_)
         | Record::OrderRemoved(_)

@@ -60,13 +60,14 @@ impl Site {
                     Asked { about: asker, attempt, mac, host, pick: &pick },
                 );
             }
-            let given = find_file(plan, boot, request, &name, asker)?;
+            let mut given = find_file(plan, boot, request, &name, asker)?;
             if let Some(attempt) = self.attempts.heard(now.mono, mac).filter(|_| !request.probe) {
                 attempt.loaded = true;
             }
             self.take_answer(now, plan, asker);
             if !request.probe {
-                self.note_fetched(now, plan, asker);
+                let expected = self.forms.asked(now.mono, mac);
+                given.1.proves = expected.map(|expected| (expected, given.0.bytes()));
             }
             return Ok(given);
         };

@@ -158,6 +158,21 @@ impl Paper {
         self.answers.last().expect("every request is answered").1.clone()
     }
 
+    /// Asks for a file, and gets all of it.
+    fn fetch(&mut self, second: u64, from: Ipv4Addr, name: &str) -> FileAnswer {
+        let answer = self.ask(second, from, name);
+        if let FileAnswer::Send { source, served } = &answer {
+            self.told(second, served.clone(), source.bytes(), None);
+        }
+        answer
+    }
+
+    fn told(&mut self, second: u64, served: Served, bytes: u64, broken: Option<String>) {
+        let (transport, took, retransmissions) = (Transport::Tftp, Duration::from_millis(20), 0);
+        let told = FileTold { served, transport, bytes, took, retransmissions, broken };
+        self.input(second, Input::Told(told));
+    }
+
     fn text(&mut self, second: u64, name: &str) -> Option<String> {
         match self.ask(second, ADDRESS, name) {
             FileAnswer::Send { source: Source::Bytes(bytes), .. } => String::from_utf8(bytes.to_vec()).ok(),

@@ -59,3 +59,22 @@ fn a_clock_that_is_behind_puts_orders_in_doubt_until_contact() {
     let times: Vec<_> = paper.site.events_after(0).map(|numbered| numbered.event.at).collect();
     assert!(times.is_sorted(), "recorded time never goes back");
 }
+
+#[test]
+fn a_form_that_was_learnt_while_the_clock_ran_ahead_does_not_bring_that_time_back() {
+    let year = 31_536_000;
+    let host = HostPlan { boot: Some(boot()), ..host() };
+    let mut before = Paper::new(plan_of(2, vec![network_entry(&network()), host_entry(&host)]));
+    before.dora(year, Voice::UefiRom);
+    before.fetch(year + 1, ADDRESS, "snponly.efi");
+    before.input(1_000, Input::ControllerTime(at(1_000).wall));
+    let snapshot: Vec<_> = before.site.snapshot().collect();
+    assert!(snapshot.iter().any(|record| matches!(record, Record::Form(_))), "it was learnt");
+    let without_events = |record: &&Record| !matches!(record, Record::Event(_) | Record::WallSet(_));
+    let delivered: Vec<_> = snapshot.iter().filter(without_events).cloned().collect();
+    for ledger in [snapshot, delivered] {
+        let paper = Paper::restarted(&ledger, at(1_001));
+        assert_eq!(paper.site.recorded, at(1_000).wall);
+        assert!(!paper.site.clock_in_doubt);
+    }
+}

@@ -104,7 +104,7 @@ fn boots(paper: &mut Paper, second: u64, firmware: Firmware, proxy: bool) -> boo
         }
         match next {
             Next::Fetch(name) => {
-                assert_ne!(paper.ask(second + after + 2, address, &name), FileAnswer::NotFound);
+                assert_ne!(paper.fetch(second + after + 2, address, &name), FileAnswer::NotFound);
                 return true;
             }
             // It has its lease, and goes on to its next boot option.
@@ -133,7 +133,8 @@ fn synthetic_old_edk2_boots_beside_another_server_by_the_boot_service() {
     let mut paper = Paper::new(site_of(DhcpMode::Proxy, ReplySettings::default()));
     let boots = [0, 100, 200, 300].map(|second| boots(&mut paper, second, Firmware::OldEdk2, true));
     assert_eq!(boots, [false, false, true, true]);
-    assert_eq!(moves(&paper), [(ReplyForm::BootService, false), (ReplyForm::BootService, true)]);
+    let proof = (ReplyForm::BootService, true);
+    assert_eq!(moves(&paper), [(ReplyForm::BootService, false), proof, proof]);
 }
 
 #[test]
@@ -147,7 +148,63 @@ fn synthetic_hp_gen9_boots_by_the_plain_file_and_a_restart_forgets_it_not() {
     let mut paper = Paper::restarted(&paper.ledger.clone(), at(500));
     paper.input(500, Input::Plan(Arc::new(site_of(DhcpMode::Authoritative, ReplySettings::default()))));
     assert!(boots(&mut paper, 501, Firmware::HpGen9, false));
-    assert_eq!(moves(&paper), expected, "nothing new");
+    assert_eq!(memories(&paper).len(), expected.len(), "nothing new");
+}
+
+#[test]
+fn synthetic_hp_gen9_beside_another_server_is_never_given_what_is_no_offer_to_it() {
+    let learned = |paper: &Paper| {
+        let model = memories(paper).first().expect("something was learnt").model;
+        ReplySettings {
+            learned: vec![LearnedForm { model, mac: None, form: ReplyForm::File }],
+            ..ReplySettings::default()
+        }
+    };
+    let mut paper = Paper::new(site_of(DhcpMode::Authoritative, ReplySettings::default()));
+    for second in [0, 100, 200, 300, 400] {
+        boots(&mut paper, second, Firmware::HpGen9, false);
+    }
+    // The site takes another server, and the fleet has learnt the same.
+    let reply = learned(&paper);
+    let mut paper = Paper::restarted(&paper.ledger.clone(), at(500));
+    paper.input(500, Input::Plan(Arc::new(site_of(DhcpMode::Proxy, reply))));
+    let before = paper.sent.len();
+    for second in (600..1_600).step_by(100) {
+        boots(&mut paper, second, Firmware::HpGen9, true);
+    }
+    for (_, reply) in &paper.sent[before..] {
+        assert!(parse(reply).opts().get(OptionCode::from(60)).is_some(), "QUIRKS 13");
+    }
+    let moved: Vec<_> = memories(&paper).into_iter().map(|memory| memory.form).collect();
+    assert!(moved[3..].len() > 2 && !moved[3..].contains(&ReplyForm::File), "{moved:?}");
+}
+
+#[test]
+fn what_the_controller_does_not_plan_is_told_again_once_a_boot() {
+    let mut paper = Paper::new(site_of(DhcpMode::Proxy, ReplySettings::default()));
+    for second in [0, 100, 200, 300, 400] {
+        boots(&mut paper, second, Firmware::OldEdk2, true);
+    }
+    let proofs = |paper: &Paper| moves(paper).iter().filter(|(_, proved)| *proved).count();
+    assert_eq!((proofs(&paper), memories(&paper).len()), (3, 2));
+    let model = memories(&paper)[0].model;
+    let learned = vec![LearnedForm { model, mac: None, form: ReplyForm::BootService }];
+    let planned = site_of(DhcpMode::Proxy, ReplySettings { learned, ..ReplySettings::default() });
+    paper.input(450, Input::Plan(Arc::new(planned)));
+    assert!(boots(&mut paper, 500, Firmware::OldEdk2, true));
+    assert_eq!(proofs(&paper), 3, "it knows");
+}
+
+#[test]
+fn who_asks_for_a_loader_and_does_not_take_it_proves_nothing() {
+    let mut paper = Paper::new(site_of(DhcpMode::Authoritative, ReplySettings::default()));
+    paper.dora(0, Voice::UefiRom);
+    let FileAnswer::Send { source, served } = paper.ask(1, ADDRESS, LOADER) else { panic!("it is there") };
+    paper.told(2, served.clone(), 0, Some("the size was all that it wanted".into()));
+    paper.told(2, served.clone(), source.bytes() - 1, None);
+    assert_eq!(memories(&paper), []);
+    paper.told(3, served, source.bytes(), None);
+    assert_eq!(memories(&paper).len(), 1);
 }
 
 #[test]
@@ -155,7 +212,7 @@ fn the_usual_machine_is_remembered_and_not_told_of() {
     let mut paper = Paper::new(site_of(DhcpMode::Authoritative, ReplySettings::default()));
     for second in [0, 400] {
         paper.dora(second, Voice::UefiRom);
-        paper.ask(second + 1, ADDRESS, LOADER);
+        paper.fetch(second + 1, ADDRESS, LOADER);
         paper.dora(second + 2, Voice::Ipxe);
     }
     assert_eq!(moves(&paper), []);
