@@ -3,7 +3,7 @@
 
 use socket2::SockFilter;
 
-use crate::link::bpf::{Size, any_of, discard, equal, for_us, keep, load, load_behind, skip_ipv4};
+use crate::link::bpf::{Size, any_of, discard, equal, keep, load, load_behind, skip_ipv4};
 
 /// Offsets into a frame: of the IPv4 header, and within the frame of its fragment and protocol fields.
 const IPV4: u32 = 14;
@@ -20,11 +20,8 @@ const OPERATION: u32 = 20;
 const REPLY: u32 = 2;
 
 /// UDP from port 67 to port 68.
-pub(super) fn server_messages() -> [SockFilter; 11] {
-    let [packet_type, other_host] = for_us(8);
+pub(super) fn server_messages() -> [SockFilter; 9] {
     [
-        packet_type,
-        other_host,
         load(Size::Byte, PROTOCOL),
         equal(UDP, 0, 6),
         load(Size::Half, FRAGMENT),
@@ -32,14 +29,13 @@ pub(super) fn server_messages() -> [SockFilter; 11] {
         skip_ipv4(IPV4),
         load_behind(Size::Word, IPV4),
         equal(SERVER_TO_CLIENT, 0, 1),
-        // 9
+        // 7
         keep(),
         discard(),
     ]
 }
 
 /// ARP replies.
-pub(super) fn arp_replies() -> [SockFilter; 6] {
-    let [packet_type, other_host] = for_us(3);
-    [packet_type, other_host, load(Size::Half, OPERATION), equal(REPLY, 0, 1), keep(), discard()]
+pub(super) fn arp_replies() -> [SockFilter; 4] {
+    [load(Size::Half, OPERATION), equal(REPLY, 0, 1), keep(), discard()]
 }

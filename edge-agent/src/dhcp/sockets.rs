@@ -79,9 +79,9 @@ impl Bound {
     /// [`OpenError`] names the interface and the socket.
     pub fn open(interface: &str) -> Result<Self, OpenError> {
         let name = || interface.to_owned();
-        let (messages, replies) = (filter::server_messages(), filter::arp_replies());
-        let messages = Frames { what: "DHCP", protocol: IPV4, groups: &[], filter: &messages };
-        let replies = Frames { what: "ARP", protocol: ARP, groups: &[], filter: &replies };
+        let (messages, replies) = (filter::server_messages().into(), filter::arp_replies().into());
+        let messages = Frames { what: "DHCP", protocol: IPV4, groups: &[], filter: messages };
+        let replies = Frames { what: "ARP", protocol: ARP, groups: &[], filter: replies };
         let (ipv4, arp) = (link::Bound::open(interface, messages)?, link::Bound::open(interface, replies)?);
         let udp =
             |port| bind(interface, port).map_err(|source| OpenError::Udp { interface: name(), port, source });
@@ -200,14 +200,20 @@ impl Sockets {
     /// # Errors
     /// What the socket says, such as that the interface is down; the next call may succeed.
     pub async fn recv(&self) -> io::Result<Datagram> {
-        let (mut to_dhcp, mut to_boot) = (Vec::with_capacity(LONGEST), Vec::with_capacity(LONGEST));
-        let (bytes, from, to_boot_service) = tokio::select! {
-            came = self.dhcp.recv_buf_from(&mut to_dhcp) => (to_dhcp, came?.1, false),
-            came = self.boot.recv_buf_from(&mut to_boot) => (to_boot, came?.1, true),
-        };
-        match from {
-            SocketAddr::V4(from) => Ok(Datagram { bytes, from, to_boot_service }),
-            SocketAddr::V6(_) => Err(io::ErrorKind::Unsupported.into()),
+        loop {
+            let to_boot_service = tokio::select! {
+                ready = self.dhcp.readable() => ready.map(|()| false)?,
+                ready = self.boot.readable() => ready.map(|()| true)?,
+            };
+            let socket = if to_boot_service { &self.boot } else { &self.dhcp };
+            let mut bytes = Vec::with_capacity(LONGEST);
+            match socket.try_recv_buf_from(&mut bytes) {
+                Ok((_, SocketAddr::V4(from))) => return Ok(Datagram { bytes, from, to_boot_service }),
+                Ok((_, SocketAddr::V6(_))) => return Err(io::ErrorKind::Unsupported.into()),
+                // It was damaged, and is gone.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 

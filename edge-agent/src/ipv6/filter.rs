@@ -3,7 +3,7 @@
 
 use socket2::SockFilter;
 
-use crate::link::bpf::{Size, discard, equal, for_us, keep, load};
+use crate::link::bpf::{Size, discard, equal, keep, load};
 
 /// Offsets into a frame: of IPv6's next header, of ICMPv6's type, of UDP's destination port.
 const NEXT_HEADER: u32 = 20;
@@ -17,21 +17,18 @@ const ADVERTISEMENT: u32 = 134;
 const DHCP_SERVER: u32 = 547;
 
 /// The program.
-pub(super) fn program() -> [SockFilter; 12] {
-    let [packet_type, other_host] = for_us(9);
+pub(super) fn program() -> [SockFilter; 10] {
     [
-        packet_type,
-        other_host,
         load(Size::Byte, NEXT_HEADER),
         equal(ICMPV6, 0, 3),
         load(Size::Byte, ICMP_TYPE),
         equal(SOLICITATION, 4, 0),
         equal(ADVERTISEMENT, 3, 4),
-        // 7
+        // 5
         equal(UDP, 0, 3),
         load(Size::Half, UDP_PORT),
         equal(DHCP_SERVER, 0, 1),
-        // 10
+        // 8
         keep(),
         discard(),
     ]

@@ -11,6 +11,6 @@ const IPV6: u16 = 0x86dd;
 /// # Errors
 /// [`OpenError`] names the interface.
 pub fn open(interface: &str) -> Result<Bound, OpenError> {
-    let (groups, filter) = (netboot::ipv6::groups(), filter::program());
-    Bound::open(interface, Frames { what: "IPv6", protocol: IPV6, groups: &groups, filter: &filter })
+    let (groups, filter) = (netboot::ipv6::groups(), filter::program().into());
+    Bound::open(interface, Frames { what: "IPv6", protocol: IPV6, groups: &groups, filter })
 }

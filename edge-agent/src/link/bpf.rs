@@ -3,7 +3,7 @@
 
 use libc::{
     BPF_ABS, BPF_B, BPF_H, BPF_IND, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_LDX, BPF_MSH, BPF_RET,
-    BPF_W, PACKET_OTHERHOST, SKF_AD_OFF, SKF_AD_PKTTYPE,
+    BPF_W, PACKET_OTHERHOST, SKF_AD_IFINDEX, SKF_AD_OFF, SKF_AD_PKTTYPE,
 };
 use socket2::SockFilter;
 
@@ -22,12 +22,20 @@ pub(crate) enum Size {
     Word = BPF_W,
 }
 
-/// A frame for another machine or VLAN, seen because somebody listens to everything, is dropped. Two instructions, of
-/// which the second jumps: `to_drop` instructions follow before the one that drops.
-pub(crate) fn for_us(to_drop: u8) -> [SockFilter; 2] {
+/// What stands before each program: only a frame for us that came in at the interface of this number goes on to it. A frame
+/// for another machine is seen because somebody listens to everything; one of a VLAN on the same port, because the
+/// kernel hands it also to who is bound to the port.
+pub(crate) fn for_us(interface: u32) -> [SockFilter; 5] {
     // What the kernel knows of a frame beside its bytes lies at negative offsets.
-    let packet_type = (SKF_AD_OFF + SKF_AD_PKTTYPE).cast_unsigned();
-    [load(Size::Byte, packet_type), equal(PACKET_OTHERHOST.into(), to_drop, 0)]
+    let beside = |what: i32| load(Size::Word, (SKF_AD_OFF + what).cast_unsigned());
+    [
+        beside(SKF_AD_PKTTYPE),
+        equal(PACKET_OTHERHOST.into(), 2, 0),
+        beside(SKF_AD_IFINDEX),
+        equal(interface, 1, 0),
+        // 4
+        discard(),
+    ]
 }
 
 /// Loads what stands at an offset of the frame.
@@ -67,4 +75,38 @@ pub(crate) fn discard() -> SockFilter {
 
 fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> SockFilter {
     SockFilter::new(u16::try_from(code).expect("classic BPF's codes are below 256"), jt, jf, k)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, net::UdpSocket};
+
+    use socket2::SockRef;
+
+    use super::*;
+    use crate::sys::packet;
+
+    /// Does what comes in at the loopback interface pass the program?
+    fn passes(program: &[SockFilter]) -> bool {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        socket.set_nonblocking(true).expect("a plain request");
+        SockRef::from(&socket).attach_filter(program).expect("a legal program");
+        // There it is queued, or not, before this returns.
+        socket.send_to(b"frame", socket.local_addr().expect("bound")).expect("loopback");
+        match socket.recv(&mut [0; 16]) {
+            Ok(_) => true,
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                false
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_in_at_another_interface_is_dropped() {
+        let loopback = packet::index("lo").expect("there is one");
+        let program = |interface| for_us(interface).into_iter().chain([keep()]).collect::<Vec<_>>();
+        assert!(passes(&program(loopback)));
+        assert!(!passes(&program(loopback + 1)), "such as a VLAN of the same port");
+    }
 }

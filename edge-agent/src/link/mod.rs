@@ -50,7 +50,7 @@ pub enum OpenError {
 }
 
 /// Which frames.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Frames<'a> {
     /// The protocol's name, for messages.
     pub(crate) what: &'static str,
@@ -58,8 +58,8 @@ pub(crate) struct Frames<'a> {
     pub(crate) protocol: u16,
     /// Groups whose frames the card is to take up.
     pub(crate) groups: &'a [Mac],
-    /// What the kernel is to queue.
-    pub(crate) filter: &'a [SockFilter],
+    /// What the kernel is to queue, of frames for us.
+    pub(crate) filter: Vec<SockFilter>,
 }
 
 /// An open socket, not yet watched by a runtime.
@@ -80,7 +80,8 @@ impl Bound {
         let (what, name) = (frames.what, || interface.to_owned());
         let index =
             packet::index(interface).map_err(|source| OpenError::Interface { interface: name(), source })?;
-        let (packet, mac) = packet::open(index, frames.protocol, frames.groups, frames.filter)
+        let filter: Vec<_> = bpf::for_us(index).into_iter().chain(frames.filter).collect();
+        let (packet, mac) = packet::open(index, frames.protocol, frames.groups, &filter)
             .map_err(|source| OpenError::Packet { what, interface: name(), source })?;
         Ok(Self { what, interface: name(), packet, mac })
     }
@@ -129,13 +130,14 @@ impl Socket {
     /// # Errors
     /// What the socket says, such as that the interface is down; the next call may succeed.
     pub async fn recv(&self) -> io::Result<Vec<u8>> {
-        let mut frame = vec![0; LONGEST];
-        let length = self
-            .packet
-            .async_io(Interest::READABLE, |mut packet: &socket2::Socket| packet.read(&mut frame))
-            .await?;
-        frame.truncate(length);
-        Ok(frame)
+        // Nothing is set aside before there is a frame.
+        let read = |mut packet: &socket2::Socket| {
+            let mut frame = vec![0; LONGEST];
+            let length = packet.read(&mut frame)?;
+            frame.truncate(length);
+            Ok(frame)
+        };
+        self.packet.async_io(Interest::READABLE, read).await
     }
 
     /// Never waits: a full queue is an error like any other.
@@ -153,7 +155,7 @@ mod tests {
 
     #[test]
     fn an_interface_that_is_not_there_is_named() {
-        let frames = Frames { what: "ARP", protocol: 0x0806, groups: &[], filter: &[] };
+        let frames = Frames { what: "ARP", protocol: 0x0806, groups: &[], filter: Vec::new() };
         let error = Bound::open("none0", frames).expect_err("no such interface");
         assert!(matches!(&error, OpenError::Interface { interface, .. } if interface == "none0"), "{error}");
     }
