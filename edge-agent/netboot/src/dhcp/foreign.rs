@@ -3,7 +3,8 @@
 //! Their offers are overheard where they are broadcast, and asked for by a DISCOVER of our own about once a minute, which no
 //! REQUEST ever follows. Where we are the authority, any server that the site does not name is one too many. Beside
 //! another server one that gives addresses is expected, or those that the site names; alarming is whoever else
-//! gives addresses, and whoever else says what to boot.
+//! gives addresses, and whoever else says what to boot. Nobody hides behind a name: a server that the site names is alarming where
+//! two machines speak for it, and whoever speaks for us without being one of ours.
 
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
@@ -21,8 +22,13 @@ const FORGET: Duration = Duration::from_secs(600);
 /// How often a server that stays is told of.
 const REPEAT: Duration = Duration::from_secs(3_600);
 
-/// Servers that are told apart; who makes up more is not told of before one is forgotten.
+/// Servers that are told apart. A further one takes the place of one that was told of, or that has nothing to be told of,
+/// if none did so just before: who makes up servers is not to fill the journal.
 const MAX_SERVERS: usize = 32;
+const GIVES_WAY: Duration = Duration::from_secs(10);
+
+/// Relay agents that are told from servers; the one that was answered longest ago gives way.
+const MAX_RELAYS: usize = 64;
 
 /// The first question comes within so long after a plan asks for it, further ones about every minute (S1).
 const FIRST_WITHIN: Duration = Duration::from_secs(5);
@@ -36,11 +42,27 @@ type Key = (Ipv4Addr, Mac);
 #[derive(Debug, Default)]
 pub(crate) struct ForeignServers {
     heard: BTreeMap<Key, Heard>,
+    /// When a server gave way to another.
+    gave_way: Option<Mono>,
+    /// The relay agents that were answered, and when.
+    relays: BTreeMap<Ipv4Addr, Mono>,
     next_question: Option<Mono>,
+}
+
+/// For whom a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// For us, without being one of ours.
+    Ours,
+    /// For a server that the site names.
+    Known,
+    /// For itself.
+    Other,
 }
 
 #[derive(Debug, Clone)]
 struct Heard {
+    name: Name,
     since: Mono,
     last: Mono,
     gives_addresses: bool,
@@ -52,13 +74,13 @@ struct Heard {
 }
 
 impl Heard {
-    fn since(now: Mono) -> Self {
+    fn since(now: Mono, name: Name) -> Self {
         let hints = String::new();
-        Self { since: now, last: now, gives_addresses: false, boots: false, told: None, hints }
+        Self { name, since: now, last: now, gives_addresses: false, boots: false, told: None, hints }
     }
 
-    fn take(&mut self, now: Mono, message: &ServerMessage) {
-        self.last = now;
+    fn take(&mut self, now: Mono, name: Name, message: &ServerMessage) {
+        (self.last, self.name) = (now, name);
         self.gives_addresses |= message.address.is_some();
         self.boots |= message.boot.tells_of_booting();
         self.hints = hints(message);
@@ -67,26 +89,69 @@ impl Heard {
     fn is_due(&self, now: Mono) -> bool {
         self.told.is_none_or(|(at, booted)| now.since(at) >= REPEAT || (self.boots && !booted))
     }
+
+    /// Is nothing lost that is to be told of, or that others are measured by?
+    fn may_give_way(&self) -> bool {
+        self.told.is_some() || !(self.gives_addresses || self.boots)
+    }
 }
 
 impl ForeignServers {
-    /// Takes in what a server said that is not ours; what there is to tell of it, if anything.
-    pub(crate) fn hear(&mut self, now: Mono, network: &Network, message: &ServerMessage) -> Option<String> {
+    /// Takes in what a server said that is none of our interfaces; what there is to tell of it, if anything. `ours` are our
+    /// addresses.
+    pub(crate) fn hear(
+        &mut self,
+        now: Mono,
+        network: &Network,
+        message: &ServerMessage,
+        ours: &[Ipv4Addr],
+    ) -> Option<String> {
         self.heard.retain(|_, heard| now.since(heard.last) < FORGET);
-        if !watches(network) || is_known(network, message) {
+        if !watches(network) || self.is_relayed(now, message, ours) {
             return None;
         }
-        let key = (message.server, message.mac);
-        if !self.heard.contains_key(&key) && self.heard.len() >= MAX_SERVERS {
+        let (name, server) = name_of(network, message, ours);
+        let key = (server, message.mac);
+        if !self.heard.contains_key(&key) && !self.make_room(now) {
             return None;
         }
-        let heard = self.heard.entry(key).or_insert_with(|| Heard::since(now));
-        heard.take(now, message);
+        let heard = self.heard.entry(key).or_insert_with(|| Heard::since(now, name));
+        heard.take(now, name, message);
         let heard = heard.clone();
         let fault = self.fault(network, key, &heard).filter(|_| heard.is_due(now))?;
-        let text = format!("{} at {} {fault}{}", message.server, message.mac, heard.hints);
+        let text = format!("{server} at {} {fault}{}", message.mac, heard.hints);
         self.heard.insert(key, Heard { told: Some((now, heard.boots)), ..heard });
         Some(text)
+    }
+
+    /// Is there a place for another server?
+    fn make_room(&mut self, now: Mono) -> bool {
+        if self.heard.len() < MAX_SERVERS {
+            return true;
+        }
+        let may = self.gave_way.is_none_or(|at| now.since(at) >= GIVES_WAY);
+        let least = self.heard.iter().filter(|(_, heard)| may && heard.may_give_way());
+        let Some(key) = least.min_by_key(|(_, heard)| heard.since).map(|(key, _)| *key) else { return false };
+        self.gave_way = Some(now);
+        self.heard.remove(&key).is_some()
+    }
+
+    /// We answer machines behind this relay agent.
+    pub(crate) fn note_relay(&mut self, now: Mono, relay: Ipv4Addr) {
+        if self.relays.len() >= MAX_RELAYS
+            && !self.relays.contains_key(&relay)
+            && let Some((oldest, _)) = self.relays.iter().min_by_key(|(_, answered)| **answered)
+        {
+            let oldest = *oldest;
+            self.relays.remove(&oldest);
+        }
+        self.relays.insert(relay, now);
+    }
+
+    /// Is it our own word, on its way through a relay agent? It may name the relay agent as the server (RFC 5107).
+    fn is_relayed(&self, now: Mono, message: &ServerMessage, ours: &[Ipv4Addr]) -> bool {
+        let relays = |address| self.relays.get(&address).is_some_and(|at| now.since(*at) < FORGET);
+        relays(message.from) && (ours.contains(&message.server) || message.server == message.from)
     }
 
     /// What was heard of a server, in words; "" for nothing.
@@ -97,6 +162,13 @@ impl ForeignServers {
 
     /// What is wrong with there being this server.
     fn fault(&self, network: &Network, key: Key, heard: &Heard) -> Option<String> {
+        match heard.name {
+            Name::Ours => return Some("speaks for this agent".into()),
+            Name::Known => {
+                return self.twin(key).map(|mac| format!("speaks for a known server, as {mac} does"));
+            }
+            Name::Other => {}
+        }
         match network.dhcp {
             DhcpMode::Off => None,
             DhcpMode::Authoritative if heard.gives_addresses => Some("gives addresses".into()),
@@ -111,10 +183,17 @@ impl ForeignServers {
         }
     }
 
+    /// Another machine that speaks for the same server.
+    fn twin(&self, (server, mac): Key) -> Option<Mac> {
+        let mut same = self.heard.range((server, Mac([0; 6]))..=(server, Mac([0xff; 6])));
+        same.find(|((_, other), _)| *other != mac).map(|((_, other), _)| *other)
+    }
+
     /// The server that we stand beside: of those that give addresses the one that has been here longest. Where the site names
     /// servers, none but these is expected.
     fn expected(&self, network: &Network) -> Option<Ipv4Addr> {
-        let givers = self.heard.iter().filter(|(_, heard)| heard.gives_addresses);
+        let givers =
+            self.heard.iter().filter(|(_, heard)| heard.name == Name::Other && heard.gives_addresses);
         let first = givers.min_by_key(|(key, heard)| (heard.since, **key));
         first.filter(|_| network.known_dhcp_servers.is_empty()).map(|((server, _), _)| *server)
     }
@@ -153,8 +232,16 @@ fn watches(network: &Network) -> bool {
     network.watch_dhcp && network.dhcp != DhcpMode::Off
 }
 
-fn is_known(network: &Network, message: &ServerMessage) -> bool {
-    network.known_dhcp_servers.iter().any(|known| [message.server, message.from].contains(known))
+/// For whom a server speaks, and by which address: its identifier, or the address that it sends from.
+fn name_of(network: &Network, message: &ServerMessage, ours: &[Ipv4Addr]) -> (Name, Ipv4Addr) {
+    // Through a relay agent a known server shows in option 54 alone, unless the site names the relay agent too.
+    let named =
+        |names: &[Ipv4Addr]| [message.from, message.server].into_iter().find(|name| names.contains(name));
+    match (named(ours), named(&network.known_dhcp_servers)) {
+        (Some(our), _) => (Name::Ours, our),
+        (None, Some(known)) => (Name::Known, known),
+        (None, None) => (Name::Other, message.server),
+    }
 }
 
 /// A part of a span, evenly spread.
@@ -181,6 +268,8 @@ mod tests {
     use crate::dhcp::BootHints;
 
     const MAC: Mac = Mac([2, 0, 0, 0, 0, 9]);
+    const ROGUE: Mac = Mac([2, 0, 0, 0, 6, 6]);
+    const OURS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 1, 0, 2), Ipv4Addr::new(10, 1, 7, 2)];
 
     fn at(seconds: u64) -> Mono {
         Mono(Duration::from_secs(seconds))
@@ -214,11 +303,11 @@ mod tests {
     #[test]
     fn the_authority_tells_of_any_server_with_what_it_offers() {
         let (mut servers, network) = (ForeignServers::default(), network(DhcpMode::Authoritative));
-        let told = servers.hear(at(1), &network, &booting(9)).expect("a stranger");
+        let told = servers.hear(at(1), &network, &booting(9), &OURS).expect("a stranger");
         let expected =
             "10.1.0.9 at 02:00:00:00:00:09 gives addresses, boot file pxelinux.0, next server 10.1.0.9";
         assert_eq!(told, expected);
-        assert!(servers.hear(at(2), &network, &plain(8)).is_some(), "another one");
+        assert!(servers.hear(at(2), &network, &plain(8), &OURS).is_some(), "another one");
     }
 
     #[test]
@@ -227,7 +316,7 @@ mod tests {
         let mut told: Vec<u64> = Vec::new();
         // Every minute for three hours, but for a break of ten minutes in the second.
         for minute in (0..70).chain(80..180) {
-            told.extend(servers.hear(at(minute * 60), &network, &plain(9)).map(|_| minute));
+            told.extend(servers.hear(at(minute * 60), &network, &plain(9), &OURS).map(|_| minute));
         }
         assert_eq!(told, [0, 60, 80, 140]);
     }
@@ -235,16 +324,20 @@ mod tests {
     #[test]
     fn beside_another_server_one_is_expected_as_long_as_it_says_nothing_of_booting() {
         let (mut servers, network) = (ForeignServers::default(), network(DhcpMode::Proxy));
-        assert_eq!(servers.hear(at(1), &network, &plain(9)), None);
-        let second = servers.hear(at(2), &network, &plain(8)).expect("one too many");
+        assert_eq!(servers.hear(at(1), &network, &plain(9), &OURS), None);
+        let second = servers.hear(at(2), &network, &plain(8), &OURS).expect("one too many");
         assert!(second.contains("gives addresses beside 10.1.0.9"), "{second}");
-        assert_eq!(servers.hear(at(3), &network, &plain(9)), None, "the first one stays the expected one");
-        let booting = servers.hear(at(4), &network, &booting(9)).expect("it spoils boots");
+        assert_eq!(
+            servers.hear(at(3), &network, &plain(9), &OURS),
+            None,
+            "the first one stays the expected one"
+        );
+        let booting = servers.hear(at(4), &network, &booting(9), &OURS).expect("it spoils boots");
         assert!(booting.contains("says what to boot, boot file pxelinux.0"), "{booting}");
         let proxy = ServerMessage { address: None, ..server(7, BootHints::default()) };
-        assert_eq!(servers.hear(at(5), &network, &proxy), None);
+        assert_eq!(servers.hear(at(5), &network, &proxy, &OURS), None);
         let class = BootHints { class: "HTTPClient".into(), ..BootHints::default() };
-        assert!(servers.hear(at(6), &network, &ServerMessage { boot: class, ..proxy }).is_some());
+        assert!(servers.hear(at(6), &network, &ServerMessage { boot: class, ..proxy }, &OURS).is_some());
     }
 
     #[test]
@@ -253,11 +346,11 @@ mod tests {
             let known_dhcp_servers = vec![Ipv4Addr::new(10, 1, 0, 9)];
             let network = Network { known_dhcp_servers, ..network(dhcp) };
             let mut servers = ForeignServers::default();
-            assert_eq!(servers.hear(at(1), &network, &booting(9)), None);
+            assert_eq!(servers.hear(at(1), &network, &booting(9), &OURS), None);
             // Through a relay agent the server's own address shows in option 54 alone, or in the sender's.
             let elsewhere = ServerMessage { server: [10, 9, 9, 9].into(), ..plain(9) };
-            assert_eq!(servers.hear(at(2), &network, &elsewhere), None);
-            assert!(servers.hear(at(3), &network, &plain(8)).is_some());
+            assert_eq!(servers.hear(at(2), &network, &elsewhere, &OURS), None);
+            assert!(servers.hear(at(3), &network, &plain(8), &OURS).is_some());
         }
     }
 
@@ -267,16 +360,92 @@ mod tests {
         for network in [off, network(DhcpMode::Off)] {
             let mut servers = ForeignServers::default();
             servers.follow(at(0), &network, 7);
-            assert_eq!((servers.next_question(), servers.hear(at(1), &network, &booting(9))), (None, None));
+            assert_eq!(
+                (servers.next_question(), servers.hear(at(1), &network, &booting(9), &OURS)),
+                (None, None)
+            );
         }
     }
 
     #[test]
-    fn memory_is_bounded() {
+    fn who_speaks_for_us_without_being_us_is_told_of() {
+        for dhcp in [DhcpMode::Authoritative, DhcpMode::Proxy] {
+            let known_dhcp_servers = vec![Ipv4Addr::new(10, 1, 0, 9)];
+            let network = Network { known_dhcp_servers, ..network(dhcp) };
+            for rogue in [
+                ServerMessage { server: OURS[0], ..plain(66) },
+                ServerMessage { from: OURS[1], ..plain(66) },
+                ServerMessage { from: OURS[1], ..plain(9) },
+            ] {
+                let mut servers = ForeignServers::default();
+                let told = servers.hear(at(1), &network, &rogue, &OURS).expect("an impostor");
+                assert!(told.contains(&format!("at {MAC} speaks for this agent")), "{told}");
+                assert_eq!(servers.expected(&Network::default()), None, "nobody to stand beside");
+            }
+        }
+    }
+
+    #[test]
+    fn our_word_through_a_relay_agent_is_ours() {
         let (mut servers, network) = (ForeignServers::default(), network(DhcpMode::Authoritative));
-        let told = (0..=255).filter(|n| servers.hear(at(1), &network, &plain(*n)).is_some()).count();
-        assert_eq!((told, servers.heard.len()), (MAX_SERVERS, MAX_SERVERS));
-        assert!(servers.hear(at(601), &network, &plain(255)).is_some(), "the others are forgotten");
+        let relayed = ServerMessage { server: OURS[0], ..plain(1) };
+        // RFC 5107: the relay agent may stand in option 54 itself.
+        for message in [&relayed, &plain(1)] {
+            servers.note_relay(at(1), [10, 1, 0, 1].into());
+            assert_eq!(servers.hear(at(2), &network, message, &OURS), None);
+            assert!(servers.hear(at(602), &network, message, &OURS).is_some(), "nobody is behind it");
+        }
+        let another = ServerMessage { server: [10, 1, 0, 66].into(), ..plain(1) };
+        servers.note_relay(at(700), [10, 1, 0, 1].into());
+        assert!(servers.hear(at(700), &network, &another, &OURS).is_some(), "another's word");
+        for n in 0..1_000_u32 {
+            servers.note_relay(at(701), Ipv4Addr::from(n));
+        }
+        assert_eq!(servers.relays.len(), MAX_RELAYS);
+    }
+
+    #[test]
+    fn two_machines_that_speak_for_one_known_server_are_told_of() {
+        let known_dhcp_servers = vec![[10, 1, 0, 9].into(), [10, 1, 0, 1].into()];
+        let network = Network { known_dhcp_servers, ..network(DhcpMode::Authoritative) };
+        let mut servers = ForeignServers::default();
+        assert_eq!(servers.hear(at(1), &network, &plain(9), &OURS), None);
+        // The same server through a relay agent that the site names as well.
+        let relayed = ServerMessage { mac: Mac([2, 0, 0, 0, 0, 1]), from: [10, 1, 0, 1].into(), ..plain(9) };
+        assert_eq!(servers.hear(at(1), &network, &relayed, &OURS), None);
+        for rogue in [
+            ServerMessage { mac: ROGUE, ..booting(9) },
+            ServerMessage { mac: Mac([2, 0, 0, 0, 6, 7]), from: [10, 1, 0, 66].into(), ..booting(9) },
+        ] {
+            let told = servers.hear(at(2), &network, &rogue, &OURS).expect("a second one");
+            assert!(told.contains("speaks for a known server, as 02:00:00:00:00:09 does"), "{told}");
+        }
+        let first =
+            servers.hear(at(3), &network, &plain(9), &OURS).expect("which of them it is nobody knows");
+        assert!(first.contains(&format!("as {ROGUE} does")), "{first}");
+    }
+
+    #[test]
+    fn memory_and_what_is_told_are_bounded_and_the_last_one_is_told_of_all_the_same() {
+        let (mut servers, network) = (ForeignServers::default(), network(DhcpMode::Authoritative));
+        let mut told = (3..=255).filter(|n| servers.hear(at(1), &network, &plain(*n), &OURS).is_some());
+        assert_eq!(told.by_ref().count(), MAX_SERVERS + 1);
+        assert_eq!(servers.heard.len(), MAX_SERVERS);
+        assert_eq!(servers.hear(at(10), &network, &plain(255), &OURS), None, "not one after the other");
+        assert!(servers.hear(at(11), &network, &plain(255), &OURS).is_some());
+        assert_eq!(servers.heard.len(), MAX_SERVERS);
+    }
+
+    #[test]
+    fn what_is_harmless_takes_nobodys_place() {
+        let (mut servers, network) = (ForeignServers::default(), network(DhcpMode::Proxy));
+        assert_eq!(servers.hear(at(1), &network, &plain(3), &OURS), None, "the one that we stand beside");
+        for n in 4..=255 {
+            let harmless = ServerMessage { address: None, ..plain(n) };
+            assert_eq!(servers.hear(at(2), &network, &harmless, &OURS), None);
+        }
+        let rogue = servers.hear(at(12), &network, &plain(66), &OURS).expect("one too many");
+        assert!(rogue.contains("beside 10.1.0.3"), "{rogue}");
     }
 
     #[test]

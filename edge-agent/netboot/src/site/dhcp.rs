@@ -230,6 +230,9 @@ impl Site {
             match effect {
                 Effect::Persist(record) => self.persist(record),
                 Effect::Send { datagram, to } => {
+                    if let Destination::Relay(relay) = to {
+                        self.foreign_servers.note_relay(now.mono, relay);
+                    }
                     self.actions.push_back(Action::Send { interface, datagram, to });
                 }
                 Effect::Probe(address) => self.actions.push_back(Action::Probe { interface, address }),

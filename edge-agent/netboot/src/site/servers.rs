@@ -14,11 +14,13 @@ use crate::{
 impl Site {
     pub(super) fn handle_overheard(&mut self, now: Now, message: &ServerMessage) {
         let Some(plan) = self.plan.clone() else { return };
-        let ours = [message.server, message.from].into_iter().any(|address| self.is_own_address(address));
-        if ours || self.config.stations.iter().any(|station| station.mac == message.mac) {
+        let stations = &self.config.stations;
+        // Our address from another machine is no word of ours: anybody can write it.
+        if stations.iter().any(|station| station.mac == message.mac) {
             return;
         }
-        if let Some(detail) = self.foreign_servers.hear(now.mono, &plan.network, message) {
+        let ours: Vec<Ipv4Addr> = stations.iter().map(|station| station.address).collect();
+        if let Some(detail) = self.foreign_servers.hear(now.mono, &plan.network, message, &ours) {
             self.tell(now, About::default(), EventKind::Alarm { kind: AlarmKind::ForeignDhcp, detail });
         }
     }

@@ -92,18 +92,33 @@ fn a_boot_that_takes_another_servers_offer_says_so_once() {
 #[test]
 fn a_foreign_server_is_an_alarm_and_our_own_words_are_not() {
     let mut paper = watching(DhcpMode::Authoritative);
-    for own in [
-        ServerMessage { mac: OURS, ..offer() },
-        ServerMessage { server: SERVER, ..offer() },
-        ServerMessage { from: [10, 1, 8, 2].into(), ..offer() },
-    ] {
-        paper.input(1, Input::Overheard(Box::new(own)));
-    }
+    paper.input(1, Input::Overheard(Box::new(ServerMessage { mac: OURS, ..offer() })));
     assert_eq!(alarms(&paper), []);
     paper.input(2, Input::Overheard(Box::new(offer())));
     paper.input(3, Input::Overheard(Box::new(offer())));
     let [(AlarmKind::ForeignDhcp, detail)] = &alarms(&paper)[..] else { panic!("{:?}", alarms(&paper)) };
     assert!(detail.contains("10.1.0.3 at") && detail.contains("pxelinux.0"), "{detail}");
+}
+
+#[test]
+fn our_address_from_another_machine_is_an_alarm_but_not_from_a_relay_agent_that_we_answer() {
+    for hidden in
+        [ServerMessage { server: SERVER, ..offer() }, ServerMessage { from: [10, 1, 8, 2].into(), ..offer() }]
+    {
+        let mut paper = watching(DhcpMode::Authoritative);
+        paper.input(1, Input::Overheard(Box::new(hidden)));
+        let [(AlarmKind::ForeignDhcp, detail)] = &alarms(&paper)[..] else { panic!("{:?}", alarms(&paper)) };
+        assert!(detail.contains("speaks for this agent"), "{detail}");
+    }
+    let mut paper = watching(DhcpMode::Authoritative);
+    let relay = Ipv4Addr::new(10, 1, 0, 1);
+    let mut discover = message(MessageType::Discover, Voice::UefiRom, MAC, 7);
+    discover.set_giaddr(relay);
+    paper.say(1, &discover);
+    assert_eq!(paper.sent.len(), 1);
+    let relayed = ServerMessage { from: relay, server: SERVER, ..offer() };
+    paper.input(1, Input::Overheard(Box::new(relayed)));
+    assert_eq!(alarms(&paper), []);
 }
 
 #[test]
