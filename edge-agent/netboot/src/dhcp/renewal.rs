@@ -5,8 +5,8 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use proto::{Wall, ledger::Lease};
 
-/// Renewals of one lease are told of once in this time at most: five hundred leases make 84,000 such events in a week, at
-/// the very worst, and they give way to all else in a full journal.
+/// Renewals of one lease are told of once in this time at most: five hundred leases make 84,000 such events in a week, of
+/// which the journal keeps the newest of each address alone.
 const PAUSE: Duration = Duration::from_secs(3_600);
 
 /// What was told of a lease.
