@@ -73,10 +73,11 @@ impl Flight {
         self.base == self.total()
     }
 
-    /// Has every byte been sent, and all but one block of them been acknowledged? An empty block may still be due.
+    /// Has every byte been sent, and all but one block of them been acknowledged, and one at least: else nothing shows that
+    /// the peer took any? An empty block may still be due.
     pub(super) fn has_given_all(&self) -> bool {
         let sent = self.highest.saturating_mul(self.block_size);
-        sent >= self.size && self.acknowledged().saturating_add(self.block_size) >= self.size
+        self.base > 0 && sent >= self.size && self.acknowledged().saturating_add(self.block_size) >= self.size
     }
 
     pub(super) fn is_lockstep(&self) -> bool {

@@ -31,17 +31,14 @@ impl RoundTrip {
     /// One that is far shorter than all before begins anew: those held a client's wait after a loss on its side.
     pub(super) fn measured(&mut self, took: Duration) {
         match self.smoothed.filter(|smoothed| took >= *smoothed / 8) {
-            None => {
-                self.smoothed = Some(took);
-                self.variation = took / 2;
-            }
+            None => self.begin_anew(took),
             Some(smoothed) => {
                 self.variation = (self.variation * 3 + smoothed.abs_diff(took)) / 4;
                 self.smoothed = Some((smoothed * 7 + took) / 8);
+                self.doublings = 0;
             }
         }
         self.shortest = Some(self.shortest.map_or(took, |shortest| shortest.min(took)));
-        self.doublings = 0;
     }
 
     /// Something was acknowledged that measures nothing: take back one step of the back-off.
@@ -51,14 +48,21 @@ impl RoundTrip {
 
     /// What was sent again after a time-out was acknowledged after so long. Karn: that may be an answer to what was sent
     /// before. It measures nothing, but it ends the back-off where it fits what was measured: then the path is as it was,
-    /// and loses packets. Where it is far shorter, what was measured held a client's wait: nothing on its way for longer
-    /// than that whole time-out would come just now.
+    /// and loses packets. Where it came sooner than anything before, after one time-out, it answers what was sent before,
+    /// on a path that has become slower: the longer time-out stands, so that the next block measures the path. Only what is as
+    /// long as clients wait by themselves is no path, but such a wait, and an answer at once shows that.
     pub(super) fn answered_again(&mut self, took: Duration, bounds: &Bounds) {
         match self.smoothed {
-            Some(smoothed) if took < smoothed / 8 => self.measured(took),
+            Some(smoothed) if took < smoothed / 8 && smoothed >= bounds.first / 2 => self.begin_anew(took),
+            Some(_) if self.doublings == 1 && self.shortest.is_some_and(|shortest| took < shortest) => {}
             Some(_) if took <= self.undoubled(bounds) => self.doublings = 0,
             Some(_) | None => self.advanced(),
         }
+    }
+
+    fn begin_anew(&mut self, took: Duration) {
+        (self.smoothed, self.variation) = (Some(took), took / 2);
+        self.doublings = 0;
     }
 
     /// A time-out passed: the next one is twice as long, until a round trip is measured.
@@ -142,6 +146,30 @@ mod tests {
         round_trip.back_off();
         round_trip.answered_again(Duration::from_millis(1), &BOUNDS);
         assert_eq!(round_trip.timeout(&BOUNDS), Duration::from_millis(21));
+    }
+
+    #[test]
+    fn a_late_answer_is_no_short_round_trip() {
+        let mut round_trip = RoundTrip::default();
+        (0..50).for_each(|_| round_trip.measured(Duration::from_millis(100)));
+        let before = round_trip.timeout(&BOUNDS);
+        // The path has come to take 125 ms: what was sent first is answered 5 ms after it was sent again.
+        round_trip.back_off();
+        round_trip.answered_again(Duration::from_millis(5), &BOUNDS);
+        assert_eq!(round_trip.timeout(&BOUNDS), before * 2, "the next block is sent once, and measures");
+        assert_eq!(round_trip.shortest(), Some(Duration::from_millis(100)));
+        round_trip.measured(Duration::from_millis(125));
+        let timeout = round_trip.timeout(&BOUNDS);
+        assert!(timeout > Duration::from_millis(125) && timeout < Duration::from_millis(150), "{timeout:?}");
+    }
+
+    #[test]
+    fn a_retransmission_is_never_the_shortest_round_trip() {
+        let mut round_trip = RoundTrip::default();
+        round_trip.measured(Duration::from_secs(1));
+        round_trip.back_off();
+        round_trip.answered_again(Duration::from_millis(1), &BOUNDS);
+        assert_eq!(round_trip.shortest(), Some(Duration::from_secs(1)));
     }
 
     #[test]

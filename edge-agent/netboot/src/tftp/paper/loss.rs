@@ -91,6 +91,19 @@ fn a_slow_path_is_not_flooded() {
 }
 
 #[test]
+fn a_path_that_becomes_slower_is_measured_anew() {
+    let mut bench = Bench::with_file(512 * 200);
+    let slot = local(&bench.request(machine(), &[]));
+    let mut repeats = 0;
+    for block in 1..=160 {
+        // Its time-out is 120 ms by then: the first acknowledgement that takes longer comes 5 ms after a repeat.
+        repeats += bench.pass_millis(if block <= 60 { 100 } else { 125 }).len();
+        bench.ack(slot, machine(), block);
+    }
+    assert_eq!(repeats, 1);
+}
+
+#[test]
 fn more_blocks_than_numbers_over_a_bad_network() {
     let network = Network { seed: 7, loss: 0.001, ..Network::PERFECT };
     let size = 1468 * 70_000 + 3;

@@ -97,6 +97,21 @@ fn quirk_39_pxelinux_closes_a_file_that_it_has_whole() {
 }
 
 #[test]
+fn quirk_39_a_file_of_one_block_is_not_served_by_an_error() {
+    for size in [0, 100, 512] {
+        for options in [&[][..], &[("blksize", "512")]] {
+            let mut bench = Bench::with_file(size);
+            let slot = local(&bench.request(machine(), options));
+            if !options.is_empty() {
+                bench.ack(slot, machine(), 0);
+            }
+            assert!(bench.error(slot, machine(), 0, "TFTP Aborted").is_empty());
+            assert_eq!(bench.last_event(), &EventKind::Aborted { bytes: 0 }, "{size} bytes, {options:?}");
+        }
+    }
+}
+
+#[test]
 fn quirk_40_blocks_fit_the_link() {
     let mut bench = Bench::with_file(1000);
     let granted = granted(&bench.request(machine(), &[("blksize", "65464")]));
