@@ -58,7 +58,7 @@ pub enum BootAnswer {
 pub enum Effect {
     /// Make it durable.
     Persist(Record),
-    /// Number it and journal it.
+    /// Number it and journal it, and say so to [`Server::told`](super::Server::told).
     Report(EventKind),
     /// Ask the wire who has this address, at the interface that the request came in at; answers go to
     /// [`Server::handle_claim`](super::Server::handle_claim).

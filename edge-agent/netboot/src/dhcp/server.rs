@@ -107,6 +107,16 @@ impl Server {
         effects
     }
 
+    /// This report was told: of the renewals of a lease few need be, of one of which nothing was told each.
+    pub fn told(&mut self, now: Wall, kind: &EventKind) {
+        let (EventKind::Leased { address, .. } | EventKind::LeaseRenewed { address, .. }) = kind else {
+            return;
+        };
+        if let Some(lease) = self.book.leases.at(*address).copied() {
+            self.book.leases.tell(lease.key, Told::of(&lease, now));
+        }
+    }
+
     /// Obeys this plan from now on.
     pub fn follow(&mut self, plan: &SitePlan) {
         if self.book.follow(plan) {
@@ -209,10 +219,7 @@ impl Server {
             Some(_) => Told::is_due(self.book.leases.told(key), &lease, now.wall)
                 .then_some(EventKind::LeaseRenewed { address, until }),
         };
-        if let Some(told) = told {
-            self.book.leases.tell(key, Told::of(&lease, now.wall));
-            effects.push(Effect::Report(told));
-        }
+        effects.extend(told.map(Effect::Report));
         effects.push(exchange.lease(Kind::Ack, address));
         effects
     }

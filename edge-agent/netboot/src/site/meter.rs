@@ -21,6 +21,9 @@ const UNKNOWN: Limit = Limit { events: 60, window: Duration::from_secs(60) };
 /// Leases that unknown machines take, all together, in each window. The journal keeps what it is told of leases until the
 /// controller has it (DESIGN §5), and who makes up machines can take and release without end.
 const LEASES: Limit = Limit { events: 300, window: Duration::from_secs(600) };
+/// Renewals of leases of theirs that were told, all together, in each window: enough for all guests of a large site, each
+/// told of once an hour.
+const RENEWALS: Limit = Limit { events: 1_200, window: Duration::from_secs(600) };
 /// Alarms of one kind in each window, whoever gives rise to them: no other event, and no other alarm, mutes one.
 const ALARMS: Limit = Limit { events: 20, window: Duration::from_secs(60) };
 /// Events about one host in each window: ten boots.
@@ -67,12 +70,17 @@ impl Meter {
                 Lease::LeftOut => false,
                 Lease::Again => self.unknown.allow(now, &UNKNOWN),
             },
+            (EventKind::LeaseRenewed { address, .. }, None) => self.leases.goes_on(now, *address),
             // Orders are what others rest on (DESIGN §5), and a system that is up ends its attempt.
             (kind, Some(host)) if !kind.never_dropped() && !matches!(kind, EventKind::OsUp { .. }) => {
-                return self.weigh_of_host(now, host);
+                let verdict = self.weigh_of_host(now, host);
+                if matches!(verdict, Verdict::Told) {
+                    self.leases.is_known(kind);
+                }
+                return verdict;
             }
             (kind, Some(_)) => {
-                self.leases.begins_known(kind);
+                self.leases.is_known(kind);
                 true
             }
             (kind, None) => kind.never_dropped() || self.unknown.allow(now, &UNKNOWN),
@@ -99,9 +107,12 @@ impl Meter {
             let told = |more| (Some(*host), AlarmKind::TooManyEvents, format!("{more} events were left out"));
             due.extend(allowance.due(now, &HOST).map(told));
         }
-        for (allowance, limit, of) in
-            [(&mut self.unknown, &UNKNOWN, "events"), (&mut self.leases.allowance, &LEASES, "leases")]
-        {
+        let StrangersLeases { allowance: leases, renewals, .. } = &mut self.leases;
+        for (allowance, limit, of) in [
+            (&mut self.unknown, &UNKNOWN, "events"),
+            (leases, &LEASES, "leases"),
+            (renewals, &RENEWALS, "renewals"),
+        ] {
             let told = |more| format!("{more} {of} of unknown machines were left out");
             due.extend(allowance.due(now, limit).map(|more| (None, AlarmKind::TooManyEvents, told(more))));
         }
@@ -140,6 +151,7 @@ impl Allowance {
 #[derive(Debug, Default)]
 struct StrangersLeases {
     allowance: Allowance,
+    renewals: Allowance,
     told: BTreeMap<Ipv4Addr, bool>,
 }
 
@@ -161,9 +173,19 @@ impl StrangersLeases {
         if told { Lease::Told } else { Lease::LeftOut }
     }
 
+    /// The lease goes on. To the controller it begins with that, if its beginning was left out or told before a restart: that
+    /// costs as much as any other beginning, so that every lease that is told has an end.
+    fn goes_on(&mut self, now: Mono, address: Ipv4Addr) -> bool {
+        match self.begin(now, address) {
+            Lease::Told => true,
+            Lease::LeftOut => false,
+            Lease::Again => self.renewals.allow(now, &RENEWALS),
+        }
+    }
+
     /// The machine has become a host.
-    fn begins_known(&mut self, kind: &EventKind) {
-        if let EventKind::Leased { address, .. } = kind {
+    fn is_known(&mut self, kind: &EventKind) {
+        if let EventKind::Leased { address, .. } | EventKind::LeaseRenewed { address, .. } = kind {
             self.told.remove(address);
         }
     }
@@ -215,7 +237,10 @@ impl Site {
     /// Tells of a machine, unless too much has been told of it already.
     pub(super) fn tell(&mut self, now: Now, about: About, kind: EventKind) {
         match self.meter.weigh(now.mono, about.host, &kind) {
-            Verdict::Told => self.report(now, about, kind),
+            Verdict::Told => {
+                self.dhcp.told(now.wall, &kind);
+                self.report(now, about, kind);
+            }
             Verdict::LeftOut => {}
             Verdict::FirstLeftOut => {
                 let (events, minutes) = (HOST.events, HOST.window.as_secs() / 60);

@@ -92,6 +92,75 @@ fn a_strangers_lease_is_told_whole_or_not_at_all() {
     );
 }
 
+/// The stranger says that it goes on using its address.
+fn renew(paper: &mut Paper, at: u64, machine: u32, address: Ipv4Addr) {
+    let [a, b, c, d] = machine.to_be_bytes();
+    let mut request = message(MessageType::Request, Voice::Os, Mac([2, 0, a, b, c, d]), machine);
+    request.set_ciaddr(address);
+    paper.say(at, &request);
+}
+
+/// What was told of the lease of an address: its beginning, its renewals, its end.
+fn told_of(paper: &Paper, wanted: Ipv4Addr) -> (usize, usize, usize) {
+    let events = paper.events();
+    let count = |told: &dyn Fn(&EventKind) -> bool| events.iter().filter(|kind| told(kind)).count();
+    (
+        count(&|kind| matches!(kind, EventKind::Leased { address, .. } if *address == wanted)),
+        count(&|kind| matches!(kind, EventKind::LeaseRenewed { address, .. } if *address == wanted)),
+        count(&|kind| matches!(kind, EventKind::LeaseEnded { address, .. } if *address == wanted)),
+    )
+}
+
+#[test]
+fn a_lease_that_was_left_out_is_not_renewed_either() {
+    let mut paper = Paper::new(plan_that_leases());
+    for machine in 1..=300 {
+        lease(&mut paper, machine, [10, 1, 0, 101].into(), true);
+    }
+    let (silent, late) = ([10, 1, 0, 102].into(), [10, 1, 0, 103].into());
+    for (machine, address) in [(1_002, silent), (1_003, late)] {
+        lease(&mut paper, machine, address, false);
+        renew(&mut paper, 2, machine, address);
+        assert_eq!(told_of(&paper, address), (0, 0, 0));
+    }
+    // When there is room again the lease begins with its renewal, and so it has an end.
+    renew(&mut paper, 1_800, 1_003, late);
+    assert_eq!(told_of(&paper, late), (0, 1, 0), "what was left out does not count as told");
+    paper.wait(9_000);
+    assert_eq!((told_of(&paper, late), told_of(&paper, silent)), ((0, 1, 1), (0, 0, 0)));
+}
+
+#[test]
+fn renewals_of_many_guests_leave_room_for_what_else_is_told_of_strangers() {
+    let mut wide = network();
+    wide.unknown = proto::plan::UnknownMachines::Lease;
+    wide.subnets[0].pools = vec!["10.1.0.100-10.1.0.249".parse().expect("a range")];
+    let mut paper = Paper::new(plan_of(1, vec![network_entry(&wide)]));
+    let guests = 100..240;
+    for guest in guests.clone() {
+        lease(&mut paper, guest.into(), [10, 1, 0, guest].into(), false);
+    }
+    for at in [1_801, 3_601] {
+        guests.clone().for_each(|guest| renew(&mut paper, at, guest.into(), [10, 1, 0, guest].into()));
+    }
+    assert!(guests.clone().all(|guest| told_of(&paper, [10, 1, 0, guest].into()) == (1, 1, 0)));
+    paper.ask(3_602, [10, 1, 0, 77].into(), "no-such-file");
+    assert!(matches!(paper.events().last(), Some(EventKind::FileRefused { .. })));
+}
+
+#[test]
+fn a_lease_that_began_before_a_restart_goes_on_and_ends() {
+    let mut paper = Paper::new(plan_that_leases());
+    let address = [10, 1, 0, 100].into();
+    lease(&mut paper, 1, address, false);
+    let snapshot: Vec<_> = paper.site.snapshot().collect();
+    let mut again = Paper::restarted(&snapshot, at(5));
+    again.input(5, Input::Plan(Arc::new(plan_that_leases())));
+    renew(&mut again, 1_801, 1, address);
+    again.wait(9_000);
+    assert_eq!(told_of(&again, address), (1, 1, 1));
+}
+
 /// The alarms of a kind.
 fn alarms(paper: &Paper, wanted: AlarmKind) -> Vec<String> {
     let detail = |event| {
