@@ -2,13 +2,13 @@
 
 use std::{fmt, net::Ipv4Addr, str::FromStr};
 
-use serde::{Deserialize, Serialize};
-
-use crate::wire::{WireError, array};
+use crate::{
+    text::written_as_text,
+    wire::{WireError, array},
+};
 
 /// An EUI-48 link address; written in lower case with colons.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
@@ -68,23 +68,8 @@ impl FromStr for Mac {
     }
 }
 
-impl TryFrom<String> for Mac {
-    type Error = NotAMac;
-
-    fn try_from(text: String) -> Result<Self, NotAMac> {
-        text.parse()
-    }
-}
-
-impl From<Mac> for String {
-    fn from(mac: Mac) -> Self {
-        mac.to_string()
-    }
-}
-
 /// Addresses from `first` to `last`, both included; `first <= last`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Range {
     first: Ipv4Addr,
     last: Ipv4Addr,
@@ -161,19 +146,7 @@ impl FromStr for Range {
     }
 }
 
-impl TryFrom<String> for Range {
-    type Error = NotARange;
-
-    fn try_from(text: String) -> Result<Self, NotARange> {
-        text.parse()
-    }
-}
-
-impl From<Range> for String {
-    fn from(range: Range) -> Self {
-        range.to_string()
-    }
-}
+written_as_text!(Mac, Range);
 
 #[cfg(test)]
 mod tests {

@@ -2,10 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize, de};
-
 use crate::{
     Digest, Mac,
+    text::written_as_text,
     wire::{WireError, array},
 };
 
@@ -69,17 +68,7 @@ impl FromStr for FirmwareModel {
     }
 }
 
-impl Serialize for FirmwareModel {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for FirmwareModel {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
+written_as_text!(FirmwareModel);
 
 #[cfg(test)]
 mod tests {

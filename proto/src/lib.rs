@@ -21,6 +21,7 @@ mod program;
 mod quantity;
 mod redacted;
 mod release;
+mod text;
 mod wall;
 mod wire;
 

@@ -2,11 +2,10 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use crate::text::written_as_text;
 
 /// A length of time of whole seconds; written as `90s`, `15m`, `2h`, `7d` or a sum such as `1h30m`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     seconds: u32,
 }
@@ -77,23 +76,8 @@ fn parse_span(text: &str) -> Option<Span> {
     (digits.is_empty() && !text.trim().is_empty()).then_some(Span { seconds: total })
 }
 
-impl TryFrom<String> for Span {
-    type Error = NotASpan;
-
-    fn try_from(text: String) -> Result<Self, NotASpan> {
-        text.parse()
-    }
-}
-
-impl From<Span> for String {
-    fn from(span: Span) -> Self {
-        span.to_string()
-    }
-}
-
 /// A number of bytes; written as `512MiB`, `10GiB`, `1TiB` or plain bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSize(pub u64);
 
 const SIZES: [(&str, u64); 5] =
@@ -126,19 +110,7 @@ impl FromStr for ByteSize {
     }
 }
 
-impl TryFrom<String> for ByteSize {
-    type Error = NotASize;
-
-    fn try_from(text: String) -> Result<Self, NotASize> {
-        text.parse()
-    }
-}
-
-impl From<ByteSize> for String {
-    fn from(size: ByteSize) -> Self {
-        size.to_string()
-    }
-}
+written_as_text!(Span, ByteSize);
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,11 @@
 //! DHCP options that operators set: by name or number, with a type.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{collections::BTreeMap, fmt, net::Ipv4Addr};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, IgnoredAny, MapAccess, Visitor},
+};
 
 use super::Problem;
 use crate::plan::{CustomOption, is_reserved};
@@ -10,8 +13,8 @@ use crate::plan::{CustomOption, is_reserved};
 /// Options by name or number, for example `150: {addresses: [10.1.0.2]}` or `time-offset: {u32: 3600}`.
 pub type DhcpOptions = BTreeMap<String, OptionValue>;
 
-/// The value of an option.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The value of an option: a map of its kind and the value, in YAML as in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OptionValue {
     /// An IPv4 address.
@@ -30,6 +33,58 @@ pub enum OptionValue {
     Bool(bool),
     /// Hexadecimal digits, two for each byte.
     Hex(String),
+}
+
+/// The words for the kinds of values.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    Address,
+    Addresses,
+    Text,
+    U8,
+    U16,
+    U32,
+    Bool,
+    Hex,
+}
+
+impl<'de> Deserialize<'de> for OptionValue {
+    /// YAML has tags for enums, which nobody would think of writing.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(OneKind)
+    }
+}
+
+struct OneKind;
+
+impl<'de> Visitor<'de> for OneKind {
+    type Value = OptionValue;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(
+            "a kind and its value, such as {address: 10.1.0.2}; the kinds are address, addresses, text, u8, u16, u32, \
+             bool and hex",
+        )
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<OptionValue, M::Error> {
+        let kind = map.next_key()?.ok_or_else(|| M::Error::invalid_length(0, &self))?;
+        let value = match kind {
+            Kind::Address => OptionValue::Address(map.next_value()?),
+            Kind::Addresses => OptionValue::Addresses(map.next_value()?),
+            Kind::Text => OptionValue::Text(map.next_value()?),
+            Kind::U8 => OptionValue::U8(map.next_value()?),
+            Kind::U16 => OptionValue::U16(map.next_value()?),
+            Kind::U32 => OptionValue::U32(map.next_value()?),
+            Kind::Bool => OptionValue::Bool(map.next_value()?),
+            Kind::Hex => OptionValue::Hex(map.next_value()?),
+        };
+        match map.next_key::<IgnoredAny>()? {
+            None => Ok(value),
+            Some(_) => Err(M::Error::custom("has two kinds, expected one")),
+        }
+    }
 }
 
 /// The longest value, in bytes: what a message of 576 bytes has room for.
@@ -208,8 +263,8 @@ fn hex(digits: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn options(yaml: &str) -> DhcpOptions {
-        serde_json::from_str(yaml).expect("well-formed")
+    fn options(json: &str) -> DhcpOptions {
+        serde_json::from_str(json).expect("well-formed")
     }
 
     #[test]

@@ -284,6 +284,36 @@ mod tests {
     }
 
     #[test]
+    fn options_of_dhcp_are_maps_of_a_kind_and_a_value() {
+        let site = |options| {
+            read(&format!(
+                "kind: Site\nname: a\nspec:\n  subnets: [{{network: 10.1.0.0/24}}]\n  options:\n    {options}\n"
+            ))
+        };
+        let declared = site("150: {addresses: [10.1.0.2]}\n    time-offset: {u32: 3600}").expect("legal");
+        assert_eq!(declared[0].json["spec"]["options"]["150"]["addresses"][0], "10.1.0.2");
+        for (options, expected) in [
+            ("42: 10.1.0.1", "expected a kind and its value, such as {address: 10.1.0.2}"),
+            ("42: {adress: 10.1.0.1}", "unknown variant `adress`, expected one of `address`"),
+            ("42: {address: 10.1.0.1, u8: 1}", "has two kinds"),
+            ("53: {u8: 1}", "is not an operator's to set"),
+        ] {
+            let mistakes = site(options).expect_err("a mistake");
+            assert!(mistakes[0].contains("spec.options.") && mistakes[0].contains(expected), "{mistakes:?}");
+        }
+    }
+
+    #[test]
+    fn a_length_of_time_is_wrong_where_it_stands() {
+        for wrong in ["30", "500ms", "soon"] {
+            let text = format!("{SITE}  watch_dhcp: false\n  link_wait: {wrong}\n");
+            let mistakes = read(&text).expect_err("a mistake");
+            let expected = "a.yaml:7:14: spec.link_wait: expected a length of time such as 90s";
+            assert!(mistakes[0].starts_with(expected), "{mistakes:?}");
+        }
+    }
+
+    #[test]
     fn json_and_lists_are_read_too() {
         let text = r#"[{"kind":"Host","name":"a","spec":{"site":"lyon","macs":["52:54:00:00:00:01"]}},
             {"kind":"Host","name":"b","spec":{"site":"lyon","macs":["52:54:00:00:00:02"],"colour":1}}]"#;
