@@ -24,7 +24,7 @@ pub(crate) enum Verb {
     /// Permit one installation of one host
     #[command(visible_alias = "add")]
     Create(Create),
-    /// Take an order back; one that has started goes on
+    /// Take an order back. One that has started ends too: its installer gets no further file, and may leave half a system
     ///
     /// The order ends when its agent confirms that. While the agent cannot be reached, it may obey the order until the
     /// order expires; then, and after the install time that its profile had when it was made, it is over in any case,

@@ -313,6 +313,29 @@ mod tests {
         }
     }
 
+    /// Of `docs/resources.md`.
+    fn examples() -> Vec<String> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/resources.md");
+        let page = std::fs::read_to_string(path).expect("the page is there");
+        let blocks = page.split("```yaml\n").skip(1);
+        blocks.map(|block| block.split("```").next().unwrap_or_default().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_page_of_resources_is_legal_and_shows_every_field() {
+        let examples = examples();
+        assert_eq!(examples.len(), 2, "a site and a host");
+        for example in examples {
+            read(&example).expect("legal");
+            let wrong = example.replace("\nspec:\n", "\nspec:\n  moon: 1\n");
+            let mistakes = read(&wrong).expect_err("no such field");
+            let (_, known) = mistakes[0].split_once("expected one of ").expect("it lists the fields");
+            for field in known.split(", ").map(|field| field.trim_matches('`')) {
+                assert!(example.contains(&format!("\n  {field}:")), "{field} is not shown");
+            }
+        }
+    }
+
     #[test]
     fn json_and_lists_are_read_too() {
         let text = r#"[{"kind":"Host","name":"a","spec":{"site":"lyon","macs":["52:54:00:00:00:01"]}},

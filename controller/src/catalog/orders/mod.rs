@@ -97,7 +97,8 @@ impl Catalog {
         }
     }
 
-    /// Takes an order back. Its agent confirms by reporting the phase `revoked`; one that has started goes on.
+    /// Takes an order back. Its agent confirms by reporting the phase `revoked`; one that has started ends too,
+    /// and its installer gets no further file.
     ///
     /// # Errors
     /// [`ChangeError`]: unknown, or at its end already.
