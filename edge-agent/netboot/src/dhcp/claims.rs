@@ -50,9 +50,13 @@ impl Claims {
     pub(super) fn weigh(&mut self, now: Mono, claim: Claim, pool: Pool) -> Worth {
         self.rests.retain(|_, rest| now.since(rest.since) < CLAIMED);
         self.unmasked.retain(|_, since| now.since(*since) < CLAIMED);
-        let on_link = self.rests.values().filter(|rest| rest.link == pool.link).count();
-        let of_claimant = self.rests.values().filter(|rest| rest.claimant == claim.mac).count();
-        if self.unmasked.contains_key(&claim.mac) || of_claimant >= BELIEVED_CLAIMS.min(pool.may_rest()) {
+        let others =
+            || self.rests.iter().filter(|(address, _)| **address != claim.address).map(|(_, rest)| rest);
+        let on_link = others().filter(|rest| rest.link == pool.link).count();
+        let its_own = others().filter(|rest| rest.claimant == claim.mac);
+        let its_own_here = its_own.clone().filter(|rest| rest.link == pool.link).count();
+        let too_many = its_own.count() >= BELIEVED_CLAIMS || its_own_here >= pool.may_rest().max(1);
+        if too_many || self.is_unmasked(now, claim.mac) {
             return self.unmask(now, claim.mac);
         }
         let full = on_link >= pool.may_rest() || self.rests.len() >= MAX_QUARANTINED;
@@ -71,6 +75,7 @@ impl Claims {
 
     fn unmask(&mut self, now: Mono, claimant: Mac) -> Worth {
         if self.unmasked.len() >= MAX_UNMASKED
+            && !self.unmasked.contains_key(&claimant)
             && let Some((oldest, _)) = self.unmasked.iter().min_by_key(|(_, since)| **since)
         {
             let oldest = *oldest;
@@ -136,6 +141,16 @@ mod tests {
         assert_eq!(claims.weigh(at(2), more, pool), Worth::Unmasked(Vec::new()), "it stays so");
         assert_eq!(claims.rests.len(), 1);
         assert!(claim(&mut claims, at(3_601), 17, mac(1), pool), "for an hour");
+    }
+
+    #[test]
+    fn the_same_word_again_is_no_further_one_and_other_links_have_their_own_bound() {
+        let (mut claims, pool) = (Claims::default(), pool(4));
+        assert!((0..3).all(|_| claim(&mut claims, at(0), 1, mac(1), pool)));
+        let there = Pool { link: "10.9.0.0/24".parse().expect("a network"), ..pool };
+        assert!(claim(&mut claims, at(0), 2, mac(1), there));
+        assert!(!claim(&mut claims, at(0), 3, mac(1), there), "the second one of a few");
+        assert!(claims.rests.is_empty());
     }
 
     #[test]

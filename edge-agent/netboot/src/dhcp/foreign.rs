@@ -92,7 +92,7 @@ impl Heard {
 
     /// Is nothing lost that is to be told of, or that others are measured by?
     fn may_give_way(&self) -> bool {
-        self.told.is_some() || !(self.gives_addresses || self.boots)
+        self.told.is_some() || self.name == Name::Known || !(self.gives_addresses || self.boots)
     }
 }
 
@@ -131,7 +131,8 @@ impl ForeignServers {
         }
         let may = self.gave_way.is_none_or(|at| now.since(at) >= GIVES_WAY);
         let least = self.heard.iter().filter(|(_, heard)| may && heard.may_give_way());
-        let Some(key) = least.min_by_key(|(_, heard)| heard.since).map(|(key, _)| *key) else { return false };
+        let least = least.min_by_key(|(_, heard)| (heard.told.is_none(), heard.since));
+        let Some(key) = least.map(|(key, _)| *key) else { return false };
         self.gave_way = Some(now);
         self.heard.remove(&key).is_some()
     }

@@ -203,7 +203,7 @@ impl Server {
     }
 
     fn weigh_claim(&mut self, now: Now, claim: Claim, probe: Probe) -> Vec<Effect> {
-        let (mac, link) = (claim.mac, probe.pool.link);
+        let (Claim { address, mac }, link) = (claim, probe.pool.link);
         match self.probes.claims.weigh(now.mono, claim, probe.pool) {
             Worth::Believed => self.rest_claimed(now, claim, probe),
             Worth::Unmasked(rests) => {
@@ -214,7 +214,7 @@ impl Server {
             }
             Worth::TooMany => {
                 let detail = format!(
-                    "so many addresses of {link} are answered for that the answer of {mac} does not count"
+                    "{mac} uses {address}, which is given out all the same: no more of {link} may rest"
                 );
                 self.alarm(now, Subject::Claims(link), AlarmKind::AddressInUse, detail)
             }
