@@ -181,7 +181,7 @@ async fn check_catalog(store: LocalStore, samples: Samples) {
     }
     if let Some(proof) = samples.proof() {
         let forms = catalog.forms().await.expect("readable");
-        assert_eq!(forms.models.get(&proof.model).map(|known| known.form), Some(proof.form));
+        assert_eq!(forms.models.get(&proof.model).map(|known| known.newest.form), Some(proof.form));
     }
     let mac = "52:54:00:00:00:01".parse().expect("an address");
     assert_eq!(catalog.host_of_mac(mac).await.expect("readable").as_deref(), Some("web-1"));

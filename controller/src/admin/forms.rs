@@ -11,7 +11,7 @@ use crate::{
 
 pub(super) async fn list(app: &App) -> Result<v1::ListFormsResponse, Status> {
     let known = app.catalog.forms().await.map_err(refusal::read)?;
-    let models = known.models.iter().map(|(model, of)| line(*model, String::new(), of));
+    let models = known.models.iter().map(|(model, of)| line(*model, String::new(), &of.newest));
     let cards = known
         .cards
         .iter()

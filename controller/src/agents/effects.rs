@@ -43,9 +43,9 @@ impl Effects {
                 refused()
             })?;
         }
-        // It is not worth holding events up: what is lost is learnt again by the next machine.
+        // It is not worth holding events up: what is lost is told again at the machine's next boot.
         for proof in self.proofs {
-            if let Err(error) = app.catalog.learn_form(&proof).await {
+            if let Err(error) = app.catalog.learn_form(&proof, app.clock.wall()).await {
                 tracing::warn!(mac = %proof.mac, %error, "cannot record in which form a machine is told what to boot");
             }
         }

@@ -5,9 +5,13 @@
 //! /global/form/card/MAC      what the machine with this card has proved, by model, and what is forgotten
 //! ```
 //!
-//! Agents report proofs that the plan did not expect; a proof of the usual form speaks for its machine alone. Both are planned
-//! for every site, both are bounded: the oldest gives way. An agent teaches of hosts of its own site alone. No resource of the
-//! catalog: nobody declares it, and an operator's `reply_form` comes before it.
+//! Agents report proofs that the plan did not expect. What a model is can be made up by anybody on a segment, so each host has
+//! one voice: a form that two hosts have proved is planned for every site, one that a single host has proved for that host's
+//! site alone; the usual form speaks for its machine alone, unless more say so. Both are bounded: the oldest gives way, of
+//! models those with one voice first. An agent teaches of hosts of its own site alone. No resource of the catalog: nobody
+//! declares it, and an operator's `reply_form` comes before it.
+
+mod model;
 
 use std::collections::BTreeMap;
 
@@ -25,10 +29,14 @@ use super::{
     read,
     roles::Actor,
 };
+pub use model::Model;
+
 use crate::store::{Entry, Key, Revision, Scan, Txn, TxnError};
 
 /// The most models that are kept.
 const MODELS: usize = 256;
+/// The most of them that a single host of one site has proved.
+const UNCONFIRMED: usize = 16;
 /// The most cards that are kept: those that differ from their model, or taught it.
 const CARDS: usize = 4_096;
 /// The most models of one card.
@@ -65,7 +73,7 @@ pub struct Card {
 #[derive(Debug, Clone, Default)]
 pub struct Forms {
     /// By firmware model.
-    pub models: BTreeMap<FirmwareModel, Learned>,
+    pub models: BTreeMap<FirmwareModel, Model>,
     /// By link address.
     pub cards: BTreeMap<Mac, Card>,
 }
@@ -99,15 +107,19 @@ pub enum LearnError {
 }
 
 impl Forms {
-    /// What every agent is told of models.
-    pub(crate) fn plan_models(&self, settings: &mut ReplySettings) {
-        let model =
-            |(model, of): (&FirmwareModel, &Learned)| LearnedForm { model: *model, mac: None, form: of.form };
-        settings.learned = self.models.iter().map(model).collect();
+    /// What a site's agents are told of models. A form that cannot work beside another server is not planned there.
+    pub(crate) fn plan_models(&self, site: &str, proxy: bool, settings: &mut ReplySettings) {
+        let here = |(_, of): &(&FirmwareModel, &Model)| {
+            (of.is_confirmed() || of.newest.site == site) && works(of.newest.form, proxy)
+        };
+        let planned = self.models.iter().filter(here);
+        settings.learned = planned
+            .map(|(model, of)| LearnedForm { model: *model, mac: None, form: of.newest.form })
+            .collect();
     }
 
     /// What a host's agents are told of its cards.
-    pub(crate) fn plan_cards(&self, macs: &[Mac], settings: &mut ReplySettings) {
+    pub(crate) fn plan_cards(&self, macs: &[Mac], proxy: bool, settings: &mut ReplySettings) {
         for mac in macs {
             let Some(card) = self.cards.get(mac) else { continue };
             settings.forget_before = settings.forget_before.max(card.forget_before_ms);
@@ -116,17 +128,20 @@ impl Forms {
                 mac: Some(*mac),
                 form: of.form,
             };
-            settings.learned.extend(card.forms.iter().map(form));
+            let works = card.forms.iter().filter(|(_, of)| works(of.form, proxy));
+            settings.learned.extend(works.map(form));
         }
     }
 }
 
 impl Catalog {
-    /// Keeps a proof; true if that was news. Safe to repeat: one that is older than what is known changes nothing.
+    /// Keeps a proof; true if that was news. Safe to repeat: one that is older than what is known changes nothing. One that an
+    /// agent's clock has dated after `now` counts as of now.
     ///
     /// # Errors
     /// [`LearnError`]; call again.
-    pub async fn learn_form(&self, proof: &Proof) -> Result<bool, LearnError> {
+    pub async fn learn_form(&self, proof: &Proof, now: Wall) -> Result<bool, LearnError> {
+        let proof = &Proof { at: proof.at.min(now), ..proof.clone() };
         let mut tries = 1;
         loop {
             match self.try_learn(proof).await {
@@ -156,11 +171,15 @@ impl Catalog {
             oldest.and_then(|model| card.forms.remove(&model));
         }
         let mut txn = Txn::new().expect(card_key.clone(), card_at).put(card_key.clone(), json(&card));
-        txn = self.make_room(txn, FORM_CARDS, &card_key, CARDS, newest_of_card).await?;
-        let (of_model, model_at) = self.stored::<Option<Learned>>(&model_key).await?;
-        if teaches_model(&learned, of_model.as_ref()) {
-            txn = txn.expect(model_key.clone(), model_at).put(model_key.clone(), json(&learned));
-            txn = self.make_room(txn, FORM_MODELS, &model_key, MODELS, time_of_model).await?;
+        if card_at == Revision::ZERO {
+            txn = self.make_room_for_card(txn).await?;
+        }
+        let (of_model, model_at) = self.stored::<Option<Model>>(&model_key).await?;
+        if let Some(of) = model::teach(of_model.as_ref(), learned) {
+            if model_at == Revision::ZERO {
+                txn = self.make_room_for_model(txn, &of.newest.site).await?;
+            }
+            txn = txn.expect(model_key.clone(), model_at).put(model_key.clone(), json(&of));
         }
         Ok(self.store.txn(txn).await.map(|_| true)?)
     }
@@ -179,7 +198,7 @@ impl Catalog {
         Ok(forms)
     }
 
-    /// Forgets what a host has taught, here and at its agents: it begins anew, as do others of the models that it taught.
+    /// Forgets what a host has taught, here and at its agents: it begins anew, as do others of the models that it alone taught.
     ///
     /// # Errors
     /// [`ChangeError`].
@@ -194,9 +213,10 @@ impl Catalog {
             for mac in &host.spec.macs {
                 draft.put_along(keys::form_card(*mac), Some(json(&card)));
             }
-            let taught = self.forms().await?.models.into_iter().filter(|(_, of)| of.host == name);
-            for (model, _) in taught {
-                draft.put_along(keys::form_model(model), None);
+            for (model, of) in self.forms().await?.models {
+                if of.is_taught_by(name) {
+                    draft.put_along(keys::form_model(model), of.without(name).as_ref().map(json));
+                }
             }
             let same = Some(AnyResource::Host(host));
             let (action, detail) = ("forget".to_owned(), "reply forms".to_owned());
@@ -219,21 +239,20 @@ impl Catalog {
         Ok(self.store.scan(Scan::prefix(prefix).limit(CARDS + 1)).await?.entries)
     }
 
-    /// Removes the oldest where `key` would be one too many.
-    async fn make_room(
-        &self,
-        txn: Txn,
-        prefix: &str,
-        key: &Key,
-        most: usize,
-        time: fn(&Entry) -> Wall,
-    ) -> Result<Txn, ReadError> {
-        let entries = self.entries_of(prefix).await?;
-        if entries.len() < most || entries.iter().any(|entry| entry.key == *key) {
-            return Ok(txn);
-        }
-        let oldest = entries.into_iter().min_by_key(time);
+    /// The oldest gives way to a new card.
+    async fn make_room_for_card(&self, txn: Txn) -> Result<Txn, ReadError> {
+        let cards = self.entries_of(FORM_CARDS).await?;
+        let full = cards.len() >= CARDS;
+        let oldest = cards.into_iter().min_by_key(newest_of_card).filter(|_| full);
         Ok(oldest.into_iter().fold(txn, |txn, oldest| txn.delete(oldest.key)))
+    }
+
+    /// A site that has too many models of a single host each loses its own; where all are too many, those of a single host go
+    /// first.
+    async fn make_room_for_model(&self, txn: Txn, site: &str) -> Result<Txn, ReadError> {
+        let models = self.forms().await?.models;
+        let gone = model::gives_way(&models, site);
+        Ok(gone.into_iter().fold(txn, |txn, model| txn.delete(keys::form_model(model))))
     }
 }
 
@@ -241,11 +260,12 @@ impl Forms {
     /// Takes one key in; the sites that it concerns, None: all. What cannot be read is not known.
     pub(crate) fn put(&mut self, key: &str, value: Option<&bytes::Bytes>) -> Option<Vec<String>> {
         if let Some(model) = key.strip_prefix(FORM_MODELS).and_then(|text| text.parse().ok()) {
-            match value.and_then(|value| serde_json::from_slice(value).ok()) {
-                Some(learned) => drop(self.models.insert(model, learned)),
-                None => drop(self.models.remove(&model)),
-            }
-            return None;
+            let new: Option<Model> = value.and_then(|value| serde_json::from_slice(value).ok());
+            let old = match new.clone() {
+                Some(of) => self.models.insert(model, of),
+                None => self.models.remove(&model),
+            };
+            return model::concerned(old.as_ref(), new.as_ref());
         }
         let Some(mac) = key.strip_prefix(FORM_CARDS).and_then(|text| text.parse().ok()) else {
             return Some(Vec::new());
@@ -260,22 +280,13 @@ impl Forms {
     }
 }
 
-/// The usual form is nothing to tell others of, unless the same machine said otherwise before.
-fn teaches_model(learned: &Learned, known: Option<&Learned>) -> bool {
-    match known {
-        Some(known) if known.at_ms >= learned.at_ms || known.form == learned.form => false,
-        Some(known) => learned.form != ReplyForm::default() || known.host == learned.host,
-        None => learned.form != ReplyForm::default(),
-    }
+fn works(form: ReplyForm, proxy: bool) -> bool {
+    !proxy || form.works_beside_another_server()
 }
 
 fn newest_of_card(entry: &Entry) -> Wall {
     let card: Card = serde_json::from_slice(&entry.version.value).unwrap_or_default();
     card.forms.values().map(|of| of.at_ms).max().unwrap_or_default().max(card.forget_before_ms)
-}
-
-fn time_of_model(entry: &Entry) -> Wall {
-    serde_json::from_slice::<Learned>(&entry.version.value).map_or(Wall::default(), |of| of.at_ms)
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {

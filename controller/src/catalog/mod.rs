@@ -30,7 +30,7 @@ use std::sync::Arc;
 pub use document::Document;
 pub use draft::CommitError;
 pub use enrolment::{JoinError, Joining};
-pub use forms::{Card, Forms, LearnError, Learned, Proof};
+pub use forms::{Card, Forms, LearnError, Learned, Model, Proof};
 pub use page::{DocumentPage, LARGEST_PAGE, Question};
 pub use read::{HostOrders, Listed, ReadError};
 pub use releases::Release;

@@ -14,7 +14,7 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use proto::catalog::{HostSpec, Kind, MenuSpec, Mode, OrderSpec, OrderStatus, Resource};
+use proto::catalog::{Dhcp, HostSpec, Kind, MenuSpec, Mode, OrderSpec, OrderStatus, Resource};
 use proto::plan::{
     BlobRef, Boot, Content, Entry, Guard, HostPlan, OrderPlan, PlanDocument, PlannedFile, Stage, host_entry,
     loaders_entry, network_entry, order_entry, secrets_entry,
@@ -27,7 +27,7 @@ pub use view::{Globals, Local, SecretValue, SiteView};
 use boot::BootMaker;
 
 /// The version of this planner: raise it with every change to what it makes of the same catalog.
-pub const PLANNER: u32 = 3;
+pub const PLANNER: u32 = 4;
 
 /// What stands in a menu's place for the name of a profile.
 const MENU: &str = "menu";
@@ -121,7 +121,8 @@ impl SitePlanner<'_> {
             }
         }
         let mut network = network::network(site, default);
-        self.view.globals.forms.plan_models(&mut network.reply);
+        let proxy = network.is_proxy();
+        self.view.globals.forms.plan_models(self.view.name, proxy, &mut network.reply);
         self.out.entries.push(network_entry(&network));
     }
 
@@ -179,7 +180,9 @@ impl SitePlanner<'_> {
     }
 
     fn hosts(&mut self, broken: &BTreeSet<proto::HostId>) {
-        let single_port = self.view.local.site.as_ref().is_some_and(|site| site.spec.tftp_single_port);
+        let site = self.view.local.site.as_ref();
+        let single_port = site.is_some_and(|site| site.spec.tftp_single_port);
+        let proxy = site.is_some_and(|site| site.spec.dhcp == Dhcp::Proxy);
         for host in self.view.local.hosts.values() {
             let Some(id) = host.id() else {
                 self.problem(Kind::Host, &host.name, Mistake::new("", "has no id"));
@@ -187,7 +190,7 @@ impl SitePlanner<'_> {
             };
             let boot = self.run_boot(host);
             let mut plan = bare_host(host, id.into(), single_port);
-            self.view.globals.forms.plan_cards(&plan.macs, &mut plan.reply);
+            self.view.globals.forms.plan_cards(&plan.macs, proxy, &mut plan.reply);
             plan.locked |= boot.is_err() || broken.contains(&plan.id);
             match boot {
                 Ok(boot) => plan.boot = boot,

@@ -92,7 +92,7 @@ async fn controller(samples: Samples, folder: &Path) -> anyhow::Result<()> {
     let source = controller::events::Source { site: "lab".into(), agent: "one".into() };
     running.app.events.append(&source, samples::INCARNATION, samples.events()).await?;
     if let Some(proof) = samples.proof() {
-        ensure!(running.app.catalog.learn_form(&proof).await?, "what was proved is news");
+        ensure!(running.app.catalog.learn_form(&proof, proof.at).await?, "what was proved is news");
     }
     let snapshot = running.app.store.export().await?;
     snapshot.write_to(fs::File::create(folder.join("store.snapshot"))?)?;

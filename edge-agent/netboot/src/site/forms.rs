@@ -115,8 +115,7 @@ impl Site {
             }
             self.persist(Record::Form(memory));
         }
-        let expected = plan.learned_form(memory.mac, memory.model).unwrap_or_default();
-        if memory.proved && memory.form == expected {
+        if memory.proved && memory.form == expected(plan, &moved) {
             return;
         }
         let why = if memory.proved {
@@ -129,6 +128,15 @@ impl Site {
         let firmware = moved.firmware;
         self.tell(now, about, EventKind::FormMoved { form, proved, model, firmware, why });
     }
+}
+
+/// What the controller expects of a machine. Its first proof of an unusual form is a voice of its own, also where the plan has
+/// the form of another of its model.
+fn expected(plan: &SitePlan, moved: &Moved) -> ReplyForm {
+    let FormMemory { mac, model, form, .. } = moved.memory;
+    let own = plan.host_of(mac).and_then(|host| host.reply.learned(mac, model));
+    let known = if moved.news && form != ReplyForm::default() { own } else { plan.learned_form(mac, model) };
+    known.unwrap_or_default()
 }
 
 /// A firmware model in words.
