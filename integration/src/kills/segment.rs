@@ -76,6 +76,11 @@ impl Segment {
         // Every address of the segment is local there, so that each machine fetches from its own.
         machines.ip(["route", "add", "local", "10.77.16.0/20", "dev", MACHINES])?;
         machines.ip(["route", "add", "local", "10.77.128.0/18", "dev", MACHINES])?;
+        // So the kernel would also claim each of them when the agent asks whether it is free (RFC 5227 §2.1.1).
+        machines.shell(
+            "nft 'add table arp free; add chain arp free probes { type filter hook input priority 0; }; \
+             add rule arp free probes arp saddr ip 0.0.0.0 drop'",
+        )?;
         std::fs::create_dir(folder.path().join("state"))?;
         Ok(Self { agent, machines, program, process: None, starts: 0, folder, run })
     }
