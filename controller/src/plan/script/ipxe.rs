@@ -19,19 +19,35 @@ fn retries(link_wait: Option<Span>) -> u32 {
 /// them, with the next boot device (QUIRKS 54). `autoboot` alone would take the link down after each failure, and a port
 /// behind spanning tree would begin to wait again: `dhcp` leaves it up.
 pub(super) fn autoexec(link_wait: Option<Span>) -> String {
-    let ask = match link_wait {
-        Some(wait) => format!("{}dhcp && autoboot ||\n", await_link(wait, "")),
-        None => "autoboot ||\n".to_owned(),
+    let (set, ask, longer) = match link_wait.map(wait_of_each_card) {
+        Some(step) => (
+            format!("set wait:int32 {step}\n"),
+            [EACH_CARD, "dhcp && autoboot ||\n"].concat(),
+            format!("inc wait {step}\n"),
+        ),
+        None => (String::new(), "autoboot ||\n".to_owned(), String::new()),
     };
     format!(
-        "#!ipxe\nset pause:int8 1\n:again\n{ask}iseq ${{pause}} 32 && exit 1 ||\nsleep ${{pause}}\n\
-         inc pause ${{pause}}\ngoto again\n"
+        "#!ipxe\nset pause:int8 1\n{set}:again\n{ask}iseq ${{pause}} 32 && exit 1 ||\nsleep ${{pause}}\n\
+         inc pause ${{pause}}\n{longer}goto again\n"
     )
 }
 
-/// iPXE's timeouts are in milliseconds; without a card it tries one after the other.
-fn await_link(wait: Span, card: &str) -> String {
-    format!("iflinkwait --timeout {}{card} ||\n", u64::from(wait.as_seconds()) * 1_000)
+/// Waits for the link of each card in turn, and asks at the first that has one. `iflinkwait` without a card does the same,
+/// but for the whole time at each: nobody has plugged in the first ports of many machines.
+const EACH_CARD: &str = "set card:int8 0\n:card\nisset ${net${card}/mac} || goto none\n\
+     iflinkwait --timeout ${wait} net${card} && dhcp net${card} && autoboot net${card} ||\ninc card\ngoto card\n:none\n";
+
+/// In milliseconds, at first; each of the five times after it is longer by so much. All of them are as long as the wait, and
+/// a port that nobody has plugged in costs little before one that somebody has, whose link is often there after 3 seconds.
+fn wait_of_each_card(wait: Span) -> u64 {
+    let (wait, steps) = (u64::from(wait.as_seconds()) * 1_000, (1..=6).sum());
+    wait.div_ceil(steps).max(wait.min(3_000))
+}
+
+/// iPXE's timeouts are in milliseconds. The card that booted, whose link may have gone down.
+fn await_link(wait: Span) -> String {
+    format!("iflinkwait --timeout {} netX ||\n", u64::from(wait.as_seconds()) * 1_000)
 }
 
 pub(super) fn boot(script: &Script<'_>) -> Vec<Part> {
@@ -83,8 +99,7 @@ pub(super) fn menu(menu: &Menu<'_>) -> Vec<Part> {
 fn ending(script: &Script<'_>) -> String {
     let Script { host, profile, .. } = script;
     let retries = retries(script.link_wait);
-    // The card that booted, whose link may have gone down.
-    let await_link = script.link_wait.map(|wait| await_link(wait, " netX")).unwrap_or_default();
+    let await_link = script.link_wait.map(await_link).unwrap_or_default();
     format!(
         ":retry\niseq ${{tries}} {retries} && goto failed ||\ninc tries\n\
          echo Bootlane: ${{what}} did not load, trying again in ${{pause}} seconds\n\
@@ -99,6 +114,15 @@ fn ending(script: &Script<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_waits_for_a_card_are_together_as_long_as_what_is_said() {
+        let first = |seconds| wait_of_each_card(Span::seconds(seconds));
+        assert_eq!((first(1), first(30), first(180)), (1_000, 3_000, 8_572));
+        assert!(
+            (1..=180).all(|seconds| first(seconds) * (1 + 2 + 3 + 4 + 5 + 6) >= u64::from(seconds) * 1_000)
+        );
+    }
 
     #[test]
     fn the_pauses_are_as_long_as_the_wait() {

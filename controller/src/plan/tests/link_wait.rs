@@ -34,16 +34,17 @@ fn quirk_12_scripts_and_installers_wait_as_long_as_is_said() {
     assert!(text(write, "boot.ipxe").contains(" bootlane.link_wait=30"));
     let menu = plan.hosts[&HostId([3; 16])].boot.as_ref().expect("a menu");
     assert_eq!(text(menu, "autoexec.ipxe"), text(deb, "autoexec.ipxe"));
-    assert!(autoexec_of_set(&plan).contains("iflinkwait --timeout 30000 ||"));
+    assert!(autoexec_of_set(&plan).contains("set wait:int32 3000\\n"));
+    assert!(!text(deb, "autoexec.ipxe").contains("30000"), "no card holds the others up for the whole wait");
 }
 
 #[test]
 fn the_host_s_word_on_waiting_wins() {
-    let plan = waiting(Some("30s"), Some("1m"));
+    let plan = waiting(Some("30s"), Some("3m"));
     let boot = &plan.orders[&OrderId([4; 16])].boot;
-    assert!(text(boot, "boot.ipxe").contains("iflinkwait --timeout 60000 netX ||"));
-    assert!(text(boot, "autoexec.ipxe").contains("iflinkwait --timeout 60000 ||"));
-    assert!(autoexec_of_set(&plan).contains("30000"), "others get the site's");
+    assert!(text(boot, "boot.ipxe").contains("iflinkwait --timeout 180000 netX ||"));
+    assert!(text(boot, "autoexec.ipxe").contains("set wait:int32 8572\n"));
+    assert!(autoexec_of_set(&plan).contains("set wait:int32 3000\\n"), "others get the site's");
 }
 
 #[test]
