@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use proto::{Mac, Wall, v1};
@@ -15,6 +16,9 @@ use crate::{
     events::{LeaseEntry, ReadError},
 };
 
+/// By how much a lease that stands may be over, as far as it was told: agents tell of its renewals once an hour at least, and
+/// at the first that comes after it.
+const RENEWED_WITHIN: Duration = Duration::from_secs(3_600);
 /// Leases of one page.
 const PAGE: usize = 1_000;
 /// Leases of one history: what is answered unless asked otherwise, and at most.
@@ -32,10 +36,8 @@ pub(super) async fn list(
         let page = app.events.leases(site, request.after.to_vec(), limit).await.map_err(unread)?;
         (leases, next) = (page.leases, page.next);
     } else {
-        let found = app.events.leases_of_machines(macs(app, &request.host).await?, PAGE).await;
-        let fits =
-            |lease: &LeaseEntry| lease.end.is_none() && site.as_ref().is_none_or(|site| *site == lease.site);
-        leases.extend(found.map_err(unread)?.into_iter().filter(fits));
+        let found = app.events.leases_of_machines(macs(app, &request.host).await?, site, PAGE).await;
+        leases.extend(found.map_err(unread)?.into_iter().filter(|lease| lease.end.is_none()));
     }
     let leases = Words::new(app).all(leases).await?;
     Ok(v1::ListLeasesResponse { leases, next: next.unwrap_or_default().into() })
@@ -64,8 +66,8 @@ pub(super) async fn history(
         Some(Of::Host(host)) => macs(app, &host).await?,
         None => return Err(refusal::field("of", "is missing: an address, a MAC or a host")),
     };
-    let mut found = app.events.leases_of_machines(machines, limit).await.map_err(unread)?;
-    found.retain(|lease| request.site.is_empty() || request.site == lease.site);
+    let site = (!request.site.is_empty()).then_some(request.site);
+    let found = app.events.leases_of_machines(machines, site, limit).await.map_err(unread)?;
     Ok(v1::LeaseHistoryResponse { leases: Words::new(app).all(found).await? })
 }
 
@@ -150,6 +152,8 @@ impl<'a> Words<'a> {
             Some(end) => end.how.word(),
             None if self.releases[&lease.site].iter().any(releasing) => "releasing",
             None if away.is_some() && lease.until_ms < self.now => "unknown",
+            // Its agent has lost its state, or what it told of the end was lost.
+            None if lease.until_ms.plus(RENEWED_WITHIN) < self.now => "unknown",
             None => "leased",
         }
     }

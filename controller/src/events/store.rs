@@ -229,17 +229,18 @@ impl EventStore {
         .await
     }
 
-    /// The leases of these machines, the latest first.
+    /// The leases of these machines, at one site or at all, the latest first.
     ///
     /// # Errors
     /// [`ReadError`].
     pub async fn leases_of_machines(
         &self,
         macs: Vec<Mac>,
+        site: Option<String>,
         limit: usize,
     ) -> Result<Vec<LeaseEntry>, ReadError> {
         self.read(move |disk| {
-            let of_machine = |mac: &Mac| disk.leases_of_machine(*mac, limit);
+            let of_machine = |mac: &Mac| disk.leases_of_machine(*mac, site.as_deref(), limit);
             let found = macs.iter().map(of_machine).collect::<Result<Vec<_>, _>>()?;
             Ok(latest(found.concat(), limit))
         })

@@ -122,6 +122,11 @@ async fn what_is_known_of_an_agent_that_is_away_says_as_of_when() {
     stream.batch(vec![event(1, leased(Wall(now().0 - 1)))]).await.expect("stored");
     let mut client = admin(&controller).await;
     assert_eq!(list(&mut client).await[0].state, "leased", "its agent would have told of its end");
+    // Renewals are told within the hour: no agent holds this one any more.
+    let lost = Wall(now().0 - 3_600_001);
+    stream.batch(vec![event(2, leased(lost))]).await.expect("stored");
+    let lease = list(&mut client).await.remove(0);
+    assert_eq!((lease.state.as_str(), lease.as_of_ms), ("unknown", 0));
     drop((follow, stream));
     let heard = controller.wait_status("lyon-1", |status| !status.connected).await.last_contact_ms;
     let lease = list(&mut client).await.remove(0);

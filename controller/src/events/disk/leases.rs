@@ -66,17 +66,24 @@ impl Disk {
         })
     }
 
-    /// All of a machine, the latest first.
+    /// All of a machine, at one site or at all, the latest first.
     pub(in crate::events) fn leases_of_machine(
         &self,
         mac: Mac,
+        at: Option<&str>,
         limit: usize,
     ) -> Result<Vec<LeaseEntry>, ReadError> {
         self.look(|db| {
             let mut found = Vec::new();
-            for named in db.scan_prefix(key::machine_leases(mac)).keys().rev().take(limit) {
+            for named in db.scan_prefix(key::machine_leases(mac)).keys().rev() {
+                if found.len() == limit {
+                    break;
+                }
                 let named = named.map_err(unreadable)?;
                 let Some((began, address, site)) = key::lease_of_machine(&named) else { continue };
+                if at.is_some_and(|at| at != site) {
+                    continue;
+                }
                 let former = get(db, &key::former_lease(site, address, began))?;
                 let standing = || get(db, &key::lease(site, address));
                 let entry = former.map_or_else(standing, |former| Ok(Some(former)))?;

@@ -51,7 +51,7 @@ async fn a_lease_stands_from_its_first_word_to_its_end() {
     let history = store.leases_of_address(vec!["lyon".into()], NINE, 10).await.expect("readable");
     let [former] = &history[..] else { panic!("one lease") };
     assert_eq!(former.end, Some(Ended { at_ms: Wall(200), how: End::Expired }));
-    assert_eq!(store.leases_of_machines(vec![Mac([1; 6])], 10).await, Ok(history));
+    assert_eq!(store.leases_of_machines(vec![Mac([1; 6])], None, 10).await, Ok(history));
 }
 
 #[tokio::test]
@@ -73,10 +73,23 @@ async fn who_had_an_address_and_what_a_machine_had() {
     let sites = || vec!["lyon".to_owned(), "nice".to_owned()];
     let of_address = store.leases_of_address(sites(), NINE, 10).await.expect("readable");
     assert_eq!(words(of_address), [(3, None), (2, Some(End::Replaced)), (1, Some(End::Released))]);
-    let of_machine = store.leases_of_machines(vec![Mac([1; 6])], 10).await.expect("readable");
+    let of_machine = store.leases_of_machines(vec![Mac([1; 6])], None, 10).await.expect("readable");
     assert_eq!(of_machine.iter().map(|lease| lease.address).collect::<Vec<_>>(), [TEN, NINE]);
     assert_eq!(store.leases_of_address(sites(), NINE, 2).await.map(|found| found.len()), Ok(2));
     assert_eq!(store.lease("lyon".into(), TEN).await.map(|lease| lease.is_some()), Ok(true));
+}
+
+#[tokio::test]
+async fn a_machine_s_leases_elsewhere_take_no_place_of_those_that_are_asked_for() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let store = open(folder.path());
+    for (site, at) in [("nice", 10), ("lyon", 20)] {
+        let source = Source { site: site.into(), agent: format!("{site}-1") };
+        let events = (1..=3).map(|n| (at, 1, leased([10, 1, 0, n].into(), 100))).collect();
+        store.append(&source, JOURNAL, batch(1, events)).await.expect("stored");
+    }
+    let found = store.leases_of_machines(vec![Mac([1; 6])], Some("nice".into()), 2).await.expect("readable");
+    assert_eq!(found.iter().map(|lease| lease.site.as_str()).collect::<Vec<_>>(), ["nice", "nice"]);
 }
 
 #[tokio::test]
@@ -121,7 +134,7 @@ async fn of_each_site_a_bounded_number_is_kept() {
         let history = store.leases_of_address(vec!["lyon".into()], NINE, 100).await.expect("readable");
         assert_eq!(history.iter().map(|lease| lease.mac.0[0]).collect::<Vec<_>>(), [6, 5], "the latest stay");
         assert_eq!(standing(&store, None).await.len(), 3);
-        let forgotten = store.leases_of_machines(vec![Mac([1; 6])], 100).await.expect("readable");
+        let forgotten = store.leases_of_machines(vec![Mac([1; 6])], None, 100).await.expect("readable");
         assert!(forgotten.is_empty(), "{forgotten:?}");
         store.close().await;
     }
@@ -141,6 +154,6 @@ async fn what_is_unreadable_of_a_lease_holds_no_event_up() {
     let store = open(folder.path());
     let events = batch(2, vec![(20, 2, leased(NINE, 120)), (30, 2, ended(NINE, LeaseEnd::Released))]);
     assert_eq!(store.append(&source(), JOURNAL, events).await, Ok(3));
-    let history = store.leases_of_machines(vec![Mac([2; 6])], 10).await.expect("readable");
+    let history = store.leases_of_machines(vec![Mac([2; 6])], None, 10).await.expect("readable");
     assert_eq!(history.iter().map(|lease| lease.began_ms).collect::<Vec<_>>(), [Wall(20)]);
 }
