@@ -35,20 +35,6 @@ pub enum OptionValue {
     Hex(String),
 }
 
-/// The words for the kinds of values.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Kind {
-    Address,
-    Addresses,
-    Text,
-    U8,
-    U16,
-    U32,
-    Bool,
-    Hex,
-}
-
 impl<'de> Deserialize<'de> for OptionValue {
     /// YAML has tags for enums, which nobody would think of writing.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -71,14 +57,14 @@ impl<'de> Visitor<'de> for OneKind {
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<OptionValue, M::Error> {
         let kind = map.next_key()?.ok_or_else(|| M::Error::invalid_length(0, &self))?;
         let value = match kind {
-            Kind::Address => OptionValue::Address(map.next_value()?),
-            Kind::Addresses => OptionValue::Addresses(map.next_value()?),
-            Kind::Text => OptionValue::Text(map.next_value()?),
-            Kind::U8 => OptionValue::U8(map.next_value()?),
-            Kind::U16 => OptionValue::U16(map.next_value()?),
-            Kind::U32 => OptionValue::U32(map.next_value()?),
-            Kind::Bool => OptionValue::Bool(map.next_value()?),
-            Kind::Hex => OptionValue::Hex(map.next_value()?),
+            Type::Address => OptionValue::Address(map.next_value()?),
+            Type::Addresses => OptionValue::Addresses(map.next_value()?),
+            Type::Text => OptionValue::Text(map.next_value()?),
+            Type::U8 => OptionValue::U8(map.next_value()?),
+            Type::U16 => OptionValue::U16(map.next_value()?),
+            Type::U32 => OptionValue::U32(map.next_value()?),
+            Type::Bool => OptionValue::Bool(map.next_value()?),
+            Type::Bytes => OptionValue::Hex(map.next_value()?),
         };
         match map.next_key::<IgnoredAny>()? {
             None => Ok(value),
@@ -90,7 +76,9 @@ impl<'de> Visitor<'de> for OneKind {
 /// The longest value, in bytes: what a message of 576 bytes has room for.
 const LONGEST: usize = 255;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a value is, by its word in documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 enum Type {
     Address,
     Addresses,
@@ -99,6 +87,7 @@ enum Type {
     U16,
     U32,
     Bool,
+    #[serde(rename = "hex")]
     Bytes,
 }
 
