@@ -12,6 +12,7 @@ pub mod plan;
 
 mod address;
 mod architecture;
+mod blob_source;
 mod digest;
 mod firmware;
 mod generation;
@@ -19,14 +20,18 @@ mod id;
 mod platform;
 mod program;
 mod quantity;
+mod rate;
 mod redacted;
 mod release;
+mod schedule;
 mod text;
 mod wall;
 mod wire;
+mod zone;
 
 pub use address::{Mac, Range};
 pub use architecture::{Architecture, REGISTRY};
+pub use blob_source::{BlobSource, NotASource};
 pub use digest::Digest;
 pub use firmware::{FirmwareModel, NotAModel};
 pub use generation::{Generation, PlanId};
@@ -34,9 +39,12 @@ pub use id::{AttemptId, HostId, ImageId, Incarnation, OrderId, ReleaseId, Token1
 pub use platform::Platform;
 pub use program::Program;
 pub use quantity::{ByteSize, Span};
+pub use rate::{NotARate, RateLimit};
 pub use release::LeaseRelease;
+pub use schedule::{Days, TimeOfDay};
 pub use wall::Wall;
 pub use wire::WireError;
+pub use zone::{LocalTime, ZoneName, ZoneRule};
 
 /// The generated messages, clients and servers.
 pub mod v1 {

@@ -57,8 +57,8 @@ impl Reporter {
                     }
                 }
                 Some(v1::report_request::Report::Status(message)) => self.status(message).await,
-                // A kind of report that this version does not know.
-                None => {}
+                // What an agent holds is not kept yet; or a kind of report that this version does not know.
+                Some(v1::report_request::Report::Holding(_)) | None => {}
             }
         }
         Ok(())

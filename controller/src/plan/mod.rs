@@ -120,7 +120,7 @@ impl SitePlanner<'_> {
                 }
             }
         }
-        let mut network = network::network(site, default);
+        let mut network = network::network(site, default, 1);
         let proxy = network.is_proxy();
         self.view.globals.forms.plan_models(self.view.name, proxy, &mut network.reply);
         self.out.entries.push(network_entry(&network));

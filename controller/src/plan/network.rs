@@ -8,8 +8,8 @@ use proto::plan::{BlobRef, DhcpMode, Loader, Network, ReplyForm, ReplySettings, 
 
 use super::boot::base_name;
 
-/// The network part of a plan. `image` is the one with the site's own loaders.
-pub(super) fn network(site: &SiteSpec, image: Option<&ImageSpec>) -> Network {
+/// The network part of a plan. `image` is the one with the site's own loaders; as many `agents` share the WAN.
+pub(super) fn network(site: &SiteSpec, image: Option<&ImageSpec>, agents: u64) -> Network {
     Network {
         dhcp: match site.dhcp {
             Dhcp::Authoritative => DhcpMode::Authoritative,
@@ -28,6 +28,9 @@ pub(super) fn network(site: &SiteSpec, image: Option<&ImageSpec>) -> Network {
         reply: reply(&site.options, site.response_delay, site.reply_form),
         known_dhcp_servers: site.known_dhcp_servers.clone(),
         watch_dhcp: site.watch_dhcp,
+        wan: site.wan.as_ref().map(|wan| wan.planned(site.timezone.as_ref(), agents)).unwrap_or_default(),
+        blob_sources: site.blob_sources.clone(),
+        peers: Vec::new(),
     }
 }
 

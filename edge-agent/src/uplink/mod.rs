@@ -79,6 +79,10 @@ pub struct Health {
     pub missing_blobs: u32,
     /// Where machines reach us.
     pub addresses: Vec<String>,
+    /// `ADDRESS:PORT` where other agents of the site may fetch blobs from us.
+    pub peer_addresses: Vec<String>,
+    /// Bytes that the image cache may take; 0: not known yet.
+    pub cache_budget: u64,
 }
 
 /// Why the link is not up.

@@ -84,6 +84,8 @@ impl Session {
             missing_blobs: health.missing_blobs,
             disk_low: view.disk_low,
             addresses: health.addresses,
+            peer_addresses: health.peer_addresses,
+            cache_budget: health.cache_budget,
         }
     }
 

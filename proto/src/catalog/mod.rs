@@ -17,6 +17,7 @@ mod profile;
 mod resource;
 mod secret;
 mod site;
+mod supply;
 mod token;
 
 pub use agent::{AgentSpec, AgentStatus};
@@ -30,6 +31,7 @@ pub use profile::{BootSpec, Mode, ProfileSpec, TemplateSpec};
 pub use resource::{AnyResource, Kind, Meta, NotAResource, Problem, Resource, Spec, check_name};
 pub use secret::SecretSpec;
 pub use site::{Dhcp, SiteSpec, SubnetSpec, Unknown};
+pub use supply::{PrefetchSpec, WanSpec, WindowSpec};
 pub use token::{Enrolled, TokenSpec};
 
 use std::collections::BTreeMap;

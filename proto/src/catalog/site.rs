@@ -5,8 +5,11 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use super::{DhcpOptions, Kind, MenuSpec, Problem, Spec, Variables, check_name, dhcp_option, link_wait};
-use crate::{ByteSize, Range, Span, plan::ReplyForm};
+use super::{
+    DhcpOptions, Kind, MenuSpec, PrefetchSpec, Problem, Spec, Variables, WanSpec, check_name, dhcp_option,
+    link_wait, supply,
+};
+use crate::{BlobSource, ByteSize, Range, Span, ZoneName, plan::ReplyForm};
 
 /// What operators say of a site.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +32,19 @@ pub struct SiteSpec {
     /// What the image cache of each agent may take; None: the agent's own configuration decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<ByteSize>,
+    /// Whose clock the site's people read: what times of day in this document mean. None: UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<ZoneName>,
+    /// How fast its agents together may fetch over the WAN; None: as fast as they can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wan: Option<WanSpec>,
+    /// Base URLs of object stores or caches that have blobs at `sha256/DIGEST`, the preferred first. Asked before the
+    /// controller, and after the site's other agents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blob_sources: Vec<BlobSource>,
+    /// What it is to hold before anybody asks for it.
+    #[serde(default, skip_serializing_if = "PrefetchSpec::is_empty")]
+    pub prefetch: PrefetchSpec,
     /// Whether an authoritative agent tells machines that ask for IPv6 at once that there is none: firmware otherwise
     /// waits a quarter of a minute, or a whole one, for an answer.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
@@ -170,6 +186,9 @@ impl Spec for SiteSpec {
         problems.extend(check_delay(self.response_delay));
         problems.extend(link_wait::check(self.link_wait));
         self.menu.iter().for_each(|menu| menu.validate(&mut problems));
+        self.wan.iter().for_each(|wan| wan.validate(&mut problems));
+        supply::check_sources(&self.blob_sources, &mut problems);
+        self.prefetch.validate(&mut problems);
         problems
     }
 }

@@ -6,18 +6,22 @@
 
 mod document;
 mod loaders;
+mod prefetch;
 mod reply;
 mod site;
+mod wan;
 mod wire;
 
 pub use document::{DeltaError, Entry, PlanDocument};
 pub use loaders::LoaderSet;
+pub use prefetch::{Need, Peer, Prefetch};
 pub use reply::{CustomOption, LearnedForm, ReplyForm, ReplySettings, is_reserved};
 pub use site::{
     BlobRef, Boot, Content, DhcpMode, Doubt, Guard, HostPlan, Loader, Network, OrderPlan, Part, PlannedFile,
     SitePlan, Slot, Stage, Subnet, UnknownMachines,
 };
-pub use wire::{host_entry, loaders_entry, network_entry, order_entry, secrets_entry};
+pub use wan::{Wan, WanWindow};
+pub use wire::{host_entry, loaders_entry, network_entry, order_entry, prefetch_entry, secrets_entry};
 
 /// The plan level that this build understands. Raise it with every addition that an older agent must not ignore.
 ///

@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, fmt, net::Ipv4Addr, time::Duration};
 use ipnet::Ipv4Net;
 use prost::bytes::Bytes;
 
-use super::LoaderSet;
-use super::{ReplyForm, ReplySettings};
-use crate::{Digest, FirmwareModel, HostId, Mac, OrderId, PlanId, Platform, Range, Wall, wire::twin};
+use super::{LoaderSet, Need, Peer, Prefetch, ReplyForm, ReplySettings, Wan};
+use crate::{
+    BlobSource, Digest, FirmwareModel, HostId, Mac, OrderId, PlanId, Platform, Range, Wall, wire::twin,
+};
 
 /// A site's plan, decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct SitePlan {
     pub hosts: BTreeMap<HostId, HostPlan>,
     /// The orders that stand, with their secrets.
     pub orders: BTreeMap<OrderId, OrderPlan>,
+    /// What is to be here before any machine asks for it, by name.
+    pub prefetch: BTreeMap<String, Prefetch>,
     /// What was not understood.
     pub doubts: Vec<Doubt>,
     pub(super) by_mac: BTreeMap<Mac, HostId>,
@@ -96,12 +99,21 @@ impl SitePlan {
         Some((set, set.entries.get(&platform)?))
     }
 
-    /// Every blob that the plan names: what the cache is to hold, loaders first, then in order of key.
+    /// Every blob that the plan names, in order of need: the loaders, which everybody needs first, what orders install,
+    /// what orders wait for, what hosts boot, what menus offer, and what the site is to hold besides. One that several
+    /// need comes several times.
     pub fn blobs(&self) -> impl Iterator<Item = BlobRef> + '_ {
         let loaders = self.loaders.values().flat_map(|set| set.files.values().copied());
-        let hosts = self.hosts.values().filter_map(|host| host.boot.as_ref());
-        let boots = self.orders.values().map(|order| &order.boot).chain(hosts);
-        loaders.chain(boots.flat_map(Boot::blobs))
+        let orders = self.orders.values().flat_map(|order| order.boot.blobs());
+        let boots =
+            |menu| self.hosts.values().filter_map(|host| host.boot.as_ref()).filter(move |b| b.menu == menu);
+        let of_hosts = boots(false).chain(boots(true)).flat_map(Boot::blobs);
+        loaders.chain(orders).chain(self.wanted(Need::Order)).chain(of_hosts).chain(self.wanted(Need::Site))
+    }
+
+    fn wanted(&self, need: Need) -> impl Iterator<Item = BlobRef> + '_ {
+        let so_soon = self.prefetch.values().filter(move |prefetch| prefetch.need == need);
+        so_soon.flat_map(|prefetch| prefetch.blobs.iter().copied())
     }
 }
 
@@ -128,6 +140,12 @@ pub struct Network {
     pub known_dhcp_servers: Vec<Ipv4Addr>,
     /// Whether other DHCP servers are looked for.
     pub watch_dhcp: bool,
+    /// How fast this agent may fetch over the WAN.
+    pub wan: Wan,
+    /// Further places that have blobs, the preferred first; the controller comes behind them all.
+    pub blob_sources: Vec<BlobSource>,
+    /// The site's agents that give blobs to others of the site, this one perhaps among them.
+    pub peers: Vec<Peer>,
 }
 
 impl Network {

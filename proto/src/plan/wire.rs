@@ -6,8 +6,8 @@ use prost::{Message, bytes::Bytes};
 
 use super::{
     BlobRef, Boot, Content, DhcpMode, Doubt, Entry, Guard, HostPlan, LEVEL, Loader, LoaderSet, Network,
-    OrderPlan, Part, PlanDocument, PlannedFile, ReplySettings, SitePlan, Slot, Stage, Subnet,
-    UnknownMachines,
+    OrderPlan, Part, PlanDocument, PlannedFile, Prefetch, ReplySettings, SitePlan, Slot, Stage, Subnet,
+    UnknownMachines, Wan,
 };
 use crate::{
     Digest, HostId, Mac, OrderId, Platform, Range, Wall, v1,
@@ -48,6 +48,12 @@ pub fn secrets_entry(order: &OrderPlan) -> Option<(String, Entry)> {
     (!secrets.secrets.is_empty()).then(|| (format!("secret/{}", order.id), entry(FIRST, &secrets)))
 }
 
+/// The entry that describes what is to be here before any machine asks for it.
+#[must_use]
+pub fn prefetch_entry(prefetch: &Prefetch) -> (String, Entry) {
+    (format!("prefetch/{}", prefetch.name), entry(FIRST, &v1::Prefetch::from(prefetch)))
+}
+
 /// The level that every agent understands.
 const FIRST: u32 = 1;
 /// The level of those that know loader sets.
@@ -72,6 +78,7 @@ impl SitePlan {
         let mut loaders = BTreeMap::new();
         let mut hosts = BTreeMap::new();
         let mut orders: BTreeMap<OrderId, OrderPlan> = BTreeMap::new();
+        let mut prefetch = BTreeMap::new();
         let mut secrets = Vec::new();
         let mut doubts = Vec::new();
         let mut doubt = |key: &str, why: String| doubts.push(Doubt { key: key.into(), why });
@@ -111,6 +118,11 @@ impl SitePlan {
                     Ok(message) => secrets.push(message),
                     Err(error) => doubt(key, error.to_string()),
                 },
+                Some("prefetch") if entry.level > LEVEL => doubt(key, too_new(entry)),
+                Some("prefetch") => match decode::<v1::Prefetch>(entry).and_then(Prefetch::try_from) {
+                    Ok(wanted) => drop(prefetch.insert(wanted.name.clone(), wanted)),
+                    Err(error) => doubt(key, error.to_string()),
+                },
                 Some(_) | None => doubt(key, "is of an unknown kind".into()),
             }
         }
@@ -135,6 +147,7 @@ impl SitePlan {
             loaders,
             hosts,
             orders,
+            prefetch,
             doubts,
             by_mac,
         })
@@ -212,6 +225,10 @@ impl From<&Network> for v1::Network {
             reply: wire_reply(&network.reply),
             known_dhcp_servers: network.known_dhcp_servers.iter().map(|server| server.to_bits()).collect(),
             watch_dhcp: network.watch_dhcp,
+            // Nothing for no limit: a plan that says no more than before has the digest that it had.
+            wan: (network.wan != Wan::default()).then(|| (&network.wan).into()),
+            blob_sources: network.blob_sources.iter().map(ToString::to_string).collect(),
+            peers: network.peers.iter().map(Into::into).collect(),
         }
     }
 }
@@ -249,6 +266,9 @@ impl TryFrom<v1::Network> for Network {
             reply: ReplySettings::from_wire(message.reply),
             known_dhcp_servers: message.known_dhcp_servers.into_iter().map(Ipv4Addr::from_bits).collect(),
             watch_dhcp: message.watch_dhcp,
+            wan: message.wan.map(Into::into).unwrap_or_default(),
+            blob_sources: message.blob_sources.iter().filter_map(|url| url.parse().ok()).collect(),
+            peers: message.peers.into_iter().map(Into::into).collect(),
         })
     }
 }
@@ -565,6 +585,12 @@ mod tests {
             reply: ReplySettings::default(),
             known_dhcp_servers: vec![[10, 1, 0, 3].into()],
             watch_dhcp: true,
+            wan: Wan::default(),
+            blob_sources: vec!["https://images.example/blobs".parse().expect("a source")],
+            peers: vec![super::super::Peer {
+                name: "lyon-2".into(),
+                addresses: vec![([10, 1, 0, 3], 7445).into()],
+            }],
         }
     }
 
@@ -598,6 +624,39 @@ mod tests {
         assert_eq!(plan.doubts, []);
         assert_eq!(plan.blobs().count(), 3);
         assert!(!format!("{plan:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn blobs_come_in_order_of_need() {
+        let blob = |text: &str| BlobRef { digest: Digest::of(text.as_bytes()), size: text.len() as u64 };
+        let with = |mut boot: Boot, text: &str, menu| {
+            let kernel = boot.files.get_mut("linux").expect("it has one");
+            kernel.content = Content::Blob(blob(text));
+            Boot { menu, ..boot }
+        };
+        let named = |number, text: &str, menu| HostPlan {
+            id: HostId([number; 16]),
+            macs: vec![Mac([number; 6])],
+            address: None,
+            boot: Some(with(boot(), text, menu)),
+            ..host()
+        };
+        let order = OrderPlan { boot: with(boot(), "ordered", false), ..order() };
+        let wanted = |name: &str, need, text| {
+            prefetch_entry(&Prefetch { name: name.into(), need, blobs: vec![blob(text)] })
+        };
+        let entries = vec![
+            network_entry(&network()),
+            host_entry(&named(1, "in a menu", true)),
+            host_entry(&named(2, "booted", false)),
+            order_entry(&order),
+            wanted("a", super::super::Need::Site, "some day"),
+            wanted("b", super::super::Need::Order, "waited for"),
+        ];
+        let plan = SitePlan::decode(&document(entries)).expect("a legal plan");
+        assert_eq!(plan.doubts, []);
+        let order = ["ipxe", "ordered", "waited for", "booted", "in a menu", "some day"].map(blob);
+        assert_eq!(plan.blobs().collect::<Vec<_>>(), order);
     }
 
     #[test]
