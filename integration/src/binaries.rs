@@ -37,6 +37,8 @@ pub struct Binaries {
     pub agent: PathBuf,
     /// `bootlane`
     pub cli: PathBuf,
+    /// `lab`
+    pub lab: PathBuf,
 }
 
 /// Why there are no binaries.
@@ -90,6 +92,7 @@ impl Binaries {
             controller: of_name("bootlane-controller")?,
             agent: of_name("bootlane-agent")?,
             cli: of_name("bootlane")?,
+            lab: of_name("lab")?,
         })
     }
 }

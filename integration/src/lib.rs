@@ -1,5 +1,6 @@
 //! What the `lab` binary is made of: the machinery that boots real firmware, and the cases that use it.
 
+pub mod bench;
 pub mod binaries;
 pub mod cases;
 pub mod fleet;

@@ -72,6 +72,7 @@ pub struct Launch {
     output: Option<PathBuf>,
     errors: Option<PathBuf>,
     keyboard: bool,
+    core: Option<usize>,
 }
 
 impl Launch {
@@ -88,6 +89,7 @@ impl Launch {
             output: None,
             errors: None,
             keyboard: false,
+            core: None,
         }
     }
 
@@ -147,6 +149,13 @@ impl Launch {
         self
     }
 
+    /// Keeps it, with its threads and children, on one core (by `taskset`).
+    #[must_use]
+    pub fn on_core(mut self, core: usize) -> Self {
+        self.core = Some(core);
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -177,6 +186,9 @@ impl Launch {
         words.extend(["setpriv", "--pdeathsig", "TERM", "timeout", "-k", "5"].map(OsString::from));
         words.push(bound.to_string().into());
         words.extend(["setpriv", "--pdeathsig", "KILL"].map(OsString::from));
+        if let Some(core) = self.core {
+            words.extend(["taskset", "-c", &core.to_string()].map(OsString::from));
+        }
         words.push(self.program.clone());
         words.extend(self.arguments.iter().cloned());
 

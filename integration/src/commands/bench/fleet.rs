@@ -27,14 +27,9 @@ fn judged(spread: &Spread) -> String {
 
 /// Measures, prints, and fails when a goal is missed.
 pub(super) fn run(console: &Console) -> anyhow::Result<Verdict> {
+    super::release::go_on(console)?;
     setup::prepare(console)?;
     let binaries = boot::build(Profile::Release, console)?;
-    if cfg!(debug_assertions) {
-        console.line(
-            "the simulated agents are a debug build and share the machine with the controller: half a millisecond of each \
-             change is each agent's own decoding (`cargo run --release --package integration --bin lab -- bench fleet`)",
-        );
-    }
     let mut good = true;
     for sites in [1, 10] {
         let agents = AGENTS;
