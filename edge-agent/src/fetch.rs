@@ -27,7 +27,8 @@ use tokio::{
 use crate::{
     core::{Core, Stopped},
     disk::cache::{Cache, Fill, FillError},
-    outage::{Lasting, Outage},
+    holding::Faults,
+    outage::{Lasting, Outage, chain},
     uplink::{ConnectError, Health, Link, connect_http},
 };
 
@@ -63,6 +64,8 @@ pub struct Fetcher {
     pub budget: u64,
     /// Told upward.
     pub health: watch::Sender<Health>,
+    /// Told why blobs do not come.
+    pub faults: Faults,
 }
 
 /// Why a blob is not here.
@@ -104,7 +107,12 @@ impl Fetcher {
                 Ok(()) = self.plan.changed() => work.retry(),
                 Ok(()) = self.link.changed() => work.retry(),
                 Some(blob) = self.wanted.recv(), if work.wanted.len() < WAITED_FOR => work.want(blob),
-                Some(done) = work.fetches.join_next() => work.finished(done.ok()),
+                Some(done) = work.fetches.join_next() => {
+                    if let Ok((blob, outcome)) = &done {
+                        self.note(blob, outcome);
+                    }
+                    work.finished(done.ok());
+                }
                 () = tokio::time::sleep(PAUSE) => work.retry(),
                 () = self.core.stopped() => return,
             }
@@ -129,6 +137,13 @@ impl Fetcher {
             self.core.input(Input::OutOfReach(out_of_reach)).await?;
         }
         Ok(())
+    }
+
+    fn note(&self, blob: &BlobRef, outcome: &Result<(), FetchError>) {
+        match outcome {
+            Ok(()) => self.faults.over(&blob.digest),
+            Err(error) => self.faults.failed(blob.digest, chain(error)),
+        }
     }
 
     fn missing(&self) -> Vec<BlobRef> {

@@ -11,6 +11,7 @@ pub mod desk;
 pub mod dhcp;
 pub mod disk;
 pub mod fetch;
+pub mod holding;
 pub mod http;
 pub mod images;
 pub mod interfaces;

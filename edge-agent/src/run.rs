@@ -17,6 +17,7 @@ use crate::{
     dhcp,
     disk::{DiskError, atomic, cache::Cache},
     fetch::Fetcher,
+    holding::{Faults, Survey},
     http,
     images::Images,
     interfaces::{self, Interface, InterfaceError},
@@ -185,6 +186,15 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
     let plans = Arc::new(Mutex::new(plans));
     workers.spawn("the watch over new plans", settle(plans.clone(), plan.clone(), SETTLED));
     workers.spawn("the destroyer of secrets", destroy_secrets(plans.clone(), to_destroy));
+    let (holding_out, holding) = watch::channel(None);
+    let faults = Faults::default();
+    let survey = Survey {
+        cache: cache.clone(),
+        plan: plan.clone(),
+        core: core.clone(),
+        faults: faults.clone(),
+        out: holding_out,
+    };
     let fetcher = Fetcher {
         cache,
         controllers: config.controller.fleet.clone(),
@@ -194,8 +204,10 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         wanted: to_fetch,
         budget: config.cache_bytes,
         health: health_out,
+        faults,
     };
     workers.spawn("the fetcher", fetcher.run());
+    workers.spawn("the survey of the cache", survey.run());
     let identity_folder = config.state.join("identity");
     let uplink = Uplink {
         config: config.controller,
@@ -205,6 +217,7 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         plan: plan_out,
         link: link_out,
         health,
+        holding,
     };
     workers.spawn("the uplink", uplink.run());
 

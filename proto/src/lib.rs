@@ -7,6 +7,7 @@
 
 pub mod catalog;
 pub mod event;
+pub mod holding;
 pub mod ledger;
 pub mod plan;
 

@@ -5,6 +5,7 @@ mod adopt;
 mod connect;
 mod enrol;
 mod follow;
+mod holding;
 mod renew;
 mod report;
 
@@ -19,7 +20,7 @@ use certs::{
     AgentIdentity,
     tls::{Alpn, DefaultTimeProvider, ReloadableClient, TlsError},
 };
-use proto::plan::SitePlan;
+use proto::{holding::Holding, plan::SitePlan};
 use rand::Rng;
 use tokio::sync::{Mutex, watch};
 use tonic::transport::Channel;
@@ -59,6 +60,8 @@ pub struct Uplink {
     pub link: watch::Sender<Link>,
     /// What else the controller is told.
     pub health: watch::Receiver<Health>,
+    /// And what we lack of the plan.
+    pub holding: watch::Receiver<Option<Arc<Holding>>>,
 }
 
 /// The link as others see it.
@@ -143,6 +146,7 @@ struct Session {
     plan: watch::Sender<Option<Arc<SitePlan>>>,
     link: watch::Sender<Link>,
     health: watch::Receiver<Health>,
+    holding: watch::Receiver<Option<Arc<Holding>>>,
     outage: StdMutex<Outage>,
 }
 
@@ -161,6 +165,7 @@ impl Uplink {
             plan: self.plan,
             link: self.link,
             health: self.health,
+            holding: self.holding,
             outage: StdMutex::default(),
         };
         session.keep_connected(&self.config).await;

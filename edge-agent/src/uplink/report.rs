@@ -35,6 +35,7 @@ impl Session {
         tokio::select! {
             ended = self.send_events(&out) => ended,
             ended = self.send_status(&out) => ended,
+            ended = self.send_holding(&out) => ended,
             ended = self.take_acknowledgements(acknowledged) => ended,
         }
     }
@@ -102,6 +103,6 @@ impl Session {
     }
 }
 
-fn request(report: Report) -> v1::ReportRequest {
+pub(super) fn request(report: Report) -> v1::ReportRequest {
     v1::ReportRequest { report: Some(report) }
 }

@@ -10,6 +10,7 @@
 //! What is fetched, how often, and what must be kept is the caller's to say. One process owns the
 //! directory; within it the cache is shared freely between threads. All calls may block on the disk.
 
+mod arrived;
 mod evict;
 mod fill;
 mod index;
