@@ -8,6 +8,7 @@ use std::{
     fmt::Display,
     fs, io,
     net::{TcpListener, TcpStream, ToSocketAddrs},
+    num::NonZeroU8,
     path::Path,
     time::Duration,
 };
@@ -97,7 +98,7 @@ fn check_interface(findings: &mut Findings, interface: &InterfaceConfig, http_po
     if let Err(error) = ipv6::open(&interface.name) {
         findings.port(&key, "the packet socket for IPv6", &error, running);
     }
-    if let Err(error) = tftp::Sockets::bind(address, TFTP_PORT, TFTP_SOCKETS) {
+    if let Err(error) = tftp::Sockets::bind(address, TFTP_PORT, TFTP_SOCKETS, NonZeroU8::MIN) {
         findings.port(&key, format_args!("UDP port {TFTP_PORT} (TFTP) at {address}"), &error, running);
     }
     if let Err(error) = TcpListener::bind((address, http_port)) {

@@ -11,7 +11,8 @@ use netboot::site::Arrival;
 
 use crate::{config::Config, config::InterfaceConfig, dhcp, ipv6, link, tftp};
 
-/// Sockets for TFTP transfers at each interface.
+/// Sockets for TFTP transfers at each interface, for each core: a machine that asks again and again from one port gets
+/// another one each time.
 pub(crate) const TFTP_SOCKETS: NonZeroU8 = NonZeroU8::new(8).expect("8 is not zero");
 /// The port of RFC 1350.
 pub(crate) const TFTP_PORT: u16 = 69;
@@ -93,7 +94,7 @@ fn open_one(number: u32, config: &InterfaceConfig, http_port: u16) -> Result<Int
         subnet,
         dhcp: dhcp::Bound::open(&config.name)?,
         ipv6: ipv6::open(&config.name)?,
-        tftp: tftp::Sockets::bind(address, TFTP_PORT, TFTP_SOCKETS)?,
+        tftp: tftp::Sockets::bind(address, TFTP_PORT, TFTP_SOCKETS, tftp::Sockets::for_all_cores())?,
         http: TcpListener::bind(listen).map_err(|source| InterfaceError::Http { address: listen, source })?,
     })
 }

@@ -25,4 +25,4 @@ mod sys;
 pub mod tftp;
 pub mod uplink;
 
-pub use sys::user::UserError;
+pub use sys::{datagrams, user::UserError};

@@ -318,7 +318,7 @@ async fn begin_with(
     Ok(())
 }
 
-fn log_panic(stopped: Result<(), task::JoinError>) {
+fn log_panic(stopped: Result<(), impl std::error::Error + 'static>) {
     if let Err(error) = stopped {
         tracing::error!(error = &error as &dyn std::error::Error, "a server has ended");
     }

@@ -138,7 +138,8 @@ impl Library for Numbers {
 impl Site {
     fn new() -> Self {
         let slots = NonZeroU8::new(4).expect("4 is not zero");
-        let sockets = tftp::Sockets::bind(Ipv4Addr::LOCALHOST, 0, slots).expect("loopback has free ports");
+        let sockets =
+            tftp::Sockets::bind(Ipv4Addr::LOCALHOST, 0, slots, slots).expect("loopback has free ports");
         let (events_in, events) = mpsc::channel(10_000);
         // All clients come from one address, one after the other and quicker than machines do.
         let config =

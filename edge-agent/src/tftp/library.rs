@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -75,6 +75,30 @@ impl Source {
             Self::Bytes(_) | Self::File { arrived: None, .. } => None,
             Self::File { arrived: Some(arrived), .. } => Some(arrived.clone()),
         }
+    }
+
+    pub(super) fn is_in_memory(&self) -> bool {
+        match self {
+            Self::Bytes(_) => true,
+            Self::File { .. } => false,
+        }
+    }
+
+    /// Fills all of `parts`, one after the other, with the bytes from `offset` on: with one call, if the file gives all
+    /// at once.
+    pub(super) fn read_parts(&self, offset: u64, parts: &mut [IoSliceMut<'_>]) -> io::Result<()> {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        if let Self::File { file, .. } = self
+            && rustix::io::preadv(file, parts, offset).is_ok_and(|read| read == len)
+        {
+            return Ok(());
+        }
+        let mut offset = offset;
+        for part in parts {
+            self.read(offset, part)?;
+            offset += part.len() as u64;
+        }
+        Ok(())
     }
 
     /// Fills `into` with the bytes from `offset` on.

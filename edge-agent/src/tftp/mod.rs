@@ -1,21 +1,32 @@
 //! The TFTP server's shell: sockets, files and time around the engine `netboot::tftp`.
 //!
-//! One task owns the engine and all sockets. It receives what has arrived, hands it in, performs the actions in
-//! order and sleeps until the engine's time-out. File bytes are read by position, straight from the page cache,
-//! in the task itself: one read for a window. What a name means is asked of the [`Library`], in a task of its
-//! own, so that a slow answer holds nobody up.
+//! ```text
+//!  port 69, one socket a shard            shard: a thread, an engine, sockets of its own
+//!   source address mod shards ──► epoll ► recvmmsg ► engine ► pread into the outbox ► sendmmsg
+//!                                   ▲                   │ Open                         (windows cut by the kernel)
+//!                                   └── notices ◄── Library, in tasks of the runtime
+//! ```
+//!
+//! A shard takes what has arrived of many machines with one call, hands it in, and sends what the engine decided with one
+//! call: a window is one message that the kernel cuts into blocks, and blocks of many machines share a call. File bytes
+//! are read by position, from the page cache to where they are sent from. What a name means is asked of the [`Library`],
+//! in a task of its own, so that a slow answer holds nobody up. docs/adr/0010 says why so.
 //!
 //! Assumes a tokio runtime. Leaves to others: which names exist (the agent's core), where events go.
 
-mod driver;
+mod ahead;
 mod library;
+mod notice;
+mod outbox;
 mod path;
-mod segments;
+mod serving;
+mod shard;
 mod sockets;
 #[cfg(test)]
 mod tests;
 
-pub use driver::{Dropped, ServeError, Serving, serve};
 pub use library::{Answer, Library, Source};
 pub use netboot::tftp::{BlockSize, Config, ErrorCode, EventKind, Name, Refusal, TftpEvent, Why};
+pub use outbox::Means;
+pub use serving::{Dropped, ServeError, Serving, serve};
 pub use sockets::{BindError, Sockets};

@@ -1,14 +1,23 @@
-//! The listening socket and the few on ephemeral ports that all transfers share.
+//! The listening sockets and the few on ephemeral ports that all transfers of a shard share.
+//!
+//! The listeners of several shards are one port group (SO_REUSEPORT). The source address alone says whose a request is:
+//! so the limits for one source hold (S4), a request that is repeated finds its transfer, and so does what a machine
+//! sends to the listening port in single-port mode (QUIRKS 43).
 
-use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket as StdSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroU8;
-use std::task::{Context, Poll};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use netboot::tftp::Local;
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery};
-use tokio::net::UdpSocket;
+use socket2::{Domain, Socket, Type};
+
+use super::notice::Waker;
+use super::outbox::Means;
+use crate::sys::datagrams;
 
 /// Room for a burst of requests while the server is busy (QUIRKS 46); the kernel grants what it allows.
 const RECEIVE_BUFFER: usize = 8 << 20;
@@ -16,17 +25,24 @@ const RECEIVE_BUFFER: usize = 8 << 20;
 /// Room for the windows of many transfers.
 const SEND_BUFFER: usize = 4 << 20;
 
-/// Datagrams taken from one socket before the next one's turn.
-const BATCH: usize = 64;
+/// More cores than this gain nothing at a site's link.
+const MOST_SHARDS: u8 = 8;
 
-/// Longer than any packet that a client may send; what is longer is cut.
-const LONGEST: usize = 2048;
+/// How the waker is known among the sockets; no slot has this number.
+const WAKER: u64 = u64::MAX;
 
 /// Bound sockets, not yet served. Made before privileges are dropped.
 #[derive(Debug)]
 pub struct Sockets {
-    listener: StdSocket,
-    ephemeral: Vec<StdSocket>,
+    shards: Vec<Bound>,
+    means: Means,
+}
+
+/// The sockets of one shard.
+#[derive(Debug)]
+struct Bound {
+    listener: UdpSocket,
+    ephemeral: Vec<UdpSocket>,
 }
 
 /// Why sockets could not be had.
@@ -54,46 +70,181 @@ pub enum BindError {
 }
 
 impl Sockets {
-    /// Binds `address` and `port` (69, or 0 for any), and `ephemeral` sockets beside it.
+    /// Binds `address` and `port` (69, or 0 for any) once for each of `shards`, and `ephemeral` sockets beside each.
     ///
     /// # Errors
     /// [`BindError`] names the address.
-    pub fn bind(address: Ipv4Addr, port: u16, ephemeral: NonZeroU8) -> Result<Self, BindError> {
+    pub fn bind(
+        address: Ipv4Addr,
+        port: u16,
+        ephemeral: NonZeroU8,
+        shards: NonZeroU8,
+    ) -> Result<Self, BindError> {
         let address = SocketAddr::from((address, port));
-        let bound = StdSocket::bind(address);
-        let listener = bound.map_err(|source| BindError::Listener { address, source })?;
-        Self::beside(listener, ephemeral)
+        let listeners = listeners(address, shards.get().min(MOST_SHARDS));
+        let listeners = listeners.map_err(|source| BindError::Listener { address, source })?;
+        let all = listeners.into_iter().map(|listener| Bound::beside(listener, ephemeral));
+        Ok(Self { shards: all.collect::<Result<_, _>>()?, means: Means::Segments })
     }
 
     /// Takes a bound listener, and binds `ephemeral` sockets to the same address.
     ///
     /// # Errors
     /// [`BindError`] names the address.
-    pub fn beside(listener: StdSocket, ephemeral: NonZeroU8) -> Result<Self, BindError> {
-        let mut address = listener.local_addr().map_err(BindError::Inherited)?;
-        address.set_port(0);
-        let bind = |_| StdSocket::bind(address).map_err(|source| BindError::Ephemeral { address, source });
-        let ephemeral = (0..ephemeral.get()).map(bind).collect::<Result<_, _>>()?;
-        Ok(Self { listener, ephemeral })
+    pub fn beside(listener: UdpSocket, ephemeral: NonZeroU8) -> Result<Self, BindError> {
+        Ok(Self { shards: vec![Bound::beside(listener, ephemeral)?], means: Means::Segments })
     }
 
-    /// How many sockets on ephemeral ports there are.
+    /// One shard for each core that this process may use.
+    #[must_use]
+    pub fn for_all_cores() -> NonZeroU8 {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        let shards = u8::try_from(cores).unwrap_or(MOST_SHARDS).min(MOST_SHARDS);
+        NonZeroU8::new(shards).unwrap_or(NonZeroU8::MIN)
+    }
+
+    /// Sends by these means at best, although the kernel may know better ones.
+    #[must_use]
+    pub fn at_best(self, means: Means) -> Self {
+        Self { means, ..self }
+    }
+
+    pub(super) fn means(&self) -> Means {
+        self.means
+    }
+
+    /// How many sockets on ephemeral ports each shard has.
     pub(super) fn slots(&self) -> Option<NonZeroU8> {
-        NonZeroU8::new(u8::try_from(self.ephemeral.len()).ok()?)
+        NonZeroU8::new(u8::try_from(self.shards.first()?.ephemeral.len()).ok()?)
     }
 
-    /// Hands the sockets to the runtime.
-    pub(super) fn watch(self) -> io::Result<WatchedSockets> {
-        Ok(WatchedSockets {
-            listener: watched(self.listener)?,
-            ephemeral: self.ephemeral.into_iter().map(watched).collect::<io::Result<_>>()?,
-            buffer: vec![0; LONGEST],
-        })
+    /// Where all of them listen.
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        self.shards.first().ok_or(io::ErrorKind::NotConnected)?.listener.local_addr()
+    }
+
+    /// Each shard's own.
+    pub(super) fn share_out(self) -> io::Result<Vec<WatchedSockets>> {
+        self.shards.into_iter().map(WatchedSockets::new).collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn leave_out_checksums(&self) {
+        let all = self.shards.iter().flat_map(|shard| &shard.ephemeral);
+        all.for_each(|socket| datagrams::leave_out_checksums(socket).expect("anybody may"));
     }
 }
 
-fn watched(socket: StdSocket) -> io::Result<UdpSocket> {
-    let options = socket2::SockRef::from(&socket);
+/// The port group. It is bound to in the usual way first: who has the port already, perhaps another agent, keeps it.
+fn listeners(address: SocketAddr, shards: u8) -> io::Result<Vec<UdpSocket>> {
+    let alone = UdpSocket::bind(address)?;
+    if shards == 1 {
+        return Ok(vec![alone]);
+    }
+    let address = alone.local_addr()?;
+    drop(alone);
+    let group = (0..shards).map(|_| member(address)).collect::<io::Result<Vec<_>>>()?;
+    match datagrams::spread_by_source(&group[0], shards.into()) {
+        Ok(()) => Ok(group),
+        Err(error) => {
+            tracing::warn!(%error, "failed to spread TFTP over the cores: one of them serves all");
+            drop(group);
+            Ok(vec![UdpSocket::bind(address)?])
+        }
+    }
+}
+
+fn member(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM.cloexec(), None)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+impl Bound {
+    fn beside(listener: UdpSocket, ephemeral: NonZeroU8) -> Result<Self, BindError> {
+        let mut address = listener.local_addr().map_err(BindError::Inherited)?;
+        address.set_port(0);
+        let bind = |_| UdpSocket::bind(address).map_err(|source| BindError::Ephemeral { address, source });
+        let ephemeral = (0..ephemeral.get()).map(bind).collect::<Result<_, _>>()?;
+        Ok(Self { listener, ephemeral })
+    }
+}
+
+/// The sockets of one shard at work.
+#[derive(Debug)]
+pub(super) struct WatchedSockets {
+    listener: UdpSocket,
+    ephemeral: Vec<UdpSocket>,
+    watch: OwnedFd,
+    waker: Waker,
+}
+
+impl WatchedSockets {
+    fn new(bound: Bound) -> io::Result<Self> {
+        let Bound { listener, ephemeral } = bound;
+        let sockets = Self {
+            watch: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            waker: Waker::new()?,
+            listener,
+            ephemeral,
+        };
+        let readable = epoll::EventFlags::IN;
+        epoll::add(&sockets.watch, &sockets.waker, epoll::EventData::new_u64(WAKER), readable)?;
+        for (number, socket) in (0..).zip(sockets.all()) {
+            prepare(socket)?;
+            epoll::add(&sockets.watch, socket, epoll::EventData::new_u64(number), readable)?;
+        }
+        Ok(sockets)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &UdpSocket> {
+        std::iter::once(&self.listener).chain(&self.ephemeral)
+    }
+
+    pub(super) fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    pub(super) fn get(&self, local: Local) -> Option<&UdpSocket> {
+        match local {
+            Local::Listener => Some(&self.listener),
+            Local::Ephemeral(slot) => self.ephemeral.get(usize::from(slot)),
+        }
+    }
+
+    /// Waits until something has arrived, somebody rings or `patience` has passed; gives where something has arrived.
+    pub(super) fn wait(&self, patience: Option<Duration>, ready: &mut Vec<Local>) -> io::Result<()> {
+        ready.clear();
+        let patience = patience.map(|patience| Timespec::try_from(patience).unwrap_or(LONG));
+        let mut events = [const { std::mem::MaybeUninit::uninit() }; 64];
+        let (events, _) = match epoll::wait(&self.watch, &mut events, patience.as_ref()) {
+            Err(rustix::io::Errno::INTR) => return Ok(()),
+            waited => waited?,
+        };
+        for event in events {
+            match event.data.u64() {
+                WAKER => self.waker.clear(),
+                0 => ready.push(Local::Listener),
+                number => ready.extend(u8::try_from(number - 1).map(Local::Ephemeral)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until `socket` has room, for so long at most; false: it has none.
+    pub(super) fn wait_for_room(socket: &UdpSocket, patience: Duration) -> bool {
+        let patience = Timespec::try_from(patience).unwrap_or(LONG);
+        let mut polled = [PollFd::new(socket, PollFlags::OUT)];
+        poll(&mut polled, Some(&patience)).is_ok_and(|count| count > 0)
+    }
+}
+
+/// A wait that is longer than the kernel can count.
+const LONG: Timespec = Timespec { tv_sec: 3600, tv_nsec: 0 };
+
+fn prepare(socket: &UdpSocket) -> io::Result<()> {
+    let options = socket2::SockRef::from(socket);
     // Less room than asked for costs speed, not correctness.
     if let Err(error) = options.set_recv_buffer_size(RECEIVE_BUFFER) {
         tracing::debug!(%error, "failed to enlarge the receive buffer");
@@ -102,68 +253,8 @@ fn watched(socket: StdSocket) -> io::Result<UdpSocket> {
         tracing::debug!(%error, "failed to enlarge the send buffer");
     }
     // As the common servers do: some ROMs drop what must not be fragmented (QUIRKS 40).
-    if let Err(error) = sockopt::set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::DONT) {
+    if let Err(error) = sockopt::set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::DONT) {
         tracing::debug!(%error, "failed to allow fragments");
     }
-    socket.set_nonblocking(true)?;
-    UdpSocket::from_std(socket)
-}
-
-/// The sockets at work.
-#[derive(Debug)]
-pub(super) struct WatchedSockets {
-    listener: UdpSocket,
-    ephemeral: Vec<UdpSocket>,
-    buffer: Vec<u8>,
-}
-
-impl WatchedSockets {
-    pub(super) fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
-    /// Waits until something has arrived.
-    pub(super) async fn readable(&self) {
-        poll_fn(|context| self.poll_readable(context)).await;
-    }
-
-    /// Asks every socket, so that each of them can wake the task.
-    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
-        let mut ready = self.listener.poll_recv_ready(context).is_ready();
-        for socket in &self.ephemeral {
-            ready |= socket.poll_recv_ready(context).is_ready();
-        }
-        if ready { Poll::Ready(()) } else { Poll::Pending }
-    }
-
-    /// Takes what has arrived, some from each socket.
-    pub(super) fn receive(&mut self, mut take: impl FnMut(Local, SocketAddr, &[u8])) {
-        let Self { listener, ephemeral, buffer } = self;
-        drain(listener, buffer, |peer, bytes| take(Local::Listener, peer, bytes));
-        for (slot, socket) in (0..).zip(ephemeral) {
-            drain(socket, buffer, |peer, bytes| take(Local::Ephemeral(slot), peer, bytes));
-        }
-    }
-
-    /// Sends one packet. A packet that the network refuses is lost, as any other may be.
-    pub(super) async fn send(&self, local: Local, peer: SocketAddr, packet: &[u8]) {
-        let socket = match local {
-            Local::Listener => Some(&self.listener),
-            Local::Ephemeral(slot) => self.ephemeral.get(usize::from(slot)),
-        };
-        let Some(socket) = socket else { return };
-        if let Err(error) = socket.send_to(packet, peer).await {
-            tracing::trace!(%peer, %error, "failed to send a TFTP packet");
-        }
-    }
-}
-
-fn drain(socket: &UdpSocket, buffer: &mut [u8], mut take: impl FnMut(SocketAddr, &[u8])) {
-    for _ in 0..BATCH {
-        match socket.try_recv_from(buffer) {
-            Ok((len, peer)) => take(peer, &buffer[..len]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            Err(error) => tracing::trace!(%error, "failed to receive a TFTP packet"),
-        }
-    }
+    socket.set_nonblocking(true)
 }

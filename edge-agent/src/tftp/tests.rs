@@ -41,7 +41,7 @@ struct Site {
 
 fn site(files: impl IntoIterator<Item = (&'static str, Source)>) -> Site {
     let table = Table(files.into_iter().map(|(name, source)| (name.to_owned(), source)).collect());
-    let sockets = Sockets::bind(Ipv4Addr::LOCALHOST, 0, slots(4)).expect("loopback has free ports");
+    let sockets = Sockets::bind(Ipv4Addr::LOCALHOST, 0, slots(4), slots(2)).expect("loopback has free ports");
     let (events_in, events) = mpsc::channel(1000);
     let shutdown = CancellationToken::new();
     let config = Config::default();
@@ -363,7 +363,7 @@ async fn an_inherited_listener_is_served_and_shutdown_ends_it() {
 async fn a_port_in_use_is_named() {
     let taken = site([]);
     let port = taken.serving.address().port();
-    let error = Sockets::bind(Ipv4Addr::LOCALHOST, port, slots(1)).expect_err("taken");
+    let error = Sockets::bind(Ipv4Addr::LOCALHOST, port, slots(1), slots(2)).expect_err("taken");
     assert_eq!(error.to_string(), format!("bind UDP 127.0.0.1:{port}"));
     taken.shutdown.cancel();
 }

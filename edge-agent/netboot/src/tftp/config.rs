@@ -58,6 +58,21 @@ pub struct Config {
 }
 
 impl Config {
+    /// For one of several servers among which the sources are shared out: what is meant for all of them together is shared
+    /// out as well.
+    #[must_use]
+    pub fn share_of(self, servers: usize) -> Self {
+        let servers = servers.max(1);
+        let least_one = |all: usize| all.div_ceil(servers);
+        let rate = |all: u32| u32::try_from(least_one(all as usize)).unwrap_or(all);
+        Self {
+            transfers: least_one(self.transfers),
+            requests: Rate { burst: rate(self.requests.burst), per_second: rate(self.requests.per_second) },
+            sources: least_one(self.sources),
+            ..self
+        }
+    }
+
     pub(super) fn bounds(&self) -> Bounds {
         Bounds { first: self.first_timeout, least: self.least_timeout, most: self.most_timeout }
     }

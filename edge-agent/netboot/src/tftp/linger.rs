@@ -38,6 +38,14 @@ impl Lingering {
         self.until.contains_key(&(local, peer))
     }
 
+    /// Where a transfer of this peer has ended before those of all other sockets.
+    ///
+    /// # Panics
+    /// Without a socket.
+    pub(super) fn longest_ago(&self, locals: impl Iterator<Item = Local>, peer: SocketAddr) -> Local {
+        locals.min_by_key(|local| self.until.get(&(*local, peer))).expect("there is one socket at least")
+    }
+
     /// The pair may have been added again since: only its own time ends it.
     fn drop_oldest(&mut self) {
         let Some((until, local, peer)) = self.order.pop_front() else { return };
@@ -66,6 +74,17 @@ mod tests {
         assert!(lingering.contains(at(15), Local::Ephemeral(0), peer));
         assert!(!lingering.contains(at(15), Local::Ephemeral(1), peer));
         assert!(!lingering.contains(at(20), Local::Ephemeral(0), peer));
+    }
+
+    #[test]
+    fn where_a_peer_has_ended_longest_ago() {
+        let peer = SocketAddr::from(([10, 0, 0, 1], 2070));
+        let slots = || (0..3).map(Local::Ephemeral);
+        let mut lingering = Lingering::default();
+        for (seconds, slot) in [(12, 0), (11, 1), (13, 2)] {
+            lingering.add(at(seconds), Local::Ephemeral(slot), peer);
+        }
+        assert_eq!(lingering.longest_ago(slots(), peer), Local::Ephemeral(1));
     }
 
     #[test]

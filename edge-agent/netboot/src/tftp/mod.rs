@@ -21,6 +21,7 @@ mod packet;
 mod paper;
 mod rtt;
 mod server;
+mod table;
 mod transfer;
 
 pub use admission::Rate;
@@ -31,4 +32,4 @@ pub use name::{MAX_NAME, Name, NameError};
 pub use options::{BlockSize, MicroTimeout, Options};
 pub use packet::{DATA_HEADER, ErrorCode, Malformed, Mode, Packet, Request, data_header};
 pub use server::{Action, Blocks, Counters, Input, Local, Refusal, Server, Terms};
-pub use transfer::TransferId;
+pub use table::TransferId;

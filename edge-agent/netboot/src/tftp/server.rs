@@ -12,7 +12,8 @@ use super::linger::Lingering;
 use super::name::Name;
 use super::options::BlockSize;
 use super::packet::{ErrorCode, Malformed, Mode, Packet, Request, printable};
-use super::transfer::{Asked, Step, Transfer, TransferId};
+use super::table::{Table, TransferId};
+use super::transfer::{Asked, Step, Transfer};
 use crate::time::{Mono, Now};
 
 /// Sources remembered for their loss of large blocks.
@@ -162,13 +163,25 @@ pub struct Counters {
     pub unknown_transfer: u64,
 }
 
+impl Counters {
+    /// Those of two servers together.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            malformed: self.malformed + other.malformed,
+            over_limit: self.over_limit + other.over_limit,
+            duplicate_requests: self.duplicate_requests + other.duplicate_requests,
+            late: self.late + other.late,
+            unknown_transfer: self.unknown_transfer + other.unknown_transfer,
+        }
+    }
+}
+
 /// The TFTP server.
 #[derive(Debug)]
 pub struct Server {
     config: Config,
-    transfers: BTreeMap<TransferId, Transfer>,
-    /// The one live transfer of each peer.
-    peers: BTreeMap<SocketAddr, TransferId>,
+    transfers: Table,
     /// One valid entry for each transfer, never later than its deadline; others are stale.
     timers: BinaryHeap<Reverse<(Mono, TransferId)>>,
     admission: Admission,
@@ -177,8 +190,6 @@ pub struct Server {
     narrow: BTreeMap<IpAddr, Mono>,
     actions: VecDeque<Action>,
     counters: Counters,
-    last_id: u64,
-    last_slot: u8,
 }
 
 impl Server {
@@ -188,15 +199,12 @@ impl Server {
         Self {
             admission: Admission::new(&config),
             config,
-            transfers: BTreeMap::new(),
-            peers: BTreeMap::new(),
+            transfers: Table::default(),
             timers: BinaryHeap::new(),
             lingering: Lingering::default(),
             narrow: BTreeMap::new(),
             actions: VecDeque::new(),
             counters: Counters::default(),
-            last_id: 0,
-            last_slot: 0,
         }
     }
 
@@ -291,8 +299,8 @@ impl Server {
     /// The peer's live transfer of just this request. Another request from its port, or the same after it fell
     /// silent in the middle, means that it began anew: the old transfer ends.
     fn in_progress(&mut self, now: Mono, peer: SocketAddr, request: &Request<'_>) -> Option<TransferId> {
-        let id = self.peers.get(&peer).copied()?;
-        let transfer = self.transfers.get(&id)?;
+        let id = self.transfers.of(peer)?;
+        let transfer = self.transfers.get(id)?;
         let same = Name::clean(request.name()).as_ref() == Ok(&transfer.asked.name)
             && request.options() == transfer.asked.options;
         if same && !transfer.is_abandoned(now, &self.config) {
@@ -306,7 +314,7 @@ impl Server {
     /// An answer costs a token, whether it is the first or not.
     fn requested_again(&mut self, now: Mono, id: TransferId) {
         self.counters.duplicate_requests += 1;
-        let Some(transfer) = self.transfers.get(&id).filter(|transfer| !transfer.established) else { return };
+        let Some(transfer) = self.transfers.get(id).filter(|transfer| !transfer.established) else { return };
         if self.admission.answer(now, transfer.ip(), &self.config) {
             self.step(now, id, |transfer, config| transfer.requested_again(now, config));
         }
@@ -319,25 +327,21 @@ impl Server {
             return;
         }
         self.admission.began(now, ip, &self.config);
-        self.last_id += 1;
-        let id = TransferId(self.last_id);
         let local = self.slot(now, asked.peer);
-        self.actions.push_back(Action::Open { transfer: id, peer: asked.peer, name: asked.name.clone() });
-        self.peers.insert(asked.peer, id);
+        let (peer, name) = (asked.peer, asked.name.clone());
         let transfer = Transfer::new(now, asked, local, &self.config);
-        self.timers.push(Reverse((transfer.timer, id)));
-        self.transfers.insert(id, transfer);
+        let timer = transfer.timer;
+        let transfer = self.transfers.insert(transfer);
+        self.timers.push(Reverse((timer, transfer)));
+        self.actions.push_back(Action::Open { transfer, peer, name });
     }
 
-    /// The next socket in turn on which no transfer of this peer has just ended.
+    /// The first socket on which no transfer of this peer has just ended. That is nearly always the same one: what many
+    /// peers send to one socket is received with one call.
     fn slot(&mut self, now: Mono, peer: SocketAddr) -> Local {
-        for _ in 0..self.config.slots.get() {
-            self.last_slot = (self.last_slot + 1) % self.config.slots;
-            if !self.lingering.contains(now, Local::Ephemeral(self.last_slot), peer) {
-                break;
-            }
-        }
-        Local::Ephemeral(self.last_slot)
+        let slots = (0..self.config.slots.get()).map(Local::Ephemeral);
+        let free = |slot: &Local| !self.lingering.contains(now, *slot, peer);
+        slots.clone().find(free).unwrap_or_else(|| self.lingering.longest_ago(slots, peer))
     }
 
     fn opened(&mut self, now: Mono, id: TransferId, size: u64, available: u64, terms: Terms) {
@@ -345,14 +349,14 @@ impl Server {
         let on_path = terms.path_mtu.map_or(BlockSize::MAX, |mtu| BlockSize::on_path(mtu, ip));
         let most = self.largest_block(now, ip).min(on_path);
         self.step(now, id, |transfer, config| transfer.opened(now, size, available, most, config));
-        let Some(transfer) = self.transfers.get(&id) else { return };
+        let Some(transfer) = self.transfers.get(id) else { return };
         let (block_size, window) = (transfer.block_size().get(), transfer.window());
         self.report(id, EventKind::Began { size, block_size, window });
     }
 
     /// Takes in the terms of a transfer that waits for the shell's answer; gives the peer's address.
     fn answered(&mut self, id: TransferId, terms: Terms) -> Option<IpAddr> {
-        let transfer = self.transfers.get_mut(&id).filter(|transfer| transfer.is_opening())?;
+        let transfer = self.transfers.get_mut(id).filter(|transfer| transfer.is_opening())?;
         if terms.single_port {
             transfer.local = Local::Listener;
         }
@@ -381,16 +385,16 @@ impl Server {
 
     fn acknowledged(&mut self, now: Mono, local: Local, peer: SocketAddr, block: u16) {
         let Some(id) = self.find(local, peer) else { return self.unknown(now, local, peer) };
-        let was_pending = self.transfers.get(&id).is_some_and(|transfer| !transfer.established);
         self.step(now, id, |transfer, config| {
+            let was_pending = !transfer.established;
             let step = transfer.acknowledged(now, block, config);
             (step, was_pending && transfer.established)
         });
     }
 
     fn find(&self, local: Local, peer: SocketAddr) -> Option<TransferId> {
-        let id = self.peers.get(&peer)?;
-        self.transfers.get(id).is_some_and(|transfer| transfer.local == local).then_some(*id)
+        let id = self.transfers.of(peer)?;
+        self.transfers.get(id).is_some_and(|transfer| transfer.local == local).then_some(id)
     }
 
     /// RFC 1350 §4: a packet from elsewhere gets error 5 and disturbs no transfer.
@@ -408,7 +412,7 @@ impl Server {
     /// Never answered (S4).
     fn peer_error(&mut self, now: Mono, local: Local, peer: SocketAddr, code: ErrorCode, message: &str) {
         let Some(id) = self.find(local, peer) else { return };
-        let Some(transfer) = self.transfers.get(&id) else { return };
+        let Some(transfer) = self.transfers.get(id) else { return };
         let bytes = transfer.flight().acknowledged();
         // PXELINUX 6 knows the size, and instead of acknowledging the last byte says "No error, file close" where the
         // size is a multiple of the block's (seen in the lab).
@@ -430,7 +434,7 @@ impl Server {
     }
 
     fn timer_fired(&mut self, now: Mono, at: Mono, id: TransferId) {
-        let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        let Some(transfer) = self.transfers.get_mut(id) else { return };
         if transfer.timer != at {
             return;
         }
@@ -443,7 +447,7 @@ impl Server {
     }
 
     fn note_narrow(&mut self, now: Mono, id: TransferId) {
-        let Some(transfer) = self.transfers.get(&id).filter(|transfer| transfer.loses_large_blocks()) else {
+        let Some(transfer) = self.transfers.get(id).filter(|transfer| transfer.loses_large_blocks()) else {
             return;
         };
         let ip = transfer.ip();
@@ -462,7 +466,7 @@ impl Server {
         id: TransferId,
         decide: impl FnOnce(&mut Transfer, &Config) -> D,
     ) {
-        let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        let Some(transfer) = self.transfers.get_mut(id) else { return };
         let Decision { step, first_heard } = decide(transfer, &self.config).into();
         if first_heard {
             self.admission.acknowledged(transfer.asked.peer.ip());
@@ -496,19 +500,19 @@ impl Server {
 
     /// Timers only move earlier here; a later deadline is found when the earlier timer fires.
     fn set_timer(&mut self, id: TransferId) {
-        let Some(transfer) = self.transfers.get_mut(&id) else { return };
+        let Some(transfer) = self.transfers.get_mut(id) else { return };
         if transfer.deadline < transfer.timer {
             transfer.timer = transfer.deadline;
             self.timers.push(Reverse((transfer.timer, id)));
         }
         if self.timers.len() > 2 * self.transfers.len() + 1024 {
-            let valid = self.transfers.iter().map(|(id, transfer)| Reverse((transfer.timer, *id)));
+            let valid = self.transfers.iter().map(|(id, transfer)| Reverse((transfer.timer, id)));
             self.timers = valid.collect();
         }
     }
 
     fn finish(&mut self, now: Mono, id: TransferId) {
-        let Some(transfer) = self.transfers.get(&id) else { return };
+        let Some(transfer) = self.transfers.get(id) else { return };
         let flight = transfer.flight();
         let kind = EventKind::Completed {
             bytes: flight.size(),
@@ -520,7 +524,7 @@ impl Server {
     }
 
     fn fail(&mut self, now: Mono, id: TransferId, why: Why) {
-        let Some(transfer) = self.transfers.get(&id) else { return };
+        let Some(transfer) = self.transfers.get(id) else { return };
         let bytes = transfer.flight().acknowledged();
         match &why {
             Why::Silent | Why::NeverAcknowledged | Why::PeerError { .. } => {}
@@ -533,7 +537,7 @@ impl Server {
 
     /// Tells the machine that its transfer is over.
     fn farewell(&mut self, id: TransferId, code: ErrorCode, message: &str) {
-        if let Some(transfer) = self.transfers.get(&id).filter(|transfer| transfer.may_be_told()) {
+        if let Some(transfer) = self.transfers.get(id).filter(|transfer| transfer.may_be_told()) {
             let (local, peer) = (transfer.local, transfer.asked.peer);
             self.send_error(local, peer, code, message);
         }
@@ -545,8 +549,7 @@ impl Server {
     }
 
     fn forget(&mut self, now: Mono, id: TransferId) {
-        let Some(transfer) = self.transfers.remove(&id) else { return };
-        self.peers.remove(&transfer.asked.peer);
+        let Some(transfer) = self.transfers.remove(id) else { return };
         self.admission.ended(transfer.ip(), !transfer.established);
         self.lingering.add(now.plus(self.config.linger), transfer.local, transfer.asked.peer);
         self.actions.push_back(Action::Close { transfer: id });
@@ -570,7 +573,7 @@ impl Server {
     }
 
     fn report(&mut self, id: TransferId, kind: EventKind) {
-        let Some(transfer) = self.transfers.get(&id) else { return };
+        let Some(transfer) = self.transfers.get(id) else { return };
         let (peer, name) = (transfer.asked.peer, transfer.asked.name.to_string());
         self.actions.push_back(Action::Report(TftpEvent { peer, name, kind }));
     }

@@ -35,10 +35,6 @@ use crate::time::Mono;
 /// Below this a time-out would fire again before it was handled, whatever the configuration says.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Names a transfer between the engine and its shell; never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TransferId(pub(super) u64);
-
 /// What a transfer does next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
