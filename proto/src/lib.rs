@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod catalog;
+pub mod chunks;
 pub mod event;
 pub mod holding;
 pub mod ledger;

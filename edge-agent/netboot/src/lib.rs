@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arp;
+pub mod assembly;
 pub mod attempts;
 pub mod cache;
 pub mod content;

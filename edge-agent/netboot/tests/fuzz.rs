@@ -15,6 +15,26 @@ const INPUTS: u64 = 20_000;
 const SITES: u64 = 4_000;
 
 #[test]
+fn chunk_list() {
+    each(INPUTS, |random, bytes| {
+        let records = bytes.len() / 19;
+        let mut input = b"BLCL\x01\x02\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec();
+        input.push(u8::try_from(records).expect("few bytes"));
+        let mut size = 0;
+        for record in bytes.chunks_exact(19) {
+            // Few names, so that some meet again; a name has one length.
+            let name = record[3] % 8;
+            size += 1 + u64::from(name) * 700;
+            input.extend_from_slice(&(1 + u32::from(name) * 700).to_be_bytes()[1..]);
+            input.extend_from_slice(&[name; 16]);
+        }
+        input[8..16].copy_from_slice(&size.to_be_bytes());
+        damage(random, &mut input);
+        targets::chunk_list::run(&input);
+    });
+}
+
+#[test]
 fn dhcp_codec() {
     each(INPUTS, |random, bytes| {
         let mut input = vec![0; 236];
