@@ -6,6 +6,7 @@
 //! installer needs it to report, and there is no other way to hand it over.
 
 mod boot;
+mod chunks;
 mod loaders;
 mod network;
 mod script;
@@ -16,8 +17,8 @@ use std::sync::Arc;
 
 use proto::catalog::{Dhcp, HostSpec, Kind, MenuSpec, Mode, OrderSpec, OrderStatus, Resource};
 use proto::plan::{
-    BlobRef, Boot, Content, Entry, Guard, HostPlan, OrderPlan, PlanDocument, PlannedFile, Stage, host_entry,
-    loaders_entry, network_entry, order_entry, secrets_entry,
+    BlobRef, Boot, Content, Entry, Guard, HostPlan, OrderPlan, PlanDocument, PlannedFile, Stage,
+    chunks_entry, host_entry, loaders_entry, network_entry, order_entry, secrets_entry,
 };
 use proto::{Digest, Generation};
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,7 @@ pub use view::{Globals, Local, SecretValue, SiteView};
 use boot::BootMaker;
 
 /// The version of this planner: raise it with every change to what it makes of the same catalog.
-pub const PLANNER: u32 = 4;
+pub const PLANNER: u32 = 5;
 
 /// What stands in a menu's place for the name of a profile.
 const MENU: &str = "menu";
@@ -67,6 +68,7 @@ pub fn plan(view: &SiteView<'_>, generation: Generation) -> Option<Planned> {
     let broken = planner.orders();
     planner.hosts(&broken);
     planner.loaders(&site.spec);
+    planner.chunks();
     let Gathered { entries, mut problems, uses, blobs, .. } = planner.out;
     problems.sort();
     let document = PlanDocument::assemble(view.fleet, &site.name, generation, PLANNER, entries);
@@ -134,6 +136,15 @@ impl SitePlanner<'_> {
             let set = loaders::set(&name, image, site);
             set.files.values().for_each(|blob| self.out.blob(*blob));
             self.out.entries.push(loaders_entry(&set));
+        }
+    }
+
+    /// What agents may read instead of a whole blob. Nothing for nothing: such a plan has the digest that it had.
+    fn chunks(&mut self) {
+        let lists = chunks::lists(self.view.globals, &self.out.uses, &self.out.blobs);
+        lists.values().for_each(|of| self.out.blob(of.list));
+        if !lists.is_empty() {
+            self.out.entries.push(chunks_entry(&lists));
         }
     }
 

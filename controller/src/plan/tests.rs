@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 
+mod chunks;
 mod link_wait;
 
 const KERNEL: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

@@ -49,6 +49,21 @@ pub struct FileEntry {
     pub sha256: Digest,
     /// In bytes.
     pub size: u64,
+    /// What it consists of; None: it is always fetched whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunks: Option<FileChunks>,
+}
+
+/// The list of a file's chunks, which is a blob by itself ([`crate::chunks::ChunkList`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileChunks {
+    /// Of the list.
+    pub sha256: Digest,
+    /// Of the list, in bytes.
+    pub size: u64,
+    /// Bytes of the file without what it repeats.
+    pub distinct: u64,
 }
 
 /// How an image is booted and installed.
@@ -153,7 +168,7 @@ mod tests {
     use super::*;
 
     fn image(family: Family, paths: &[&str]) -> ImageSpec {
-        let entry = FileEntry { sha256: Digest::of(b"x"), size: 1 };
+        let entry = FileEntry { sha256: Digest::of(b"x"), size: 1, chunks: None };
         ImageSpec {
             family,
             version: String::new(),

@@ -23,7 +23,7 @@ mod token;
 pub use agent::{AgentSpec, AgentStatus};
 pub use dhcp_option::{DhcpOptions, OptionValue, encode_options};
 pub use host::HostSpec;
-pub use image::{Family, FileEntry, ImageSpec};
+pub use image::{Family, FileChunks, FileEntry, ImageSpec};
 pub use menu::MenuSpec;
 pub use operator::{OperatorSpec, Role};
 pub use order::{OrderSpec, OrderStatus};

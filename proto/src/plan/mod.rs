@@ -4,6 +4,7 @@
 //! [`SitePlan`] is what an agent understands of it. Decoding never refuses a whole plan for one host's part:
 //! what is not understood becomes a [`Doubt`], and doubt means the local disk.
 
+mod chunks;
 mod document;
 mod loaders;
 mod prefetch;
@@ -12,6 +13,7 @@ mod site;
 mod wan;
 mod wire;
 
+pub use chunks::{ChunkListRef, ChunkLists};
 pub use document::{DeltaError, Entry, PlanDocument};
 pub use loaders::LoaderSet;
 pub use prefetch::{Need, Peer, Prefetch};
@@ -21,7 +23,9 @@ pub use site::{
     SitePlan, Slot, Stage, Subnet, UnknownMachines,
 };
 pub use wan::{Wan, WanWindow};
-pub use wire::{host_entry, loaders_entry, network_entry, order_entry, prefetch_entry, secrets_entry};
+pub use wire::{
+    chunks_entry, host_entry, loaders_entry, network_entry, order_entry, prefetch_entry, secrets_entry,
+};
 
 /// The plan level that this build understands. Raise it with every addition that an older agent must not ignore.
 ///

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, net::Ipv4Addr, time::Duration};
 use ipnet::Ipv4Net;
 use prost::bytes::Bytes;
 
-use super::{LoaderSet, Need, Peer, Prefetch, ReplyForm, ReplySettings, Wan};
+use super::{ChunkLists, LoaderSet, Need, Peer, Prefetch, ReplyForm, ReplySettings, Wan};
 use crate::{
     BlobSource, Digest, FirmwareModel, HostId, Mac, OrderId, PlanId, Platform, Range, Wall, wire::twin,
 };
@@ -29,6 +29,8 @@ pub struct SitePlan {
     pub orders: BTreeMap<OrderId, OrderPlan>,
     /// What is to be here before any machine asks for it, by name.
     pub prefetch: BTreeMap<String, Prefetch>,
+    /// Which blobs have a list of chunks. The lists are no part of [`SitePlan::blobs`]: they are fetched when their blob is.
+    pub chunk_lists: ChunkLists,
     /// What was not understood.
     pub doubts: Vec<Doubt>,
     pub(super) by_mac: BTreeMap<Mac, HostId>,

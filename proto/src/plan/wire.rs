@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 use prost::{Message, bytes::Bytes};
 
 use super::{
-    BlobRef, Boot, Content, DhcpMode, Doubt, Entry, Guard, HostPlan, LEVEL, Loader, LoaderSet, Network,
-    OrderPlan, Part, PlanDocument, PlannedFile, Prefetch, ReplySettings, SitePlan, Slot, Stage, Subnet,
-    UnknownMachines, Wan,
+    BlobRef, Boot, ChunkLists, Content, DhcpMode, Doubt, Entry, Guard, HostPlan, LEVEL, Loader, LoaderSet,
+    Network, OrderPlan, Part, PlanDocument, PlannedFile, Prefetch, ReplySettings, SitePlan, Slot, Stage,
+    Subnet, UnknownMachines, Wan, chunks,
 };
 use crate::{
     Digest, HostId, Mac, OrderId, Platform, Range, Wall, v1,
@@ -54,6 +54,12 @@ pub fn prefetch_entry(prefetch: &Prefetch) -> (String, Entry) {
     (format!("prefetch/{}", prefetch.name), entry(FIRST, &v1::Prefetch::from(prefetch)))
 }
 
+/// The entry that says which blobs have a list of chunks.
+#[must_use]
+pub fn chunks_entry(lists: &ChunkLists) -> (String, Entry) {
+    ("chunks".into(), entry(FIRST, &chunks::to_wire(lists)))
+}
+
 /// The level that every agent understands.
 const FIRST: u32 = 1;
 /// The level of those that know loader sets.
@@ -79,6 +85,7 @@ impl SitePlan {
         let mut hosts = BTreeMap::new();
         let mut orders: BTreeMap<OrderId, OrderPlan> = BTreeMap::new();
         let mut prefetch = BTreeMap::new();
+        let mut chunk_lists = ChunkLists::new();
         let mut secrets = Vec::new();
         let mut doubts = Vec::new();
         let mut doubt = |key: &str, why: String| doubts.push(Doubt { key: key.into(), why });
@@ -123,6 +130,11 @@ impl SitePlan {
                     Ok(wanted) => drop(prefetch.insert(wanted.name.clone(), wanted)),
                     Err(error) => doubt(key, error.to_string()),
                 },
+                // A hint: whoever does not understand it fetches whole blobs.
+                Some("chunks") => match decode::<v1::ChunkLists>(entry).and_then(chunks::from_wire) {
+                    Ok(lists) => chunk_lists = lists,
+                    Err(error) => doubt(key, error.to_string()),
+                },
                 Some(_) | None => doubt(key, "is of an unknown kind".into()),
             }
         }
@@ -148,6 +160,7 @@ impl SitePlan {
             hosts,
             orders,
             prefetch,
+            chunk_lists,
             doubts,
             by_mac,
         })

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use clap::{Args, Subcommand, ValueEnum};
 use proto::catalog::{Family, FileEntry, ImageSpec, Kind, Resource, Spec as _, check_name};
 use proto::{Digest, Platform, Program};
@@ -14,8 +15,8 @@ use super::{Context, outcomes};
 use crate::client::{Change, Client, Writing};
 use crate::failure::{Exit, Failure};
 use crate::image::{
-    Download, Found, Media, Progress, Taken, Wanted, check_boot, hash, is_url, recognise, upload,
-    without_secrets,
+    Download, Found, Hashed, Media, Progress, Taken, Wanted, check_boot, hash, is_url, recognise, upload,
+    upload_list, without_secrets,
 };
 use crate::output::words;
 
@@ -143,7 +144,7 @@ async fn import(context: &mut Context, import: Import) -> Result<(), Failure> {
     // Before a long download or an hour of hashing: is there anybody who will take it?
     let mut client = context.connect().await?;
     let Opened { media, taken, _download } = open(&import, context.output.live()).await?;
-    let files = hash_all(context, &media, &taken).await?;
+    let (files, lists) = hash_all(context, &media, &taken).await?;
     let image = Resource::new(&import.name, spec(&import, &taken, &files));
     if let Some(problem) = image.spec.validate().into_iter().next() {
         return Err(Failure::bad_input(problem.to_string()));
@@ -157,7 +158,7 @@ async fn import(context: &mut Context, import: Import) -> Result<(), Failure> {
             if there { "unchanged" } else { "created" }
         ));
     }
-    send(context, &mut client, &media, &files).await?;
+    send(context, &mut client, &media, &files, lists).await?;
     if there {
         return context.output.line(&format!("Image {} is already there", image.name));
     }
@@ -235,21 +236,26 @@ fn wanted(import: &Import) -> Wanted {
 
 /// Files with their digests, by path.
 type Entries = BTreeMap<String, FileEntry>;
+/// Lists of chunks by their own digests, with the path of a file that has them.
+type Lists = BTreeMap<Digest, (String, Bytes)>;
 
-async fn hash_all(context: &Context, media: &Arc<Media>, taken: &Taken) -> Result<Entries, Failure> {
+async fn hash_all(context: &Context, media: &Arc<Media>, taken: &Taken) -> Result<(Entries, Lists), Failure> {
     let found: Vec<Found> = media.files().iter().filter(|found| taken.has(&found.path)).cloned().collect();
     let total = found.iter().map(|found| found.size).fold(0, u64::saturating_add);
     let progress = Progress::new(context.output.live(), "hashing", total);
     let media = Arc::clone(media);
     blocking(move || {
-        let entry = |found: Found| {
-            let entry = hash(&media, &found, &progress)
+        let (mut entries, mut lists) = (Entries::new(), Lists::new());
+        for Found { path, size } in found {
+            let found = Found { path: path.clone(), size };
+            let Hashed { entry, list } = hash(&media, &found, &progress)
                 .map_err(|error| Failure::because(Exit::BadInput, "read the media", &error))?;
-            Ok((found.path, entry))
-        };
-        let entries = found.into_iter().map(entry).collect();
+            let list = entry.chunks.zip(list);
+            lists.extend(list.map(|(chunks, bytes)| (chunks.sha256, (path.clone(), bytes))));
+            entries.insert(path, entry);
+        }
         progress.finish();
-        entries
+        Ok((entries, lists))
     })
     .await
 }
@@ -288,12 +294,13 @@ fn tell(context: &mut Context, taken: &Taken, files: &Entries) {
     }
 }
 
-/// Is an image of this name there with the same content? Where it came from does not count.
+/// Is an image of this name there with the same content? Where it came from does not count, nor how it was cut.
 async fn already_there(client: &mut Client, image: &Resource<ImageSpec>) -> Result<bool, Failure> {
     let Some(stored) = client.find(Kind::Image, &image.name).await? else { return Ok(false) };
     let spec = stored.json.get("spec").cloned().unwrap_or_default();
-    let same = serde_json::from_value::<ImageSpec>(spec)
-        .is_ok_and(|stored| ImageSpec { source: image.spec.source.clone(), ..stored } == image.spec);
+    let same = serde_json::from_value::<ImageSpec>(spec).is_ok_and(|stored| {
+        uncut(ImageSpec { source: image.spec.source.clone(), ..stored }) == uncut(image.spec.clone())
+    });
     if same {
         return Ok(true);
     }
@@ -302,13 +309,20 @@ async fn already_there(client: &mut Client, image: &Resource<ImageSpec>) -> Resu
     Err(Failure::new(Exit::Conflict, message).remedy("give this version another name"))
 }
 
+fn uncut(mut image: ImageSpec) -> ImageSpec {
+    image.files.values_mut().for_each(|file| file.chunks = None);
+    image
+}
+
 async fn send(
     context: &mut Context,
     client: &mut Client,
     media: &Arc<Media>,
     files: &Entries,
+    lists: Lists,
 ) -> Result<(), Failure> {
-    let mut digests: Vec<Digest> = files.values().map(|entry| entry.sha256).collect();
+    let mut digests: Vec<Digest> =
+        files.values().map(|entry| entry.sha256).chain(lists.keys().copied()).collect();
     digests.sort_unstable();
     digests.dedup();
     let mut missing = client.missing_blobs(&digests).await?;
@@ -323,6 +337,11 @@ async fn send(
         let found = Found { path: path.clone(), size: entry.size };
         upload(client, media, &found, *entry, &progress).await?;
         progress.finish();
+    }
+    for (digest, (path, list)) in lists {
+        if missing.contains(&digest) {
+            upload_list(client, &path, list).await?;
+        }
     }
     Ok(())
 }

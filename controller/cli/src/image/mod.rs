@@ -1,6 +1,7 @@
 //! Importing an operating system or a set of loaders: media are listed, what their family needs is recognised,
 //! hashed, and uploaded as far as the controller does not hold it.
 
+mod cutting;
 mod debian;
 mod download;
 mod folder;
@@ -17,7 +18,7 @@ pub(crate) use magic::check_boot;
 pub(crate) use media::{Found, Media, MediaError};
 pub(crate) use progress::Progress;
 pub(crate) use recognise::{Taken, Wanted, recognise};
-pub(crate) use upload::{hash, upload};
+pub(crate) use upload::{Hashed, hash, upload, upload_list};
 
 /// As much is read, hashed and sent at a time, in bytes.
 const CHUNK: usize = 256 * 1024;

@@ -1,14 +1,18 @@
-//! Hashing files of media, and sending those that the controller does not hold.
+//! Hashing and cutting files of media, and sending those that the controller does not hold.
 
 use std::io::Read;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use proto::Digest;
+use proto::catalog::{FileChunks, FileEntry};
+use proto::chunks::ChunkList;
 use proto::v1::PutBlobRequest;
-use proto::{Digest, catalog::FileEntry};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::cutting::Cutting;
 use super::{CHUNK, Found, Media, MediaError, Progress};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
@@ -16,18 +20,38 @@ use crate::failure::{Exit, Failure};
 /// As many chunks wait for the network.
 const WAITING: usize = 4;
 
-/// The digest of a file, read in full. Blocks.
+/// A file that was read in full.
+#[derive(Debug)]
+pub(crate) struct Hashed {
+    /// What the manifest says of it.
+    pub(crate) entry: FileEntry,
+    /// The list of its chunks, which is uploaded beside it.
+    pub(crate) list: Option<Bytes>,
+}
+
+/// The digest and the chunks of a file, read in full. Blocks.
 ///
 /// # Errors
 /// [`MediaError::Size`] if it is not as long as it was listed.
-pub(crate) fn hash(media: &Media, found: &Found, progress: &Progress) -> Result<FileEntry, MediaError> {
+pub(crate) fn hash(media: &Media, found: &Found, progress: &Progress) -> Result<Hashed, MediaError> {
     let mut hasher = Sha256::new();
+    let cutting = Cutting::begin(found.size);
     chunks(media, found, |chunk| {
+        cutting.iter().for_each(|cutting| cutting.push(chunk));
         hasher.update(chunk);
         progress.advance(chunk.len());
         true
     })?;
-    Ok(FileEntry { sha256: Digest(hasher.finalize().into()), size: found.size })
+    let list = cutting.and_then(Cutting::finish);
+    let (chunks, list) = list.map(|list| written(&list)).unzip();
+    let entry = FileEntry { sha256: Digest(hasher.finalize().into()), size: found.size, chunks };
+    Ok(Hashed { entry, list })
+}
+
+fn written(list: &ChunkList) -> (FileChunks, Bytes) {
+    let bytes = Bytes::from(list.encode());
+    let (sha256, size) = (Digest::of(&bytes), bytes.len() as u64);
+    (FileChunks { sha256, size, distinct: list.distinct_bytes() }, bytes)
 }
 
 /// Hands each chunk on until `take` wants no more; whether all were taken.
@@ -84,6 +108,24 @@ pub(crate) async fn upload(
     sent
 }
 
+/// Sends the list of a file's chunks as a blob.
+///
+/// # Errors
+/// The controller's refusal.
+pub(crate) async fn upload_list(client: &mut Client, path: &str, list: Bytes) -> Result<(), Failure> {
+    let first = PutBlobRequest {
+        sha256: Digest::of(&list).0.to_vec().into(),
+        size: list.len() as u64,
+        ..PutBlobRequest::default()
+    };
+    let pieces = (0..list.len()).step_by(CHUNK).map(move |start| {
+        let chunk = list.slice(start..list.len().min(start + CHUNK));
+        PutBlobRequest { chunk, ..PutBlobRequest::default() }
+    });
+    let messages = std::iter::once(first).chain(pieces);
+    client.put_blob(&format!("the chunks of {path}"), tokio_stream::iter(messages)).await
+}
+
 fn send(
     media: &Media,
     found: &Found,
@@ -120,7 +162,7 @@ mod tests {
         let media = Media::open(&path, "disk.img").expect("a file");
         let progress = Progress::new(false, "x", 0);
         let found = media.files()[0].clone();
-        let entry = hash(&media, &found, &progress).expect("hashed");
+        let entry = hash(&media, &found, &progress).expect("hashed").entry;
         assert_eq!((entry.size, entry.sha256), (found.size, Digest::of(&vec![1; CHUNK + 5])));
         for length in [CHUNK, CHUNK + 6] {
             std::fs::write(&path, vec![1; length]).expect("written");

@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 #[derive(Default)]
 pub(crate) struct Catalog {
     pub(crate) documents: Mutex<BTreeMap<(Kind, String), Value>>,
-    pub(crate) blobs: Mutex<BTreeMap<Digest, usize>>,
+    pub(crate) blobs: Mutex<BTreeMap<Digest, Vec<u8>>>,
     /// How many uploads there were.
     pub(crate) uploads: Mutex<usize>,
     /// What Write was asked, the last last.
@@ -282,7 +282,7 @@ impl Admin for FakeAdmin {
         if digest.0[..] != first.sha256[..] || first.size != bytes.len() as u64 {
             return Err(Status::invalid_argument("the bytes are not those of the digest"));
         }
-        self.catalog.blobs.lock().expect("whole").insert(digest, bytes.len());
+        self.catalog.blobs.lock().expect("whole").insert(digest, bytes);
         *self.catalog.uploads.lock().expect("whole") += 1;
         Ok(Response::new(v1::PutBlobResponse {}))
     }

@@ -6,6 +6,7 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use proto::Digest;
 use proto::catalog::Kind;
+use proto::chunks::{ChunkList, ChunkName};
 
 use crate::fleet::Fleet;
 
@@ -49,6 +50,26 @@ fn a_debian_tree_is_taken_and_the_same_again_is_nothing_new() {
     std::fs::write(tree.join("debian-installer/amd64/initrd.gz"), b"\x1f\x8bother").expect("written");
     import(&fleet, &tree, "debian", "debian-12").code(4).stderr(contains("an image never changes"));
     assert_eq!(*fleet.catalog.uploads.lock().expect("whole"), 2, "nothing is uploaded in vain");
+}
+
+#[test]
+fn a_large_file_is_cut_into_chunks_and_their_list_is_uploaded_too() {
+    let fleet = Fleet::start();
+    let content: Vec<u8> =
+        (0..2_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let disk = fleet.write("system.img", &content);
+    import(&fleet, &disk, "disk-image", "system-1").success();
+    let image = fleet.catalog.get(Kind::Image, "system-1").expect("there");
+    let chunks = &image["spec"]["files"]["system.img"]["chunks"];
+    let digest: Digest = chunks["sha256"].as_str().expect("named").parse().expect("a digest");
+    let blobs = fleet.catalog.blobs.lock().expect("whole").clone();
+    let list = ChunkList::parse(&blobs[&digest]).expect("a list");
+    assert_eq!((list.size(), Some(blobs[&digest].len() as u64)), (8_000_000, chunks["size"].as_u64()));
+    assert_eq!(Some(list.distinct_bytes()), chunks["distinct"].as_u64());
+    let first = list.chunks()[0];
+    assert_eq!(first.name, ChunkName::of(&content[..first.length as usize]));
+    import(&fleet, &disk, "disk-image", "system-1").success().stdout("Image system-1 is already there\n");
+    assert_eq!(*fleet.catalog.uploads.lock().expect("whole"), 2, "the disk and its list, once");
 }
 
 #[test]
