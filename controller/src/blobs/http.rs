@@ -1,5 +1,7 @@
 //! `GET` and `HEAD /blobs/sha256/DIGEST`, on the fleet listener.
 
+use std::ops::Range;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Path, State};
@@ -9,9 +11,13 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use bytes::Bytes;
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use proto::Digest;
 
+use super::BlobError;
+use super::parts::Parts;
 use super::range::{Wanted, wanted};
 use crate::agents::caller::{Peer, authorise_agent};
 use crate::app::App;
@@ -60,28 +66,37 @@ async fn answer(
     (method, headers): (&Method, &HeaderMap),
 ) -> Response {
     let asked = headers.get(RANGE).and_then(|value| value.to_str().ok());
-    let (status, range) = match wanted(asked, size) {
-        Wanted::Whole => (StatusCode::OK, 0..size),
-        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+    let mut head: Vec<(HeaderName, String)> = vec![
+        (ACCEPT_RANGES, "bytes".into()),
+        (ETAG, format!("\"{digest}\"")),
+        (CACHE_CONTROL, "immutable".into()),
+    ];
+    let octets = || (CONTENT_TYPE, "application/octet-stream".to_owned());
+    let (status, length, content) = match wanted(asked, size) {
+        Wanted::Whole => {
+            head.push(octets());
+            (StatusCode::OK, size, Content::Range(0..size))
+        }
+        Wanted::Part(range) => {
+            head.push(octets());
+            head.push((CONTENT_RANGE, format!("bytes {}-{}/{size}", range.start, range.end - 1)));
+            (StatusCode::PARTIAL_CONTENT, range.end - range.start, Content::Range(range))
+        }
+        Wanted::Parts(ranges) => {
+            let parts = Parts::new(digest, size, ranges);
+            head.push((CONTENT_TYPE, parts.content_type()));
+            (StatusCode::PARTIAL_CONTENT, parts.length(), Content::Parts(parts))
+        }
         Wanted::Unsatisfiable => {
             let header = [(CONTENT_RANGE, format!("bytes */{size}"))];
             return (StatusCode::RANGE_NOT_SATISFIABLE, header).into_response();
         }
     };
-    let mut head: Vec<(HeaderName, String)> = vec![
-        (ACCEPT_RANGES, "bytes".into()),
-        (CONTENT_TYPE, "application/octet-stream".into()),
-        (CONTENT_LENGTH, (range.end - range.start).to_string()),
-        (ETAG, format!("\"{digest}\"")),
-        (CACHE_CONTROL, "immutable".into()),
-    ];
-    if status == StatusCode::PARTIAL_CONTENT {
-        head.push((CONTENT_RANGE, format!("bytes {}-{}/{size}", range.start, range.end - 1)));
-    }
-    let body = if *method == Method::HEAD || range.is_empty() {
+    head.push((CONTENT_LENGTH, length.to_string()));
+    let body = if *method == Method::HEAD || length == 0 {
         Body::empty()
     } else {
-        match app.blobs.read(digest, range).await {
+        match content.stream(app, digest).await {
             // A transfer ends when its agent is revoked; the length that was announced shows that it is not whole.
             Ok(stream) => Body::from_stream(stream.take_until(async move { session.closed().await })),
             Err(error) => return failed(digest, &error),
@@ -96,7 +111,26 @@ async fn answer(
     response
 }
 
-fn failed(digest: Digest, error: &super::BlobError) -> Response {
+/// What is sent of a blob.
+enum Content {
+    Range(Range<u64>),
+    Parts(Parts),
+}
+
+impl Content {
+    async fn stream(
+        self,
+        app: &App,
+        digest: Digest,
+    ) -> Result<BoxStream<'static, Result<Bytes, BlobError>>, BlobError> {
+        match self {
+            Self::Range(range) => app.blobs.read(digest, range).await,
+            Self::Parts(parts) => Ok(parts.stream(app.blobs.clone())),
+        }
+    }
+}
+
+fn failed(digest: Digest, error: &BlobError) -> Response {
     tracing::error!(%digest, error = error as &dyn std::error::Error, "cannot read a blob");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }

@@ -4,6 +4,7 @@
 //! [`http`] serves them to agents, each only what a plan of its own site names (S8, S10).
 
 pub(crate) mod http;
+mod parts;
 mod put;
 mod range;
 mod room;

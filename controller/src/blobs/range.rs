@@ -1,4 +1,4 @@
-//! One range of a `Range` header (RFC 9110 §14.2).
+//! The ranges of a `Range` header (RFC 9110 §14.2).
 
 use std::ops::Range;
 
@@ -9,15 +9,36 @@ pub(super) enum Wanted {
     Whole,
     /// These bytes; never empty.
     Part(Range<u64>),
+    /// Several such, one behind the other, with bytes between them that are not asked for.
+    Parts(Vec<Range<u64>>),
     /// None of the bytes asked for exist.
     Unsatisfiable,
 }
 
-/// Reads a `Range` header. Other units, several ranges and malformed ones are ignored, as the RFC allows.
+/// The most ranges of one request.
+const RANGES: usize = 256;
+
+/// Reads a `Range` header. Other units and malformed ranges are ignored, and so are several that overlap, go back or are
+/// too many, as the RFC allows.
 pub(super) fn wanted(header: Option<&str>, size: u64) -> Wanted {
     let Some(spec) = header.and_then(|header| header.trim().strip_prefix("bytes=")) else {
         return Wanted::Whole;
     };
+    if !spec.contains(',') {
+        return one(spec, size);
+    }
+    let ranges = spec.split(',').map(|spec| match one(spec.trim(), size) {
+        Wanted::Part(range) => Some(range),
+        Wanted::Whole | Wanted::Parts(_) | Wanted::Unsatisfiable => None,
+    });
+    let ranges: Option<Vec<_>> = ranges.take(RANGES + 1).collect();
+    let orderly = |ranges: &Vec<Range<u64>>| {
+        ranges.len() <= RANGES && ranges.windows(2).all(|pair| pair[0].end < pair[1].start)
+    };
+    ranges.filter(orderly).map_or(Wanted::Whole, Wanted::Parts)
+}
+
+fn one(spec: &str, size: u64) -> Wanted {
     let Some((first, last)) = spec.split_once('-').map(|(first, last)| (first.trim(), last.trim())) else {
         return Wanted::Whole;
     };
@@ -54,7 +75,12 @@ mod tests {
             (Some("bytes=10-"), Wanted::Unsatisfiable),
             (Some("bytes=-0"), Wanted::Unsatisfiable),
             (Some("bytes=3-2"), Wanted::Whole),
-            (Some("bytes=0-1,4-5"), Wanted::Whole),
+            (Some("bytes=0-1,4-5"), Wanted::Parts(vec![0..2, 4..6])),
+            (Some("bytes=0-1, 4-"), Wanted::Parts(vec![0..2, 4..10])),
+            (Some("bytes=0-1,2-5"), Wanted::Whole),
+            (Some("bytes=4-5,0-1"), Wanted::Whole),
+            (Some("bytes=0-1,10-11"), Wanted::Whole),
+            (Some("bytes=0-1,"), Wanted::Whole),
             (Some("bytes=u-u"), Wanted::Whole),
             (Some("lines=0-1"), Wanted::Whole),
             (Some("bytes=+1-2"), Wanted::Whole),
@@ -64,5 +90,11 @@ mod tests {
             assert_eq!(wanted(header, 10), expected, "{header:?}");
         }
         assert_eq!(wanted(Some("bytes=0-"), 0), Wanted::Unsatisfiable);
+        let many = |count: u64| {
+            let ranges: Vec<_> = (0..count).map(|n| format!("{}-{}", 3 * n, 3 * n + 1)).collect();
+            wanted(Some(&format!("bytes={}", ranges.join(","))), 1_000)
+        };
+        assert!(matches!(many(256), Wanted::Parts(ranges) if ranges.len() == 256));
+        assert_eq!(many(257), Wanted::Whole, "too many");
     }
 }

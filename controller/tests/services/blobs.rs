@@ -68,6 +68,18 @@ async fn a_blob_of_the_site_s_plan_in_whole_and_in_part() {
     assert_eq!(part.header("content-range"), "bytes 1-3/6");
     let tail = ask(&agent, Method::GET, &path, Some("bytes=4-")).await;
     assert_eq!(tail.body.as_ref(), b"el");
+    let parts = ask(&agent, Method::GET, &path, Some("bytes=0-1,3-3,5-")).await;
+    assert_eq!(parts.status, StatusCode::PARTIAL_CONTENT);
+    let boundary = Digest::of(b"kernel");
+    assert_eq!(parts.header("content-type"), format!("multipart/byteranges; boundary={boundary}"));
+    let part = |range: &str, content: &str| {
+        let kind = "Content-Type: application/octet-stream";
+        format!("\r\n--{boundary}\r\n{kind}\r\nContent-Range: bytes {range}/6\r\n\r\n{content}")
+    };
+    let expected =
+        part("0-1", "ke") + &part("3-3", "n") + &part("5-5", "l") + &format!("\r\n--{boundary}--\r\n");
+    assert_eq!(parts.header("content-length"), expected.len().to_string());
+    assert_eq!(parts.body, expected);
     let beyond = ask(&agent, Method::GET, &path, Some("bytes=6-")).await;
     assert_eq!(
         (beyond.status, beyond.header("content-range")),

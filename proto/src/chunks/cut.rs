@@ -27,11 +27,12 @@ impl Cut {
     /// The cut of a file of `size` bytes; None where chunks are not worth it.
     #[must_use]
     pub const fn of_size(size: u64) -> Option<Self> {
-        match size {
-            ..SMALLEST => None,
-            ..=LARGEST_FINE => Some(Self::Fine),
-            ..=LARGEST => Some(Self::Coarse),
-            _ => None,
+        if size < SMALLEST || size > LARGEST {
+            None
+        } else if size <= LARGEST_FINE {
+            Some(Self::Fine)
+        } else {
+            Some(Self::Coarse)
         }
     }
 
