@@ -74,7 +74,7 @@ struct Bench {
 impl Bench {
     fn new(lab: &LabFolder, flavour: Flavour) -> anyhow::Result<Self> {
         let mut say = |text: &str| println!("{text}");
-        packages::ensure_installed(&mut say)?;
+        packages::ensure_installed(packages::NEEDED, &mut say)?;
         let kernel = Kernel::obtain(lab, flavour, &mut say)?;
         let installer = media::installer(lab, &kernel)?;
         let begun = Instant::now();

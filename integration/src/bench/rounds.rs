@@ -75,7 +75,9 @@ pub struct Options {
 }
 
 impl Options {
-    fn takes(&self, cell: &str) -> bool {
+    /// Is the cell of this name to be measured?
+    #[must_use]
+    pub fn takes(&self, cell: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| cell.starts_with(only.as_str()))
     }
 }

@@ -27,6 +27,18 @@ enum Bench {
     Dhcp(measuring::Arguments),
     /// Many machines that ask for an image which is still arriving.
     Cache(measuring::Arguments),
+    /// Two hundred machines that boot at once through all stages, beside dnsmasq with nginx.
+    Swarm(measuring::Arguments),
+    /// The agent's memory under everything at once.
+    Soak {
+        /// For how long; --quick makes it twenty seconds.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1440))]
+        minutes: u32,
+        #[command(flatten)]
+        arguments: measuring::Arguments,
+    },
+    /// Whether we and all peers do their work at all: one file or lease from each.
+    Trial(measuring::Arguments),
     /// Machines from power-on to their system, over the network and from their disk, beside dnsmasq and nginx.
     Boot(boot::Arguments),
     /// The time from a change to a hundred agents that have applied it; an idle agent's memory.
@@ -43,6 +55,11 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> anyhow::Result<Ve
         Bench::Http(arguments) => measuring::run(arguments, console, bench::http::run),
         Bench::Dhcp(arguments) => measuring::run(arguments, console, bench::dhcp::run),
         Bench::Cache(arguments) => measuring::run(arguments, console, bench::cache::run),
+        Bench::Swarm(arguments) => measuring::run(arguments, console, bench::swarm::run),
+        Bench::Trial(arguments) => measuring::run(arguments, console, bench::trial::run),
+        Bench::Soak { minutes, arguments } => {
+            measuring::run(arguments, console, |setting| bench::soak::run(setting, *minutes))
+        }
         Bench::Boot(arguments) => boot::run(*arguments, console),
         Bench::Fleet => fleet::run(console),
         Bench::Limit { name, words } => bench::limit::run(name, words).map(|()| Verdict::Passed),

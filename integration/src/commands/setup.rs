@@ -19,7 +19,8 @@ pub(crate) fn run(console: &Console) -> anyhow::Result<Verdict> {
 /// # Errors
 /// Without root, with the line to run where packages are missing; or when installing or tidying up fails.
 pub(crate) fn prepare(console: &Console) -> anyhow::Result<LabFolder> {
-    packages::ensure_installed(&mut |line| console.line(line)).context("failed to set up the lab")?;
+    packages::ensure_installed(packages::NEEDED, &mut |line| console.line(line))
+        .context("failed to set up the lab")?;
     ensure!(is_root(), "failed to set up the lab: network namespaces and virtual machines need root");
     let lab = LabFolder::from_environment();
     let swept = sweep(&lab).context("failed to tidy up after crashed runs")?;

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
-use super::tftp;
+use super::tftp::{self, Patience};
 use crate::rom::Source;
 
 /// HTTP: how long a transfer may stand still. A kill closes the connection, so this is for what hangs.
@@ -30,7 +30,9 @@ pub enum Fetched {
 /// Fetches a file.
 pub async fn fetch(from: Ipv4Addr, source: &Source) -> Fetched {
     let done = match source {
-        Source::Tftp { server, name, options } => tftp::get(from, *server, name, options).await,
+        Source::Tftp { server, name, options } => {
+            tftp::get(from, *server, name, options, Patience::SHORT).await
+        }
         Source::Http { url } => return http("GET", from, url).await,
     };
     done.unwrap_or(Fetched::Broken(0))

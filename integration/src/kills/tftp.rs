@@ -9,10 +9,22 @@ use tokio::time::timeout;
 
 use super::fetch::Fetched;
 
-/// How long a server may say nothing before a packet is sent again: one that is killed says nothing more.
-const STILL: Duration = Duration::from_millis(700);
-/// How often a packet is sent before the server is taken for dead.
-const TRIES: u32 = 3;
+/// How much a client puts up with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// How long a server may say nothing before a packet is sent again.
+    pub still: Duration,
+    /// How often a packet is sent before the server is taken for dead.
+    pub tries: u32,
+}
+
+impl Patience {
+    /// With a server that may be killed, and then says nothing more.
+    pub const SHORT: Self = Self { still: Duration::from_millis(700), tries: 3 };
+    /// As firmware has it.
+    pub const FIRMWARE: Self = Self { still: Duration::from_secs(1), tries: 10 };
+}
+
 /// Without an option, in bytes (RFC 1350 §2).
 const BLOCK: usize = 512;
 /// Longer than any packet here.
@@ -27,6 +39,7 @@ pub async fn get(
     server: Ipv4Addr,
     name: &str,
     options: &[(&str, &str)],
+    patience: Patience,
 ) -> io::Result<Fetched> {
     let socket = UdpSocket::bind((from, 0)).await?;
     let mut send = [&[0, 1], name.as_bytes(), b"\0octet\0"].concat();
@@ -34,7 +47,7 @@ pub async fn get(
     let mut transfer = Transfer { file: Vec::new(), next: 1, block: BLOCK, window: 1, in_window: 0 };
     let (mut to, mut buffer) = (SocketAddr::from((server, 69)), vec![0; LONGEST]);
     loop {
-        let Some((length, peer)) = ask(&socket, &send, to, &mut buffer).await? else {
+        let Some((length, peer)) = ask(&socket, &send, to, &mut buffer, patience).await? else {
             return Ok(Fetched::Broken(transfer.file.len()));
         };
         to = peer;
@@ -138,12 +151,13 @@ async fn ask(
     packet: &[u8],
     to: SocketAddr,
     buffer: &mut [u8],
+    patience: Patience,
 ) -> io::Result<Option<(usize, SocketAddr)>> {
-    for _ in 0..TRIES {
+    for _ in 0..patience.tries {
         if !packet.is_empty() {
             socket.send_to(packet, to).await?;
         }
-        if let Ok(received) = timeout(STILL, socket.recv_from(buffer)).await {
+        if let Ok(received) = timeout(patience.still, socket.recv_from(buffer)).await {
             return received.map(Some);
         }
     }

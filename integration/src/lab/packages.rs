@@ -40,6 +40,23 @@ pub const NEEDED: &[(&str, &str)] = &[
     ("xz-utils", "compressed kernel modules"),
 ];
 
+/// The servers that benches stand beside, and the load generators that others use.
+pub const PEERS: &[(&str, &str)] = &[
+    ("util-linux", "a core for each server"),
+    ("dnsmasq-base", "DHCP and TFTP"),
+    (
+        "libwrap0",
+        "for tftpd-hpa and atftpd, which are unpacked because each refuses to stand beside the other",
+    ),
+    ("libpcre2-8-0", "for atftpd"),
+    ("nginx", "HTTP"),
+    ("lighttpd", "HTTP"),
+    ("apache2-bin", "HTTP"),
+    ("kea-dhcp4-server", "DHCP"),
+    ("kea-admin", "perfdhcp"),
+    ("wrk", "HTTP load"),
+];
+
 /// Failure to get a package.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
@@ -75,34 +92,45 @@ pub enum PackageError {
     },
 }
 
-/// Those of [`NEEDED`] that are not installed.
+/// Those that are not installed.
 ///
 /// # Errors
 /// When dpkg-query cannot be run.
-pub fn missing() -> Result<Vec<&'static str>, PackageError> {
+pub fn missing(needed: &[(&'static str, &str)]) -> Result<Vec<&'static str>, PackageError> {
     let mut command = Command::new("dpkg-query");
-    command.args(["-W", "-f", "${db:Status-Status} ${Package}\\n"]).args(NEEDED.iter().map(|(name, _)| name));
+    command.args(["-W", "-f", "${db:Status-Status} ${Package}\\n"]).args(needed.iter().map(|(name, _)| name));
     // It exits with 1 when it does not know one of them; the others are listed all the same.
     let output =
         command.output().map_err(|source| PackageError::Run { command: line_of(&command), source })?;
     let listed = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok(not_installed(&listed))
+    Ok(not_installed(needed, &listed))
 }
 
-fn not_installed(listed: &str) -> Vec<&'static str> {
-    NEEDED
+fn not_installed(needed: &[(&'static str, &str)], listed: &str) -> Vec<&'static str> {
+    needed
         .iter()
         .map(|(name, _)| *name)
         .filter(|name| !listed.lines().any(|line| line == format!("installed {name}")))
         .collect()
 }
 
-/// Installs what is missing, and tells `say` before it does.
+/// The version of an installed package; None: it is not installed.
+#[must_use]
+pub fn version(package: &str) -> Option<String> {
+    let mut command = Command::new("dpkg-query");
+    let listed = run(command.args(["-W", "-f", "${Version}", package])).ok()?;
+    Some(listed).filter(|version| !version.is_empty())
+}
+
+/// Installs what is missing of [`NEEDED`] or [`PEERS`], and tells `say` before it does. No service of theirs is started.
 ///
 /// # Errors
 /// Without root the error holds the line to run; else when apt-get fails.
-pub fn ensure_installed(say: &mut dyn FnMut(&str)) -> Result<(), PackageError> {
-    let missing = missing()?;
+pub fn ensure_installed(
+    needed: &[(&'static str, &str)],
+    say: &mut dyn FnMut(&str),
+) -> Result<(), PackageError> {
+    let missing = missing(needed)?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -110,6 +138,7 @@ pub fn ensure_installed(say: &mut dyn FnMut(&str)) -> Result<(), PackageError> {
         return Err(PackageError::NotRoot(install_line(&missing)));
     }
     say(&format!("installing with apt-get: {}", missing.join(" ")));
+    let _quiet = Services::kept_off()?;
     if install(&missing).is_ok() {
         return Ok(());
     }
@@ -117,6 +146,45 @@ pub fn ensure_installed(say: &mut dyn FnMut(&str)) -> Result<(), PackageError> {
     say("refreshing the package lists with apt-get update");
     run(apt_get().arg("update"))?;
     install(&missing)
+}
+
+/// While it lives, packages start no services (invoke-rc.d(8)): the lab runs what it needs itself, and another DHCP server
+/// on the machine's own network would be the worst that could happen.
+struct Services {
+    /// What was made here, and is taken away again; None: the machine has its own.
+    policy: Option<PathBuf>,
+}
+
+/// What maintainer scripts ask, and the answer "forbidden".
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+const FORBIDDEN: &str = "#!/bin/sh\n# Made by Bootlane's lab while it installs packages.\nexit 101\n";
+
+impl Services {
+    fn kept_off() -> Result<Self, PackageError> {
+        Self::kept_off_at(PathBuf::from(POLICY))
+    }
+
+    fn kept_off_at(path: PathBuf) -> Result<Self, PackageError> {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+
+        let made = fs::File::options().create_new(true).write(true).mode(0o755).open(&path);
+        match made.and_then(|mut file| file.write_all(FORBIDDEN.as_bytes())) {
+            Ok(()) => Ok(Self { policy: Some(path) }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Self { policy: None }),
+            Err(source) => Err(PackageError::Folder { path, source }),
+        }
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        if let Some(path) = &self.policy
+            && let Err(error) = fs::remove_file(path)
+        {
+            tracing::warn!(path = %path.display(), %error, "not removed: packages will start no services");
+        }
+    }
 }
 
 fn install(packages: &[&str]) -> Result<(), PackageError> {
@@ -243,7 +311,22 @@ mod tests {
             .map(|(name, _)| format!("installed {name}\n"))
             .collect();
         listed.push_str("config-files ovmf\n");
-        assert_eq!(not_installed(&listed), ["ovmf", "mtools"]);
+        assert_eq!(not_installed(NEEDED, &listed), ["ovmf", "mtools"]);
+    }
+
+    #[test]
+    fn services_are_kept_off_and_a_policy_of_the_machine_is_left_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("policy-rc.d");
+        let services = Services::kept_off_at(path.clone()).expect("made");
+        let mode = fs::metadata(&path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o111, 0o111, "it can be run");
+        drop(Services::kept_off_at(path.clone()).expect("there is one"));
+        assert!(path.exists(), "another's stays");
+        drop(services);
+        assert!(!path.exists());
     }
 
     #[test]

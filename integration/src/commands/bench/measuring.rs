@@ -49,7 +49,7 @@ impl Arguments {
 pub(super) fn run(
     arguments: &Arguments,
     console: &Console,
-    bench: fn(&Setting<'_>) -> anyhow::Result<Report>,
+    bench: impl Fn(&Setting<'_>) -> anyhow::Result<Report>,
 ) -> anyhow::Result<Verdict> {
     let report = match &arguments.from {
         Some(path) => {
@@ -78,7 +78,7 @@ pub(super) fn run(
 fn measure(
     arguments: &Arguments,
     console: &Console,
-    bench: fn(&Setting<'_>) -> anyhow::Result<Report>,
+    bench: impl Fn(&Setting<'_>) -> anyhow::Result<Report>,
 ) -> anyhow::Result<Report> {
     super::release::go_on(console)?;
     let lab = setup::prepare(console)?;

@@ -1,0 +1,155 @@
+//! Clients of all kinds at once, on one thread, each as quick as it is answered, but for leases, which a site of this size
+//! would never ask for so often.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proto::Mac;
+use tokio::task::LocalSet;
+
+use super::super::drain;
+use super::super::ground::{LOAD, LOADING, SERVER};
+use super::super::lease;
+use super::super::load::Latencies;
+use crate::kills::card::{Cards, Inbox, inbox};
+use crate::kills::fetch::Fetched;
+use crate::kills::tftp::{self, Patience};
+use crate::rom::{Firmware, Identity};
+
+/// By TFTP.
+pub(super) const LOADER: &str = "loader";
+/// By HTTP.
+pub(super) const IMAGE: &str = "image";
+/// By HTTP, small.
+pub(super) const SCRIPT: &str = "script";
+
+/// Clients of each kind.
+const LOCKSTEP: u32 = 8;
+const WINDOWED: u32 = 4;
+const LARGE: u32 = 8;
+const SMALL: u32 = 8;
+const LEASING: u32 = 32;
+/// Machines that each of the last kind is, by turns.
+const MACHINES_EACH: u32 = 64;
+/// How long each of the last kind waits after a lease.
+const BETWEEN_LEASES: Duration = Duration::from_millis(100);
+/// How often who waits for the end is asked to look at memory.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Options of the two kinds of TFTP clients.
+const PLAIN: &[(&str, &str)] = &[("blksize", "1468")];
+const WINDOWS: &[(&str, &str)] = &[("blksize", "1468"), ("windowsize", "16")];
+
+/// What clients did until the time was up.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// Of whole files.
+    pub(super) bytes: u64,
+    pub(super) leases: u64,
+    pub(super) failed: u64,
+    /// Of files and leases.
+    pub(super) latencies: Latencies,
+}
+
+type Shared = Rc<RefCell<Done>>;
+
+/// Runs all of them for `time`, in the namespace of this thread; `look` is called with the time passed, often.
+pub(super) fn run(time: Duration, look: &mut dyn FnMut(Duration)) -> anyhow::Result<Done> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let clients = LocalSet::new();
+    let done = Shared::default();
+    let watch = async {
+        let began = Instant::now();
+        start(&clients, &done)?;
+        while began.elapsed() < time {
+            tokio::time::sleep(LOOK).await;
+            look(began.elapsed());
+        }
+        anyhow::Ok(())
+    };
+    runtime.block_on(clients.run_until(watch))?;
+    // Whoever is still at it is cut off with this, and counts for nothing.
+    drop(clients);
+    Ok(done.take())
+}
+
+fn start(clients: &LocalSet, done: &Shared) -> anyhow::Result<()> {
+    for (count, options) in [(LOCKSTEP, PLAIN), (WINDOWED, WINDOWS)] {
+        for _ in 0..count {
+            clients.spawn_local(by_tftp(options, done.clone()));
+        }
+    }
+    for (count, name) in [(LARGE, IMAGE), (SMALL, SCRIPT)] {
+        for _ in 0..count {
+            clients.spawn_local(by_http(name, done.clone()));
+        }
+    }
+    let cards = Arc::new(Cards::open(LOADING)?);
+    let mut queues = BTreeMap::new();
+    for client in 0..LEASING {
+        let machines =
+            (0..MACHINES_EACH).map(|number| identity(client * MACHINES_EACH + number)).map(|identity| {
+                let (queue, inbox) = inbox();
+                queues.insert(identity.mac, queue);
+                (identity, inbox)
+            });
+        clients.spawn_local(leasing(machines.collect(), cards.clone(), done.clone()));
+    }
+    clients.spawn_local(cards.deliver(queues));
+    Ok(())
+}
+
+fn identity(number: u32) -> Identity {
+    let [a, b, c, d] = number.to_be_bytes();
+    Identity { mac: Mac([0x52, 0x54, a, b, c, d]), uuid: [d; 16], firmware: Firmware::BiosPxe }
+}
+
+async fn by_tftp(options: &'static [(&'static str, &'static str)], done: Shared) {
+    loop {
+        let began = Instant::now();
+        let fetched = tftp::get(LOAD, SERVER, LOADER, options, Patience::FIRMWARE).await;
+        let bytes = match fetched {
+            Ok(Fetched::Whole(file)) => Some(file.len() as u64),
+            Ok(Fetched::Refused | Fetched::Broken(_)) | Err(_) => None,
+        };
+        note(&done, bytes, began.elapsed());
+    }
+}
+
+async fn by_http(name: &'static str, done: Shared) {
+    let url = format!("http://{SERVER}/{name}");
+    loop {
+        let began = Instant::now();
+        let fetched = drain::fetch(Ipv4Addr::UNSPECIFIED, &url).await;
+        note(&done, fetched.ok().map(|(_, bytes)| bytes), began.elapsed());
+    }
+}
+
+async fn leasing(mut machines: Vec<(Identity, Inbox)>, cards: Arc<Cards>, done: Shared) {
+    let mut seed = 0;
+    loop {
+        for (identity, inbox) in &mut machines {
+            seed += 1;
+            let began = Instant::now();
+            let leased = lease::ask(*identity, seed, &cards, inbox).await;
+            done.borrow_mut().leases += u64::from(leased.is_ok());
+            note(&done, leased.ok().map(|()| 0), began.elapsed());
+            tokio::time::sleep(BETWEEN_LEASES).await;
+        }
+    }
+}
+
+fn note(done: &Shared, bytes: Option<u64>, took: Duration) {
+    let mut done = done.borrow_mut();
+    match bytes {
+        Some(bytes) => {
+            done.bytes += bytes;
+            done.latencies.record(took);
+        }
+        None => done.failed += 1,
+    }
+}
