@@ -8,7 +8,7 @@ use std::time::Duration;
 use netboot::site::{FileAnswer, FileRequest, FileTold, ReportAnswer, ReportRequest, Served, Source};
 use proto::event::Transport;
 
-use crate::core::{Core, FileReply, Stopped};
+use crate::core::{Core, FileReply, Standing, Stopped};
 
 /// What a machine may have, and who wants to hear how it went.
 pub trait Desk: Send + Sync + 'static {
@@ -51,6 +51,8 @@ pub struct Found<T> {
     pub source: Source,
     /// For [`Desk::told`].
     pub ticket: T,
+    /// None: each time that the machine asks for it, the desk is asked. Else for how long it needs not be.
+    pub standing: Option<Standing>,
 }
 
 /// How the sending of a file went.
@@ -64,6 +66,8 @@ pub struct Sent {
     pub took: Duration,
     /// TFTP blocks sent more than once.
     pub retransmissions: u32,
+    /// How often it was sent whole again in that time: bytes and time are those of all.
+    pub repeats: u32,
     /// None: all of it was sent. Else why not.
     pub broken: Option<String>,
 }
@@ -72,9 +76,9 @@ impl Desk for Core {
     type Ticket = Served;
 
     async fn file(&self, request: FileRequest) -> Result<Answered<Served>, Stopped> {
-        let FileReply { answer, tftp_single_port } = Core::file(self, request).await?;
+        let FileReply { answer, tftp_single_port, standing } = Core::file(self, request).await?;
         let found = match answer {
-            FileAnswer::Send { source, served } => Some(Found { source, ticket: served }),
+            FileAnswer::Send { source, served } => Some(Found { source, ticket: served, standing }),
             FileAnswer::NotFound => None,
         };
         Ok(Answered { found, tftp_single_port })
@@ -85,7 +89,8 @@ impl Desk for Core {
     }
 
     fn told(&self, ticket: Served, sent: Sent) {
-        let Sent { transport, bytes, took, retransmissions, broken } = sent;
-        Core::told(self, FileTold { served: ticket, transport, bytes, took, retransmissions, broken });
+        let Sent { transport, bytes, took, retransmissions, repeats, broken } = sent;
+        let told = FileTold { served: ticket, transport, bytes, took, retransmissions, repeats, broken };
+        Core::told(self, told);
     }
 }

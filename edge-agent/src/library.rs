@@ -82,6 +82,7 @@ impl<D: Desk> Shelf<D> {
             bytes: ended.bytes,
             took: ended.took.unwrap_or_else(|| since.elapsed()),
             retransmissions: ended.retransmissions,
+            repeats: 0,
             broken: end.err(),
         };
         self.desk.told(ticket, sent);
@@ -108,7 +109,7 @@ impl<D: Desk> Shelf<D> {
         loan: Loan,
         since: Instant,
     ) -> Result<Source, Refusal> {
-        let Found { source, ticket } = found;
+        let Found { source, ticket, standing: _ } = found;
         let source = match source {
             site::Source::Bytes(bytes) => Source::Bytes(bytes),
             site::Source::Blob(blob) => self.open_blob(&blob, &ticket, since).await?,
@@ -123,7 +124,7 @@ impl<D: Desk> Shelf<D> {
             Err(unavailable) => {
                 let broken = Some(unavailable.to_string());
                 let (transport, took) = (Transport::Tftp, since.elapsed());
-                let sent = Sent { transport, bytes: 0, took, retransmissions: 0, broken };
+                let sent = Sent { transport, bytes: 0, took, retransmissions: 0, repeats: 0, broken };
                 self.desk.told(ticket.clone(), sent);
                 Err(refusal(ErrorCode::NOT_DEFINED, "not available now"))
             }

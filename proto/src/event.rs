@@ -117,6 +117,8 @@ pub enum EventKind {
         took_ms: u64,
         /// TFTP blocks sent more than once.
         retransmissions: u32,
+        /// How often it was sent again in that time, by the same connection: bytes and time are those of all.
+        repeats: u32,
     },
     /// A file was asked for and not given.
     FileRefused {
@@ -493,9 +495,11 @@ impl From<EventKind> for v1::event::Kind {
                     why: refused.unwrap_or_default(),
                 })
             }
-            EventKind::FileServed { transport, stage, name, bytes, took_ms, retransmissions } => {
+            EventKind::FileServed { transport, stage, name, bytes, took_ms, retransmissions, repeats } => {
                 let (transport, stage) = (transport.into(), stage.into());
-                Self::FileServed(v1::FileServed { transport, stage, name, bytes, took_ms, retransmissions })
+                let served =
+                    v1::FileServed { transport, stage, name, bytes, took_ms, retransmissions, repeats };
+                Self::FileServed(served)
             }
             EventKind::FileRefused { transport, name, why } => {
                 Self::FileRefused(v1::FileRefused { transport: transport.into(), name, why })
@@ -591,6 +595,7 @@ impl TryFrom<v1::event::Kind> for EventKind {
                 bytes: m.bytes,
                 took_ms: m.took_ms,
                 retransmissions: m.retransmissions,
+                repeats: m.repeats,
             },
             Kind::FileRefused(m) => Self::FileRefused {
                 transport: Transport::from_wire("transport", m.transport)?,
@@ -675,6 +680,7 @@ mod tests {
                 bytes: 7,
                 took_ms: 8,
                 retransmissions: 9,
+                repeats: 10,
             },
             EventKind::FileRefused { transport, name: name.clone(), why: why.clone() },
             EventKind::FileBroken { transport, stage, name, bytes: 3, why: why.clone() },

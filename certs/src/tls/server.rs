@@ -92,15 +92,13 @@ fn certified(
     Ok((credential.certified(Some(&root))?, credential.certified(None)?))
 }
 
-pub(super) fn tls13(
-    time: Arc<dyn TimeProvider>,
-) -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, rustls::Error> {
+fn tls13(time: Arc<dyn TimeProvider>) -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, rustls::Error> {
     ServerConfig::builder_with_details(provider(), time).with_protocol_versions(&[&rustls::version::TLS13])
 }
 
-pub(super) fn config(
+fn config(
     builder: ConfigBuilder<ServerConfig, WantsServerCert>,
-    chain: &Arc<impl ResolvesServerCert + 'static>,
+    chain: &Arc<Shown>,
     protocols: &[Alpn],
 ) -> Arc<ServerConfig> {
     let mut config = builder.with_cert_resolver(Arc::clone(chain) as _);

@@ -110,7 +110,11 @@ fn describe(kind: &EventKind) -> (&'static str, String) {
             ("release", format!("{address} is not freed: {why}"))
         }
         EventKind::LeaseEnded { address, how } => ("lease end", format!("{address} {}", ended(*how))),
-        EventKind::FileServed { transport, stage, name, bytes, took_ms, retransmissions } => {
+        EventKind::FileServed { transport, stage, name, bytes, took_ms, retransmissions, repeats } => {
+            let times = match repeats {
+                0 => String::new(),
+                again => format!(", {} times", u64::from(*again) + 1),
+            };
             let again = if *retransmissions == 0 {
                 String::new()
             } else {
@@ -118,7 +122,7 @@ fn describe(kind: &EventKind) -> (&'static str, String) {
             };
             let took = format!("{}.{:03} s", took_ms / 1_000, took_ms % 1_000);
             let (size, by) = (words::size(*bytes), by(*transport));
-            ("fetched", format!("{} {name}: {size} by {by} in {took}{again}", stage.word()))
+            ("fetched", format!("{} {name}: {size} by {by} in {took}{times}{again}", stage.word()))
         }
         EventKind::FileRefused { transport, name, why } => {
             ("refused", format!("{name} by {}: {why}", by(*transport)))
@@ -271,6 +275,7 @@ mod tests {
             bytes: 300_000,
             took_ms: 210,
             retransmissions: 2,
+            repeats: 0,
         };
         let moved =
             EventKind::OrderMoved { order, number: 1, phase: OrderPhase::Started, reason: String::new() };

@@ -244,6 +244,7 @@ mod tests {
             bytes: 1,
             took_ms: 1,
             retransmissions: 0,
+            repeats: 0,
         }
     }
 

@@ -5,6 +5,7 @@
 //! has no room at all it takes nothing in: known hosts are told what rests on the plan alone, which is their fixed address
 //! and the local disk, other machines get no answer and ask again, and the agent stays up.
 
+mod standing;
 mod thread;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use netboot::{
@@ -27,6 +29,8 @@ use crate::{
     dhcp,
     disk::{DiskError, log::OpenError},
 };
+
+pub use standing::{Epoch, Standing};
 
 /// Inputs that may wait; beyond it DHCP messages are dropped, as a full socket would, and others wait.
 const QUEUE: usize = 4_096;
@@ -93,6 +97,7 @@ pub struct Core {
     view: watch::Receiver<View>,
     incarnation: Incarnation,
     asks: Arc<AtomicU64>,
+    epoch: Epoch,
 }
 
 /// The core's thread has ended; so must the agent.
@@ -107,6 +112,8 @@ pub struct FileReply {
     pub answer: FileAnswer,
     /// By TFTP it goes out from port 69, found or not (QUIRKS 43).
     pub tftp_single_port: bool,
+    /// None: the next request for it is to be asked here again.
+    pub standing: Option<Standing>,
 }
 
 impl Core {
@@ -118,8 +125,9 @@ impl Core {
         let (commands, queue) = mpsc::channel(QUEUE);
         let (view_out, view) = watch::channel(View { fills_permitted: true, ..View::default() });
         let (ended_out, ended) = oneshot::channel();
-        let incarnation = thread::start(options, queue, view_out, ended_out)?;
-        Ok((Self { commands, view, incarnation, asks: Arc::new(AtomicU64::new(1)) }, ended))
+        let epoch = Epoch::default();
+        let incarnation = thread::start(options, queue, view_out, epoch.clone(), ended_out)?;
+        Ok((Self { commands, view, incarnation, asks: Arc::new(AtomicU64::new(1)), epoch }, ended))
     }
 
     /// A DHCP message; dropped if the core is overwhelmed.
@@ -146,7 +154,12 @@ impl Core {
     /// # Errors
     /// When the core has stopped.
     pub async fn input(&self, input: Input) -> Result<(), Stopped> {
-        self.commands.send(Command::Input(input)).await.map_err(|_| Stopped)
+        let changes = input.may_change_files();
+        self.commands.send(Command::Input(input)).await.map_err(|_| Stopped)?;
+        if changes {
+            self.epoch.raise();
+        }
+        Ok(())
     }
 
     /// What a machine asks for. `ask` is filled in here.
@@ -154,10 +167,13 @@ impl Core {
     /// # Errors
     /// When the core has stopped.
     pub async fn file(&self, request: FileRequest) -> Result<FileReply, Stopped> {
+        let standing = self.epoch.begin(Instant::now());
         let (reply, answer) = oneshot::channel();
         let request = FileRequest { ask: self.next_ask(), ..request };
         self.commands.send(Command::File(request, reply)).await.map_err(|_| Stopped)?;
-        answer.await.map_err(|_| Stopped)
+        let reply = answer.await.map_err(|_| Stopped)?;
+        let stands = matches!(&reply.answer, FileAnswer::Send { served, .. } if served.stands());
+        Ok(FileReply { standing: stands.then_some(standing), ..reply })
     }
 
     /// What an installer says. `ask` is filled in here.

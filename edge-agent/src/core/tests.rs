@@ -4,31 +4,38 @@ use std::{net::Ipv4Addr, path::Path};
 
 use netboot::{
     dhcp::{Message, Operation, Options as DhcpOptions, Request},
-    site::{self, Arrival},
+    site::{self, Arrival, FileAnswer, FileRequest},
 };
 use proto::{
-    Generation, HostId, Mac,
-    event::AlarmKind,
+    Digest, Generation, HostId, Mac,
+    event::{AlarmKind, Transport},
     plan::{
-        DhcpMode, HostPlan, Network, PlanDocument, ReplySettings, SitePlan, Subnet, UnknownMachines,
-        host_entry, network_entry,
+        BlobRef, Boot, Content, DhcpMode, Guard, HostPlan, Network, PlanDocument, PlannedFile, ReplySettings,
+        SitePlan, Stage, Subnet, UnknownMachines, host_entry, network_entry,
     },
 };
 
 use super::*;
-use crate::disk::tiny_tmpfs;
+use crate::{
+    core::{Core, Standing},
+    disk::tiny_tmpfs,
+};
 
 fn worker(folder: &Path) -> (Worker, watch::Receiver<View>, mpsc::Receiver<OrderId>) {
     let (ended_orders, to_destroy) = mpsc::channel(2);
     let (view_out, view) = watch::channel(View::default());
-    let options = Options {
+    let options = options(folder, ended_orders);
+    (Worker::open(options, view_out, Epoch::default()).expect("it opens"), view, to_destroy)
+}
+
+fn options(folder: &Path, ended_orders: mpsc::Sender<OrderId>) -> Options {
+    Options {
         ledger: folder.join("ledger"),
         site: site::Config { agent: "a-1".into(), journal_limit: 1_000, stations: vec![] },
         low_disk_bytes: 0,
         sockets: Vec::new(),
         ended_orders,
-    };
-    (Worker::open(options, view_out).expect("it opens"), view, to_destroy)
+    }
 }
 
 fn alarm(bytes: usize) -> Command {
@@ -55,6 +62,11 @@ const FIXED: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 9);
 
 /// One host with a fixed address.
 fn plan() -> SitePlan {
+    plan_with(1, false)
+}
+
+/// Of this revision; `boots`: the host is to boot a kernel, named `linux`.
+fn plan_with(revision: u64, boots: bool) -> SitePlan {
     let subnet = Subnet {
         network: "10.1.0.0/24".parse().expect("a network"),
         pools: vec!["10.1.0.100-10.1.0.119".parse().expect("a range")],
@@ -79,13 +91,72 @@ fn plan() -> SitePlan {
         serial: None,
         address: Some(FIXED),
         locked: false,
-        boot: None,
+        boot: boots.then(boot),
         tftp_single_port: false,
         reply: ReplySettings::default(),
     };
     let entries = [network_entry(&network), host_entry(&host)];
-    let document = PlanDocument::assemble("acme", "lyon", Generation { epoch: 1, revision: 1 }, 1, entries);
+    let document = PlanDocument::assemble("acme", "lyon", Generation { epoch: 1, revision }, 1, entries);
     SitePlan::decode(&document).expect("a legal plan")
+}
+
+fn boot() -> Boot {
+    let content = Content::Blob(BlobRef { digest: Digest::of(b"linux"), size: 5 });
+    let kernel = PlannedFile { stage: Stage::Kernel, guard: Guard::Attempt, content };
+    Boot {
+        profile: "debian".into(),
+        image: "debian".into(),
+        entry: "linux".into(),
+        files: [("linux".to_owned(), kernel)].into(),
+        loaders: vec![],
+        menu: false,
+    }
+}
+
+fn kernel() -> FileRequest {
+    let arrival = Arrival { interface: 0, server: [10, 1, 0, 2].into(), base_url: "http://10.1.0.2".into() };
+    let name = format!("a/{}/linux", "7".repeat(32));
+    FileRequest { ask: 0, transport: Transport::Http, arrival, from: FIXED, name, probe: false }
+}
+
+/// An answer that stands. One that was given in the same batch as a plan does not.
+async fn standing(core: &Core) -> Standing {
+    for _ in 0..1_000 {
+        let standing = core.file(kernel()).await.expect("it runs").standing.expect("it may stand");
+        if standing.holds(Instant::now()) {
+            return standing;
+        }
+    }
+    panic!("nothing ever stands");
+}
+
+/// Whoever has handed over a plan, or has been answered by the core, finds no answer of before it standing.
+#[tokio::test]
+async fn an_answer_stands_until_the_plan_that_revokes_it_was_handed_over() {
+    let folder = tempfile::tempdir().expect("tempdir");
+    let (ended_orders, _to_destroy) = mpsc::channel(2);
+    let options = options(folder.path(), ended_orders);
+    let (core, ended) = Core::start(options).expect("it starts");
+    core.input(Input::Plan(Arc::new(plan_with(1, true)))).await.expect("it runs");
+    for revision in 2..40 {
+        let standing = standing(&core).await;
+        core.input(Input::Plan(Arc::new(plan_with(revision, revision % 2 == 1)))).await.expect("it runs");
+        assert!(!standing.holds(Instant::now()), "at once, whether or not the core has looked at it");
+        let reply = core.file(kernel()).await.expect("it runs");
+        let given = matches!(reply.answer, FileAnswer::Send { .. });
+        assert_eq!((given, reply.standing.is_some()), (revision % 2 == 1, revision % 2 == 1));
+        if !given {
+            let again = plan_with(1_000 + revision, true);
+            core.input(Input::Plan(Arc::new(again))).await.expect("it runs");
+        }
+    }
+    let standing = standing(&core).await;
+    let (name, arrival) = (kernel().name, kernel().arrival);
+    let other = FileRequest { name, arrival, from: [10, 1, 0, 77].into(), ..kernel() };
+    assert_eq!(core.file(other).await.expect("it runs").answer, FileAnswer::NotFound);
+    assert!(standing.holds(Instant::now()), "another's question ends nothing");
+    core.stop().await;
+    ended.await.expect("it ends");
 }
 
 fn discover(mac: Mac) -> Command {

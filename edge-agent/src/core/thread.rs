@@ -17,7 +17,7 @@ use proto::{Incarnation, OrderId, Wall, event::NumberedEvent, ledger::Record};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Command, FileReply, Options, StartError, View};
+use super::{Command, Epoch, FileReply, Options, StartError, View};
 use crate::{
     dhcp,
     disk::{
@@ -42,9 +42,10 @@ pub(super) fn start(
     options: Options,
     queue: mpsc::Receiver<Command>,
     view: watch::Sender<View>,
+    epoch: Epoch,
     ended: oneshot::Sender<()>,
 ) -> Result<Incarnation, StartError> {
-    let worker = Worker::open(options, view)?;
+    let worker = Worker::open(options, view, epoch)?;
     let incarnation = worker.site.incarnation();
     let run = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -65,6 +66,9 @@ struct Worker {
     ended_orders: mpsc::Sender<OrderId>,
     started: Instant,
     view: watch::Sender<View>,
+    epoch: Epoch,
+    /// [`Site::changes`] at which the epoch was raised last.
+    changes: u64,
     low_disk_bytes: u64,
     ledger_folder: std::path::PathBuf,
     files: HashMap<u64, oneshot::Sender<FileReply>>,
@@ -103,7 +107,7 @@ enum Held {
 }
 
 impl Worker {
-    fn open(options: Options, view: watch::Sender<View>) -> Result<Self, StartError> {
+    fn open(options: Options, view: watch::Sender<View>, epoch: Epoch) -> Result<Self, StartError> {
         let mut random = [0; 48];
         SystemRandom::new().fill(&mut random).map_err(|_| StartError::Randomness)?;
         let (incarnation, seed) = random.split_at(16);
@@ -130,6 +134,8 @@ impl Worker {
             ended_orders: options.ended_orders,
             started,
             view,
+            epoch,
+            changes: 0,
             low_disk_bytes: options.low_disk_bytes,
             ledger_folder: options.ledger,
             files: HashMap::new(),
@@ -238,6 +244,16 @@ impl Worker {
             }
         }
         self.site.handle_timeout(now);
+        self.raise_epoch();
+    }
+
+    /// Before anything leaves that rests on what has changed.
+    fn raise_epoch(&mut self) {
+        let changes = self.site.changes();
+        if changes != self.changes {
+            self.changes = changes;
+            self.epoch.raise();
+        }
     }
 
     /// The disk is full: what rests on the plan alone is answered, other machines get no answer and ask again, and the
@@ -308,7 +324,7 @@ impl Worker {
                 }
                 Action::Probe { interface, address } => self.probe(interface, address),
                 Action::Answer { ask, answer, tftp_single_port } => {
-                    held.push(Held::File(ask, FileReply { answer, tftp_single_port }));
+                    held.push(Held::File(ask, FileReply { answer, tftp_single_port, standing: None }));
                 }
                 Action::Replied { ask, answer } => held.push(Held::Report(ask, answer)),
                 Action::DestroySecrets(order) => drop(self.ended.insert(order)),

@@ -1,38 +1,52 @@
-//! The bodies of answers: the hot path, behind one function for bytes in memory and one for files.
+//! The bodies of answers: from memory, and from files by the kernel's own way (sendfile).
 //!
-//! Files are read by position, in pieces, by a few threads that may block; a client that is slow holds a piece and no
-//! thread. Large pieces come out of one allowance for all clients, so that thousands of slow ones hold little.
+//! No byte of a file passes through our memory, so that a file which shrinks and a disk which fails are errors of a call
+//! and nothing worse. Reading from a disk blocks a call of the kernel whatever the socket is: what is not in the page cache
+//! is brought there first, by a few threads that may block. After each chunk others get their turn; the socket takes no
+//! more than a little beyond what is on the wire ([`UNSENT`]), so that a client with a short queue is as near as one with a
+//! long one, and what leaves is still in the processor's cache.
 
-use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    io::{self, IoSlice},
+    ops::Range,
+    os::unix::fs::FileExt,
+    sync::Arc,
+    time::Duration,
+};
 
-use bytes::Bytes;
-use futures::stream;
-use http_body_util::{BodyExt, Empty, Full, StreamBody, combinators::UnsyncBoxBody};
-use hyper::body::Frame;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use rustix::{
+    fs::sendfile,
+    io::{Errno, ReadWriteFlags, preadv2, writev},
+    net::{SendFlags, send},
+};
+use tokio::sync::Semaphore;
 
-use super::sending::Sending;
+use super::{
+    sending::Sending,
+    wire::{Over, Wire},
+};
 use crate::{
     desk::Desk,
     disk::cache::{FillProgress, FillState},
     images::Opened,
 };
 
-/// A piece of a file, in bytes, while there is room for large ones.
-const LARGE: u32 = 256 << 10;
-/// A piece when there is not.
-const SMALL: u32 = 16 << 10;
-/// Large pieces at one time, over all clients: 32 MiB.
-const LARGE_PIECES: usize = 128;
+/// Bytes that wait in a socket and are not on the wire yet, at most (`TCP_NOTSENT_LOWAT`).
+pub(super) const UNSENT: u32 = 256 << 10;
+/// What leaves before others have their turn, in bytes.
+const CHUNK: u64 = 256 << 10;
+/// What is brought into the page cache in one go, in bytes.
+const WINDOW: u64 = 1 << 20;
 /// Reads at one time, each in a thread.
 const READS: usize = 16;
 
-/// The body of an answer.
-pub(super) type Body = UnsyncBoxBody<Bytes, Broken>;
-
-/// Why a body ends before its announced length: hyper then closes the connection, which tells the client.
+/// Why a body ends before its announced length: the connection is closed, which tells the client.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Broken {
+    /// The client is to be cut off, or is gone.
+    #[error("the connection is over")]
+    Over(Over),
     /// The file cannot be read, or has shrunk.
     #[error("failed to read the file")]
     Read(#[source] io::Error),
@@ -50,112 +64,164 @@ pub(super) enum Broken {
     Stopping,
 }
 
-/// What all bodies share.
-#[derive(Debug, Clone)]
-pub(super) struct Reads {
-    turns: Arc<Semaphore>,
-    large: Arc<Semaphore>,
-    arrival_stall: Duration,
+impl From<Over> for Broken {
+    fn from(over: Over) -> Self {
+        Self::Over(over)
+    }
 }
 
+/// Reads that may block, in threads of their own.
+#[derive(Debug, Clone)]
+pub(super) struct Reads(Arc<Semaphore>);
+
 impl Reads {
-    pub(super) fn new(arrival_stall: Duration) -> Self {
-        let (turns, large) = (Arc::new(Semaphore::new(READS)), Arc::new(Semaphore::new(LARGE_PIECES)));
-        Self { turns, large, arrival_stall }
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(READS)))
     }
 
-    /// Reads `length` bytes at `offset` in a thread that may block.
-    async fn read(&self, file: &Arc<File>, offset: u64, length: usize) -> Result<Vec<u8>, Broken> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Broken::Stopping)?;
+    /// Reads `range` of `file`.
+    pub(super) async fn read(&self, file: &Arc<File>, range: Range<u64>) -> Result<Vec<u8>, Broken> {
+        let turn = Arc::clone(&self.0).acquire_owned().await.map_err(|_| Broken::Stopping)?;
         let file = Arc::clone(file);
+        let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let reading = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            let mut piece = vec![0; length];
-            file.read_exact_at(&mut piece, offset).map(|()| piece)
+            let mut bytes = vec![0; length];
+            file.read_exact_at(&mut bytes, range.start).map(|()| bytes)
         });
         reading.await.map_err(|_| Broken::Stopping)?.map_err(Broken::Read)
     }
 }
 
-/// No body.
-pub(super) fn none() -> Body {
-    Empty::new().map_err(|never| match never {}).boxed_unsync()
+/// Sends `words`.
+pub(super) async fn words(wire: &mut Wire, words: &[u8]) -> Result<(), Over> {
+    head_and_body(wire, words, &[], |_| {}).await
 }
 
-/// A few words.
-pub(super) fn words(text: &'static str) -> Body {
-    full(Bytes::from_static(text.as_bytes()))
+/// Sends `head` and `body`, with one call where the socket takes them.
+pub(super) async fn memory<D: Desk>(
+    wire: &mut Wire,
+    head: &[u8],
+    body: &[u8],
+    sending: &mut Sending<'_, D>,
+) -> Result<(), Over> {
+    head_and_body(wire, head, body, |left| sending.left(left)).await
 }
 
-/// Bytes in memory.
-pub(super) fn memory<D: Desk>(bytes: Bytes, sending: &Arc<Sending<D>>) -> Body {
-    sending.expect(bytes.len() as u64);
-    // An empty body has no pieces, and is let go as soon as it is looked at.
-    if bytes.is_empty() { none() } else { full(sending.piece(bytes, ())) }
+async fn head_and_body(
+    wire: &mut Wire,
+    mut head: &[u8],
+    mut body: &[u8],
+    mut left: impl FnMut(usize),
+) -> Result<(), Over> {
+    while !head.is_empty() || !body.is_empty() {
+        let parts = [IoSlice::new(head), IoSlice::new(body)];
+        let wrote = wire.write(|socket| Ok(writev(socket, &parts)?)).await?.map_err(|_| Over::Gone)?;
+        let of_head = wrote.min(head.len());
+        head = &head[of_head..];
+        body = &body[wrote - of_head..];
+        left(wrote - of_head);
+    }
+    Ok(())
 }
 
-fn full(bytes: Bytes) -> Body {
-    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
-}
-
-/// The bytes `range` of a file, as they arrive if it is still arriving.
-pub(super) fn file<D: Desk>(
-    opened: Opened,
+/// Sends `head` and the bytes `range` of a file, as they arrive if it is still arriving.
+pub(super) async fn file<D: Desk>(
+    wire: &mut Wire,
+    mut head: &[u8],
+    opened: &Opened,
     range: Range<u64>,
-    sending: Arc<Sending<D>>,
-    reads: Reads,
-) -> Body {
-    sending.expect(range.end - range.start);
-    let rest = Rest { opened, range, sending, reads };
-    let pieces = stream::try_unfold(rest, |mut rest| async move {
-        let piece = rest.next().await.inspect_err(|broken| rest.fail(broken))?;
-        Ok(piece.map(|piece| (Frame::data(piece), rest)))
-    });
-    StreamBody::new(pieces).boxed_unsync()
+    sending: &mut Sending<'_, D>,
+    (reads, arrival_stall): (&Reads, Duration),
+) -> Result<(), Broken> {
+    let mut rest = Rest { opened, range, cached: 0 };
+    // What follows at once shares a segment with the head.
+    let follows = !rest.range.is_empty() && rest.arrived().is_some();
+    let flags = if follows { SendFlags::MORE | SendFlags::NOSIGNAL } else { SendFlags::NOSIGNAL };
+    while !head.is_empty() {
+        let wrote = wire.write(|socket| Ok(send(socket, head, flags)?)).await?.map_err(|_| Over::Gone)?;
+        head = &head[wrote..];
+    }
+    while !rest.range.is_empty() {
+        let readable = match rest.arrived() {
+            Some(readable) => readable,
+            None => wire.unless_gone(rest.arrives(arrival_stall)).await??,
+        };
+        let chunk = rest.range.start..readable.min(rest.range.end).min(rest.range.start + CHUNK);
+        rest.bring(reads, chunk.end, readable).await?;
+        let wrote = rest.send(wire, chunk).await?;
+        sending.left(wrote);
+        if !rest.range.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(())
 }
 
 /// What is still to be sent.
-struct Rest<D: Desk> {
-    opened: Opened,
+struct Rest<'a> {
+    opened: &'a Opened,
     range: Range<u64>,
-    sending: Arc<Sending<D>>,
-    reads: Reads,
+    /// Up to here the file was in the page cache when it was looked at.
+    cached: u64,
 }
 
-impl<D: Desk> Rest<D> {
-    async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
-        if self.range.is_empty() {
-            return Ok(None);
+impl Rest<'_> {
+    /// How far the file may be read: beyond where we are. None: that is still to come, or never will.
+    fn arrived(&self) -> Option<u64> {
+        match &self.opened.progress {
+            None => Some(self.opened.size),
+            Some(progress) => match progress.now() {
+                (_, FillState::Refused) => None,
+                (readable, _) => Some(readable).filter(|readable| *readable > self.range.start),
+            },
         }
-        let readable = self.arrived().await?.min(self.range.end);
-        let (most, held) = self.room();
-        let length = (readable - self.range.start).min(u64::from(most));
-        let length = usize::try_from(length).unwrap_or(SMALL as usize);
-        let piece = self.reads.read(&self.opened.file, self.range.start, length).await?;
-        self.range.start += length as u64;
-        Ok(Some(self.sending.piece(piece, held)))
     }
 
-    /// How far the file may be read: beyond where we are.
-    async fn arrived(&self) -> Result<u64, Broken> {
+    async fn arrives(&self, stall: Duration) -> Result<u64, Broken> {
         let Some(progress) = &self.opened.progress else { return Ok(self.opened.size) };
-        let stall = self.reads.arrival_stall;
         let news = tokio::time::timeout(stall, beyond(progress, self.range.start)).await;
         news.map_err(|_| Broken::StoodStill(stall))?
     }
 
-    /// How large a piece may be, and what it holds on to.
-    fn room(&self) -> (u32, Option<OwnedSemaphorePermit>) {
-        match Arc::clone(&self.reads.large).try_acquire_owned() {
-            Ok(permit) => (LARGE, Some(permit)),
-            Err(_) => (SMALL, None),
+    /// Sees that the file is in the page cache up to `until`, and a little beyond as far as it is `readable`.
+    async fn bring(&mut self, reads: &Reads, until: u64, readable: u64) -> Result<(), Broken> {
+        if until <= self.cached {
+            return Ok(());
         }
+        let window = self.range.start..readable.min(self.range.end).min(self.range.start + WINDOW);
+        if !(is_cached(&self.opened.file, window.start) && is_cached(&self.opened.file, window.end - 1)) {
+            reads.read(&self.opened.file, window.clone()).await?;
+        }
+        self.cached = window.end;
+        Ok(())
     }
 
-    fn fail(&self, broken: &Broken) {
-        let source = std::error::Error::source(broken);
-        self.sending.fail(source.map_or(broken.to_string(), |source| format!("{broken}: {source}")));
+    /// Sends of `chunk` what the socket takes.
+    async fn send(&mut self, wire: &mut Wire, chunk: Range<u64>) -> Result<usize, Broken> {
+        let length = usize::try_from(chunk.end - chunk.start).unwrap_or(usize::MAX);
+        let file = &self.opened.file;
+        let wrote = wire.write(|socket| {
+            let mut offset = chunk.start;
+            Ok(sendfile(socket, file, Some(&mut offset), length)?)
+        });
+        match wrote.await? {
+            // Its end has come nearer.
+            Ok(0) => Err(Broken::Read(io::ErrorKind::UnexpectedEof.into())),
+            Ok(wrote) => {
+                self.range.start += wrote as u64;
+                Ok(wrote)
+            }
+            Err(error) => Err(Broken::Read(error)),
+        }
     }
+}
+
+/// Can the byte be read without waiting for a disk? A file system that cannot tell is taken to have no disk.
+fn is_cached(file: &File, at: u64) -> bool {
+    let mut byte = [0];
+    let read = preadv2(file, &mut [io::IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT);
+    !matches!(read, Err(Errno::AGAIN | Errno::IO))
 }
 
 async fn beyond(progress: &FillProgress, offset: u64) -> Result<u64, Broken> {

@@ -1,26 +1,41 @@
 //! The HTTP server for machines: images, rendered files and what installers report.
 //!
-//! HTTP/1.1 without TLS on the interfaces that the agent's file lists. What a path stands for is the
-//! [`Desk`](crate::desk::Desk)'s to say; there is no file system behind it. Every length is announced and nothing is
-//! chunked (QUIRKS 34); single ranges are served (QUIRKS 59); what is still arriving is sent as it arrives.
+//! HTTP/1.1 without TLS on the interfaces that the agent's file lists: machines are not served over TLS. What a path stands
+//! for is the [`Desk`](crate::desk::Desk)'s to say; there is no file system behind it. Every length is announced and nothing
+//! is chunked (QUIRKS 34); single ranges are served (QUIRKS 59); what is still arriving is sent as it arrives.
+//!
+//! ```text
+//!  server ─accepts─► connection ─asks─► desk
+//!                      │    │ GET, HEAD: given ─► body: memory, or file to socket by sendfile
+//!                      │    └ sending: tells the desk how it went
+//!                      └ all else: odd, on hyper
+//! ```
+//!
+//! docs/adr/0011 says why files have a way of their own.
 //!
 //! Assumes a tokio runtime and listeners that were bound before privileges were dropped. Leaves to others: which
 //! files exist, where blobs come from, and what is done with reports.
 
 mod admission;
 mod body;
-mod link;
+mod connection;
+mod given;
+mod memory;
+mod odd;
 mod path;
 mod range;
 mod reply;
 mod report;
+mod request;
 mod sending;
 mod server;
-mod service;
 #[cfg(test)]
 mod tests;
+mod wire;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use crate::images::Images;
 
 pub(crate) use path::shown;
 pub use server::{ServeError, Server, Serving};
@@ -50,6 +65,23 @@ pub struct Limits {
     pub arrival_stall: Duration,
     /// How long bodies may go on after the server was told to stop.
     pub drain: Duration,
+}
+
+/// What all connections have in common.
+#[derive(Debug)]
+struct Shared<D> {
+    desk: Arc<D>,
+    images: Images,
+    limits: Arc<Limits>,
+    reads: body::Reads,
+    memory: memory::Memory,
+}
+
+impl<D> Shared<D> {
+    fn new(desk: Arc<D>, images: Images, limits: Limits) -> Self {
+        let (reads, memory) = (body::Reads::new(), memory::Memory::new());
+        Self { desk, images, limits: Arc::new(limits), reads, memory }
+    }
 }
 
 impl Default for Limits {

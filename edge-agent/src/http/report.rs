@@ -3,16 +3,15 @@
 //! Values come in the query or in the body of a form (`percent`, `text`, `reason`); a body of any other type is the text
 //! or the reason itself. Installers have little to speak with: every client that can fetch can report.
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, Method, Request, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use netboot::site::{Callback, ReportAnswer};
 
 use super::{
     Limits,
-    body::Body,
     path::form,
-    reply::{not_found, plain},
+    reply::{Plain, not_found},
 };
 
 /// The methods of a report.
@@ -133,20 +132,20 @@ impl Values {
 }
 
 /// The answer to a report.
-pub(super) fn answer(answer: ReportAnswer) -> Response<Body> {
+pub(super) fn answer(answer: ReportAnswer) -> Plain {
     match answer {
-        ReportAnswer::Recorded => plain(StatusCode::OK, "recorded\n"),
-        ReportAnswer::TooLate => plain(StatusCode::CONFLICT, "too late\n"),
+        ReportAnswer::Recorded => Plain::new(StatusCode::OK, "recorded\n"),
+        ReportAnswer::TooLate => Plain::new(StatusCode::CONFLICT, "too late\n"),
         ReportAnswer::NotFound => not_found(),
     }
 }
 
 /// The answer to what was not understood.
-pub(super) fn refusal(unread: Unread) -> Response<Body> {
+pub(super) fn refusal(unread: Unread) -> Plain {
     match unread {
-        Unread::TooLarge => plain(StatusCode::PAYLOAD_TOO_LARGE, "too large\n"),
-        Unread::TooSlow => plain(StatusCode::REQUEST_TIMEOUT, "too slow\n"),
-        Unread::Broken => plain(StatusCode::BAD_REQUEST, "broken\n"),
+        Unread::TooLarge => Plain::new(StatusCode::PAYLOAD_TOO_LARGE, "too large\n"),
+        Unread::TooSlow => Plain::new(StatusCode::REQUEST_TIMEOUT, "too slow\n"),
+        Unread::Broken => Plain::new(StatusCode::BAD_REQUEST, "broken\n"),
     }
 }
 

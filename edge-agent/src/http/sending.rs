@@ -1,124 +1,126 @@
-//! How the sending of one file goes, until the desk is told.
+//! How the sending of a file goes, until the desk is told.
 //!
-//! Every piece of the body, and the body itself, hold on to the same [`Sending`]. A piece is let go when the socket
-//! has taken it, or when the connection is torn down, which the connection's [`Line`] then knows. So the last to let
-//! go knows how much has left, and tells.
+//! The first sending of an answer is told by itself. Where the answer stands, further ones of the same connection are
+//! counted and told in sum ([`Repeats`]): a client that reads a disk image by small ranges would say nothing else for
+//! minutes. What breaks is always told by itself.
 
-use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
-};
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use proto::event::Transport;
-use tracing::Span;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::link::{Line, Over};
+use super::wire::Over;
 use crate::desk::{Desk, Sent};
 
-/// One file on its way.
-pub(super) struct Sending<D: Desk> {
-    desk: Arc<D>,
-    line: Arc<Line>,
-    ticket: D::Ticket,
+/// Tells the desk of one answer of its.
+pub(super) struct Teller<D: Desk> {
+    pub(super) desk: Arc<D>,
+    pub(super) ticket: D::Ticket,
+    pub(super) stopping: CancellationToken,
+}
+
+/// A file on its way. If it is let go before its end, it has been cut off, and that is told.
+pub(super) struct Sending<'a, D: Desk> {
+    teller: &'a Teller<D>,
     since: Instant,
-    /// The request's, which lasts until the desk was told.
-    span: Span,
     /// Bytes that the socket has taken.
-    left: AtomicU64,
-    plan: OnceLock<Plan>,
-    failure: OnceLock<String>,
+    left: u64,
+    broken: Option<String>,
+    over: bool,
 }
 
-/// What is to become of it.
-#[derive(Debug, Clone, Copy)]
-enum Plan {
-    /// So many bytes are to leave.
-    Send(u64),
-    /// No body: nothing is told, unless something fails.
-    Nothing,
-}
-
-impl<D: Desk> Sending<D> {
-    /// The request has come; `since` then.
-    pub(super) fn new(desk: Arc<D>, line: Arc<Line>, ticket: D::Ticket, since: Instant) -> Arc<Self> {
-        let (left, plan, failure) = (AtomicU64::new(0), OnceLock::new(), OnceLock::new());
-        Arc::new(Self { desk, line, ticket, since, span: Span::current(), left, plan, failure })
+impl<'a, D: Desk> Sending<'a, D> {
+    /// The request came at `since`.
+    pub(super) fn new(teller: &'a Teller<D>, since: Instant) -> Self {
+        Self { teller, since, left: 0, broken: None, over: false }
     }
 
-    /// `bytes` are to leave. The first of this and [`Sending::nothing`] counts.
-    pub(super) fn expect(&self, bytes: u64) {
-        // A second call would be ours alone, and changes nothing.
-        let _ = self.plan.set(Plan::Send(bytes));
+    /// The socket has taken so many more bytes.
+    pub(super) fn left(&mut self, bytes: usize) {
+        self.left += bytes as u64;
     }
 
-    /// The answer has no body.
-    pub(super) fn nothing(&self) {
-        // As above.
-        let _ = self.plan.set(Plan::Nothing);
+    /// It ends here, and why.
+    pub(super) fn fail(mut self, why: String) {
+        self.broken = Some(why);
     }
 
-    /// It fails for a reason of ours; the first one is told.
-    pub(super) fn fail(&self, why: impl Into<String>) {
-        // A later failure follows from the first.
-        let _ = self.failure.set(why.into());
+    /// There is nothing to send, and nothing to tell.
+    pub(super) fn nothing(mut self) {
+        self.over = true;
     }
 
-    /// A piece of the body, counted when the socket has taken it. `held` is let go with it.
-    pub(super) fn piece<H: Send + 'static>(self: &Arc<Self>, bytes: impl Into<Bytes>, held: H) -> Bytes {
-        Bytes::from_owner(Piece { bytes: bytes.into(), _held: held, sending: Arc::clone(self) })
-    }
-
-    fn outcome(&self) -> Option<Sent> {
-        let left = self.left.load(Ordering::Relaxed);
-        let failure = self.failure.get().cloned();
-        let broken = match (failure, self.plan.get()) {
-            (Some(failure), _) => Some(failure),
-            (None, Some(Plan::Nothing)) => return None,
-            (None, Some(Plan::Send(bytes))) if left == *bytes => None,
-            (None, Some(Plan::Send(_)) | None) => Some(cut(self.line.over()).to_owned()),
+    /// The client is cut off, or was.
+    pub(super) fn cut(self, over: Over) {
+        let why = match over {
+            Over::Stalled => "the client took nothing more",
+            Over::Stopping => "the agent stops",
+            Over::Gone | Over::Silent => "the client went away",
         };
-        let took = self.since.elapsed();
-        Some(Sent { transport: Transport::Http, bytes: left, took, retransmissions: 0, broken })
+        self.fail(why.to_owned());
+    }
+
+    /// All of it has left: how much, and how long that took.
+    pub(super) fn whole(mut self) -> (u64, Duration) {
+        self.over = true;
+        (self.left, self.since.elapsed())
     }
 }
 
-fn cut(over: Option<Over>) -> &'static str {
-    match over {
-        Some(Over::Stalled) => "the client took nothing more",
-        Some(Over::Stopping) => "the agent stops",
-        Some(Over::Gone) | None => "the client went away",
-    }
-}
-
-impl<D: Desk> Drop for Sending<D> {
+impl<D: Desk> Drop for Sending<'_, D> {
     fn drop(&mut self) {
-        let Some(sent) = self.outcome() else { return };
-        let _in = self.span.enter();
+        if self.over {
+            return;
+        }
+        let stops = self.teller.stopping.is_cancelled();
+        let unsaid = || if stops { "the agent stops" } else { "the client went away" }.to_owned();
+        let broken = Some(self.broken.take().unwrap_or_else(unsaid));
+        let (bytes, took) = (self.left, self.since.elapsed());
+        self.teller.say(Sent {
+            transport: Transport::Http,
+            bytes,
+            took,
+            retransmissions: 0,
+            repeats: 0,
+            broken,
+        });
+    }
+}
+
+impl<D: Desk> Teller<D> {
+    fn say(&self, sent: Sent) {
         tracing::debug!(bytes = sent.bytes, took = ?sent.took, broken = sent.broken, "file sent");
         self.desk.told(self.ticket.clone(), sent);
     }
-}
 
-struct Piece<D: Desk, H> {
-    bytes: Bytes,
-    _held: H,
-    sending: Arc<Sending<D>>,
-}
+    /// It was sent whole.
+    pub(super) fn whole(&self, (bytes, took): (u64, Duration)) {
+        let (transport, retransmissions, repeats, broken) = (Transport::Http, 0, 0, None);
+        self.say(Sent { transport, bytes, took, retransmissions, repeats, broken });
+    }
 
-impl<D: Desk, H> AsRef<[u8]> for Piece<D, H> {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
+    /// It was sent whole that often.
+    pub(super) fn repeats(&self, repeats: &Repeats) {
+        let Some(more) = repeats.times.checked_sub(1) else { return };
+        let (transport, retransmissions, broken) = (Transport::Http, 0, None);
+        let Repeats { bytes, took, .. } = *repeats;
+        self.say(Sent { transport, bytes, took, retransmissions, repeats: more, broken });
     }
 }
 
-impl<D: Desk, H> Drop for Piece<D, H> {
-    fn drop(&mut self) {
-        if self.sending.line.over().is_none() {
-            self.sending.left.fetch_add(self.bytes.len() as u64, Ordering::Relaxed);
-        }
+/// Whole sendings of one answer that were not told yet.
+#[derive(Debug, Default)]
+pub(super) struct Repeats {
+    times: u32,
+    bytes: u64,
+    took: Duration,
+}
+
+impl Repeats {
+    pub(super) fn count(&mut self, (bytes, took): (u64, Duration)) {
+        self.times = self.times.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.took += took;
     }
 }

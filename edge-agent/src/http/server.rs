@@ -7,9 +7,8 @@ use std::{
     time::Duration,
 };
 
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
 use netboot::site::Arrival;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{
     sync::CancellationToken,
@@ -17,11 +16,10 @@ use tokio_util::{
 };
 
 use super::{
-    Limits,
+    Limits, Shared,
     admission::{Admission, Admitted},
-    body::Reads,
-    link::{Link, Over},
-    service::{Service, Shared},
+    body,
+    connection::Connection,
 };
 use crate::{desk::Desk, images::Images};
 
@@ -71,8 +69,7 @@ impl<D: Desk> Server<D> {
     #[must_use]
     pub fn new(desk: Arc<D>, images: Images, limits: Limits) -> Self {
         let admission = Admission::new(limits.connections, limits.connections_per_address);
-        let reads = Reads::new(limits.arrival_stall);
-        Self { shared: Arc::new(Shared { desk, images, limits: Arc::new(limits), reads }), admission }
+        Self { shared: Arc::new(Shared::new(desk, images, limits)), admission }
     }
 
     /// Serves `listener`, whose machines come in at `arrival`, until `shutdown`: then answers that are under way
@@ -89,7 +86,7 @@ impl<D: Desk> Server<D> {
         arrival: Arrival,
         shutdown: CancellationToken,
     ) -> Result<Serving, ServeError> {
-        listener.set_nonblocking(true).map_err(ServeError::Listener)?;
+        prepare(&listener).map_err(ServeError::Listener)?;
         let listener = TcpListener::from_std(listener).map_err(ServeError::Listener)?;
         let address = listener.local_addr().map_err(ServeError::Listener)?;
         let (shared, admission) = (Arc::clone(&self.shared), Arc::clone(&self.admission));
@@ -135,16 +132,19 @@ impl<D: Desk> Door<D> {
         let Some(admitted) = self.admission.admit(peer) else {
             return tracing::debug!(%peer, "too many connections");
         };
-        if let Err(error) = socket.set_nodelay(true) {
-            // The client is gone already.
-            return tracing::trace!(%peer, %error, "connection lost");
-        }
-        let link = Link::new(socket, Arc::clone(&self.shared.limits));
-        let (shared, arrival, line) =
-            (Arc::clone(&self.shared), self.arrival.clone(), Arc::clone(link.line()));
-        let service = Service { shared, arrival, peer, line };
-        self.open.spawn(converse(link, service, admitted, self.shutdown.clone()));
+        let (shared, arrival) = (Arc::clone(&self.shared), self.arrival.clone());
+        let drain = shared.limits.drain;
+        let connection = Connection::new(socket, peer, arrival, shared, self.shutdown.clone());
+        self.open.spawn(converse(connection, admitted, self.shutdown.clone(), drain));
     }
+}
+
+/// Its connections inherit all of this: what is written leaves at once, and little more is taken than what is on the wire.
+fn prepare(listener: &StdListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let socket = SockRef::from(listener);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(body::UNSENT)
 }
 
 /// The errors that `accept` passes on from a connection which ended in the queue.
@@ -155,32 +155,15 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 /// One connection, to its end.
 async fn converse<D: Desk>(
-    link: Link,
-    service: Service<D>,
+    connection: Connection<D>,
     _admitted: Admitted,
     shutdown: CancellationToken,
+    drain: Duration,
 ) {
-    let (limits, line, peer) = (Arc::clone(&service.shared.limits), Arc::clone(&service.line), service.peer);
-    let mut protocol = http1::Builder::new();
-    // Times are the link's: hyper's own limit for heads would also be that for idle connections.
-    protocol.header_read_timeout(None).max_headers(limits.head_fields).max_buf_size(limits.head_bytes);
-    // GRUB 2.06 knows `Content-Length` in this case alone (against RFC 9110 §5.1); without a length it has no memory for a
-    // kernel (QUIRKS 49).
-    protocol.title_case_headers(true);
-    let service = service_fn(move |request| service.clone().call(request));
-    let mut connection = std::pin::pin!(protocol.serve_connection(TokioIo::new(link), service));
-    let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::time::timeout(limits.drain, connection.as_mut()).await.ok()
-        }
-    };
-    match ended {
-        Some(Ok(())) => tracing::trace!(%peer, "connection closed"),
-        Some(Err(error)) => {
-            tracing::debug!(%peer, error = &error as &dyn std::error::Error, "connection broken");
-        }
-        None => line.end(Over::Stopping),
+    let mut connection = std::pin::pin!(connection.run());
+    tokio::select! {
+        biased;
+        () = connection.as_mut() => {}
+        () = shutdown.cancelled() => drop(tokio::time::timeout(drain, connection).await),
     }
 }

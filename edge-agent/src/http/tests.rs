@@ -1,12 +1,18 @@
 //! The server on loopback, with a table for a desk: a client of our own, and the real one, curl (its package must be
 //! installed).
 
+mod slow;
+mod standing;
+
 use std::{
     collections::BTreeMap,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Command, Output},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -18,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    core::Stopped,
+    core::{Epoch, Stopped},
     desk::{Answered, Desk, Found, Sent},
     disk::cache::{Cache, Fill, WITHHELD_BYTES},
     images::Images,
@@ -31,6 +37,9 @@ const NEVER: Duration = Duration::from_secs(3_600);
 /// A table of names, and what it was told.
 struct Table {
     files: BTreeMap<String, Source>,
+    /// Its answers stand until this is raised.
+    epoch: Option<Epoch>,
+    asked: AtomicUsize,
     reports: Mutex<Vec<ReportRequest>>,
     told: mpsc::Sender<(String, Sent)>,
 }
@@ -44,8 +53,10 @@ impl Desk for Table {
         if request.name == "stopped" {
             return Err(Stopped);
         }
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let standing = self.epoch.as_ref().map(|epoch| epoch.begin(Instant::now()));
         let source = self.files.get(&request.name).cloned();
-        Ok(source.map(|source| Found { source, ticket: request.name }).into())
+        Ok(source.map(|source| Found { source, ticket: request.name, standing }).into())
     }
 
     async fn report(&self, request: ReportRequest) -> Result<ReportAnswer, Stopped> {
@@ -105,9 +116,20 @@ fn site_without(name: &str, content: &[u8], limits: Limits) -> Site {
 }
 
 fn begin(files: BTreeMap<String, Source>, cache: Arc<Cache>, dir: TempDir, limits: Limits) -> Site {
-    let (told_out, told) = mpsc::channel(64);
+    begin_with(files, None, cache, dir, limits)
+}
+
+fn begin_with(
+    files: BTreeMap<String, Source>,
+    epoch: Option<Epoch>,
+    cache: Arc<Cache>,
+    dir: TempDir,
+    limits: Limits,
+) -> Site {
+    let (told_out, told) = mpsc::channel(1_024);
     let (wanted, fetcher) = mpsc::channel(8);
-    let desk = Arc::new(Table { files, reports: Mutex::default(), told: told_out });
+    let (reports, asked) = (Mutex::default(), AtomicUsize::new(0));
+    let desk = Arc::new(Table { files, epoch, asked, reports, told: told_out });
     let images = Images::new(Arc::clone(&cache), wanted);
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
     let arrival =

@@ -27,7 +27,7 @@ impl Desk for Table {
         assert_eq!(request.transport, Transport::Tftp);
         let source = self.files.get(request.name.as_str()).cloned();
         let tftp_single_port = request.from == Ipv4Addr::new(10, 1, 0, 43);
-        let found = source.map(|source| Found { source, ticket: request.name });
+        let found = source.map(|source| Found { source, ticket: request.name, standing: None });
         Ok(Answered { found, tftp_single_port })
     }
 
@@ -90,7 +90,8 @@ async fn a_completed_transfer_is_told_with_its_ticket() {
     site.heard(EventKind::Began { size: 4, block_size: 512, window: 1 });
     site.heard(completed());
     let took = Duration::from_millis(30);
-    let sent = Sent { transport: Transport::Tftp, bytes: 4, took, retransmissions: 2, broken: None };
+    let sent =
+        Sent { transport: Transport::Tftp, bytes: 4, took, retransmissions: 2, repeats: 0, broken: None };
     assert_eq!(site.told(), [("menu".to_owned(), sent)]);
     site.heard(completed());
     assert_eq!(site.told(), [], "it has been told");

@@ -98,6 +98,7 @@ mod tests {
             bytes: 1,
             took_ms: 1,
             retransmissions: 0,
+            repeats: 0,
         };
         let kinds = [
             (1_000, began),

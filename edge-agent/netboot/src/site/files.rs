@@ -109,6 +109,15 @@ pub struct Served {
     mac: Option<Mac>,
     /// What it proves of the ROM that asked for it, once so many bytes of it have arrived.
     pub(super) proves: Option<(Expected, u64)>,
+    stands: bool,
+}
+
+impl Served {
+    /// The machine may be given the same again without a question here, as long as [`Site::changes`] stays what it is.
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        self.stands
+    }
 }
 
 /// How the sending of a file went.
@@ -124,6 +133,8 @@ pub struct FileTold {
     pub took: Duration,
     /// TFTP blocks sent more than once.
     pub retransmissions: u32,
+    /// How often it was sent whole again in that time, unasked, since the answer stood: bytes and time are those of all.
+    pub repeats: u32,
     /// None: all of it was sent. Else why not.
     pub broken: Option<String>,
 }
@@ -159,7 +170,10 @@ impl Site {
         };
         let asker = self.asker(&plan, request.from);
         let answer = match self.find(now, &plan, &request, asker) {
-            Ok((source, served)) => FileAnswer::Send { source, served },
+            Ok((source, served)) => {
+                let stands = may_stand(&request, &served);
+                FileAnswer::Send { source, served: Served { stands, ..served } }
+            }
             Err(refusal) => {
                 self.note_refusal(now, &request, asker, refusal);
                 FileAnswer::NotFound
@@ -280,6 +294,7 @@ impl Site {
         if self.attempts.of(mac).is_some() {
             return refuse("the attempt is over: the machine has begun another");
         }
+        self.changes += 1;
         let begun = ordered.is_some_and(|state| state.phase == OrderPhase::Started);
         let reached = if begun { Reached::Handover } else { Reached::Loader };
         self.attempts.resume(now.mono, attempt, mac, Some(host.id), reached);
@@ -369,8 +384,8 @@ impl Site {
     }
 
     pub(super) fn handle_told(&mut self, now: Now, told: FileTold) {
-        let FileTold { served, transport, bytes, took, retransmissions, broken } = told;
-        let Served { name, stage, attempt, host, mac, proves } = served;
+        let FileTold { served, transport, bytes, took, retransmissions, repeats, broken } = told;
+        let Served { name, stage, attempt, host, mac, proves, stands: _ } = served;
         let about = About { attempt, host, mac };
         if let Some((expected, _)) = proves.filter(|(_, size)| broken.is_none() && bytes >= *size) {
             self.note_delivered(now, about, expected);
@@ -378,7 +393,7 @@ impl Site {
         let kind = match broken {
             None => {
                 let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-                EventKind::FileServed { transport, stage, name, bytes, took_ms, retransmissions }
+                EventKind::FileServed { transport, stage, name, bytes, took_ms, retransmissions, repeats }
             }
             Some(why) => EventKind::FileBroken { transport, stage, name, bytes, why },
         };
@@ -433,7 +448,14 @@ fn give(
 
 pub(super) fn served(name: &str, stage: Stage, about: About) -> Served {
     let About { attempt, host, mac } = about;
-    Served { name: name.into(), stage, attempt, host, mac, proves: None }
+    Served { name: name.into(), stage, attempt, host, mac, proves: None, stands: false }
+}
+
+/// May the answer be given again unasked? Not what an order's token opens: each fetch of that is the order's business,
+/// and may begin an installation (S2). Not what says something of the ROM. And a question for the size alone does less
+/// than a fetch.
+fn may_stand(request: &FileRequest, served: &Served) -> bool {
+    !request.probe && !request.name.starts_with("o/") && served.proves.is_none()
 }
 
 pub(super) fn values<'a>(

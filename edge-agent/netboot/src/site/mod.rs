@@ -106,6 +106,7 @@ pub struct Site {
     meter: meter::Meter,
     deferred: Deferred,
     foreign_servers: ForeignServers,
+    changes: u64,
 }
 
 /// Where a datagram or a request came in.
@@ -162,6 +163,30 @@ pub enum Input {
     Disk(Disk),
     /// Something that only the shell sees.
     Alarm(AlarmKind, String),
+}
+
+impl Input {
+    /// May a name stand for something else after it? Questions for files change little, which [`Site::changes`] counts apart.
+    #[must_use]
+    pub fn may_change_files(&self) -> bool {
+        match self {
+            Self::File(_)
+            | Self::Told(_)
+            | Self::PlanRefused(..)
+            | Self::Acknowledged(..)
+            | Self::Alarm(..) => false,
+            Self::Dhcp(..)
+            | Self::Claim(_)
+            | Self::Overheard(_)
+            | Self::Report(_)
+            | Self::Plan(_)
+            | Self::Contact
+            | Self::ControllerTime(_)
+            | Self::OutOfReach(_)
+            | Self::Release(_)
+            | Self::Disk(_) => true,
+        }
+    }
 }
 
 /// What the shell is to do, in order.
@@ -245,6 +270,7 @@ impl Site {
             meter: meter::Meter::default(),
             deferred: Deferred::default(),
             foreign_servers: ForeignServers::default(),
+            changes: 0,
         }
     }
 
@@ -295,6 +321,7 @@ impl Site {
     pub fn handle(&mut self, now: Now, input: Input) {
         let system = now.wall;
         let now = self.never_back(now);
+        self.changes += u64::from(input.may_change_files());
         match input {
             Input::Dhcp(arrival, request) => self.handle_dhcp(now, &arrival, &request),
             Input::Claim(claim) => {
@@ -336,7 +363,9 @@ impl Site {
     /// Time has passed. Poll for actions afterwards.
     pub fn handle_timeout(&mut self, now: Now) {
         let now = self.never_back(now);
+        let due = self.poll_timeout() <= now.mono;
         let effects = self.dhcp.handle_timeout(now);
+        self.changes += u64::from(due || !effects.is_empty());
         self.perform(now, effects);
         self.answer_deferred(now);
         self.ask_for_servers(now);
@@ -348,6 +377,16 @@ impl Site {
                 self.persist(Record::Wall(now.wall));
             }
         }
+    }
+
+    /// Grows whenever a name may have come to stand for something else, or for nothing, to some machine: plans, leases,
+    /// attempts and orders may have changed. While it does not, an answer whose [`Served::stands`] holds.
+    ///
+    /// It may grow for nothing. What asks for files alone changes is counted where that happens: an order's step, and an
+    /// attempt that is resumed.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Events that wait for the controller, after `number`; what is polled here may not be on disk yet unless the
@@ -418,6 +457,7 @@ impl Site {
 
     /// An order's step: its record, then its event.
     fn moved(&mut self, now: Now, attempt: Option<AttemptId>, mac: Option<Mac>, moved: &Moved) {
+        self.changes += 1;
         self.persist(moved.record());
         let about = About { attempt: attempt.or(moved.state.attempt), host: Some(moved.state.host), mac };
         self.report(now, about, moved.event());

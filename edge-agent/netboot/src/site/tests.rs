@@ -10,6 +10,7 @@ mod programs;
 mod raspberry_pi;
 mod release;
 mod restarts;
+mod standing;
 mod wire;
 
 use dhcproto::{
@@ -169,7 +170,7 @@ impl Paper {
 
     fn told(&mut self, second: u64, served: Served, bytes: u64, broken: Option<String>) {
         let (transport, took, retransmissions) = (Transport::Tftp, Duration::from_millis(20), 0);
-        let told = FileTold { served, transport, bytes, took, retransmissions, broken };
+        let told = FileTold { served, transport, bytes, took, retransmissions, repeats: 0, broken };
         self.input(second, Input::Told(told));
     }
 

@@ -6,7 +6,10 @@ use std::fs::{self, DirEntry};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 use std::time::SystemTime;
 
 use proto::Digest;
@@ -29,6 +32,7 @@ pub(super) struct Index {
     total_bytes: u64,
     /// Counts uses; the time of day plays no part.
     clock: u64,
+    removals: Arc<AtomicU64>,
     pub(super) filling: HashMap<Digest, Arc<FillProgress>>,
 }
 
@@ -50,8 +54,14 @@ impl Index {
 
     pub(super) fn forget(&mut self, digest: &Digest) -> Option<u64> {
         let size = self.blobs.remove(digest)?.size;
+        self.removals.fetch_add(1, Ordering::Release);
         self.total_bytes -= size;
         Some(size)
+    }
+
+    /// Counts the blobs that were forgotten, for those who hold what they have read.
+    pub(super) fn removals(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.removals)
     }
 
     pub(super) fn size_of(&self, digest: &Digest) -> Option<u64> {
@@ -60,10 +70,6 @@ impl Index {
 
     pub(super) fn total_bytes(&self) -> u64 {
         self.total_bytes
-    }
-
-    pub(super) fn filling_bytes(&self) -> u64 {
-        self.filling.values().map(|progress| progress.size()).fold(0, u64::saturating_add)
     }
 
     pub(super) fn digests(&self) -> Vec<Digest> {

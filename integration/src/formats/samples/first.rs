@@ -134,6 +134,7 @@ pub(super) fn kinds() -> Vec<EventKind> {
             bytes: 1 << 33,
             took_ms: 12,
             retransmissions: 3,
+            repeats: 0,
         },
         EventKind::FileRefused { transport: Transport::Http, name: name.clone(), why: why.clone() },
         EventKind::FileBroken {

@@ -1,0 +1,218 @@
+//! One connection: its requests one after the other, each answered before the next is looked at.
+//!
+//! ```text
+//!  accepted ──► head ──request──► answer ──all of it handed over──► idle ──a byte──► head
+//!             limits.head       limits.stall                     limits.idle      limits.head
+//! ```
+//!
+//! Requests that were sent ahead wait where they came in, and so does their sender when that is full: nothing is read
+//! while an answer is under way. GET and HEAD of files are answered here; whatever else is asked for goes to hyper with all
+//! bytes that have come ([`super::odd`]).
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
+use netboot::site::{Arrival, FileRequest};
+use proto::event::Transport;
+use tokio::{net::TcpStream, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Shared, body,
+    given::{Given, Out},
+    odd, path,
+    reply::{Manner, Plain, healthy, not_found, not_now},
+    report,
+    request::{self, Parsed, Request},
+    sending::Teller,
+    wire::{Over, Wire},
+};
+use crate::desk::{Answered, Desk, Found};
+
+/// Buffers that have grown beyond this are let go when the connection is idle.
+const KEPT: usize = 1 << 10;
+
+/// A connection.
+pub(super) struct Connection<D: Desk> {
+    shared: Arc<Shared<D>>,
+    arrival: Arrival,
+    peer: IpAddr,
+    stopping: CancellationToken,
+    wire: Wire,
+    /// What has come and was not answered yet.
+    unread: Vec<u8>,
+    /// The head of the answer under way.
+    head: Vec<u8>,
+    /// What was asked for last, as far as the desk need not be asked for it again.
+    last: Option<Box<Given<D>>>,
+}
+
+/// What is to become of a request.
+enum Turn {
+    /// It was answered.
+    Answered,
+    /// It is not ours.
+    Odd,
+}
+
+/// Why a connection ends by our will.
+enum End {
+    /// A request is not ours.
+    Odd,
+    /// What comes next is the content of a request that should have none.
+    Content,
+    /// The client wants no more, or the server stops.
+    Enough,
+}
+
+impl<D: Desk> Connection<D> {
+    pub(super) fn new(
+        socket: TcpStream,
+        peer: IpAddr,
+        arrival: Arrival,
+        shared: Arc<Shared<D>>,
+        stopping: CancellationToken,
+    ) -> Self {
+        let wire = Wire::new(socket, shared.limits.stall, stopping.clone());
+        let (unread, head) = (Vec::new(), Vec::new());
+        Self { shared, arrival, peer, stopping, wire, unread, head, last: None }
+    }
+
+    /// Answers requests until either side has had enough.
+    pub(super) async fn run(mut self) {
+        let peer = self.peer;
+        match self.converse().await {
+            Ok(End::Odd) => self.hand_over().await,
+            Ok(End::Content) => self.wire.linger().await,
+            Ok(End::Enough) => tracing::trace!(%peer, "connection closed"),
+            Err(over) => tracing::trace!(%peer, ?over, "connection over"),
+        }
+    }
+
+    async fn converse(&mut self) -> Result<End, Over> {
+        let mut by = Some(Instant::now() + self.shared.limits.head);
+        loop {
+            let Some(request) = self.request(by.take()).await? else { return Ok(End::Odd) };
+            let turn = self.answer(&request).await?;
+            match turn {
+                Turn::Odd => return Ok(End::Odd),
+                Turn::Answered if request.has_content => return Ok(End::Content),
+                Turn::Answered if !self.manner(&request).keep => return Ok(End::Enough),
+                Turn::Answered => {}
+            }
+            self.unread.drain(..request.length);
+            if self.unread.is_empty() && self.unread.capacity() > KEPT {
+                self.unread = Vec::new();
+            }
+        }
+    }
+
+    /// The next request, whose head must be there by `by`; None: soon after its first byte. Gives None for what is not ours.
+    async fn request(&mut self, mut by: Option<Instant>) -> Result<Option<Request>, Over> {
+        let mut looked = 0;
+        loop {
+            if request::may_end(&self.unread, looked) {
+                match request::parse(&self.unread, &self.shared.limits) {
+                    Parsed::Request(request) => return Ok(Some(request)),
+                    Parsed::Odd => return Ok(None),
+                    Parsed::Partial => {}
+                }
+            }
+            if self.unread.len() >= self.shared.limits.head_bytes {
+                return Ok(None);
+            }
+            looked = self.unread.len();
+            let idle = self.unread.is_empty();
+            let until = match by {
+                Some(by) => by,
+                None if idle => Instant::now() + self.shared.limits.idle,
+                None => *by.insert(Instant::now() + self.shared.limits.head),
+            };
+            self.wire.read(&mut self.unread, until).await?;
+        }
+    }
+
+    fn manner(&self, request: &Request) -> Manner {
+        Manner { version: request.version, keep: request.keep && !self.stopping.is_cancelled() }
+    }
+
+    async fn answer(&mut self, request: &Request) -> Result<Turn, Over> {
+        let since = Instant::now();
+        let removals = self.shared.images.removals();
+        let stands = |last: &Given<D>| last.stands(&request.target, since, removals);
+        if !self.last.as_deref().is_some_and(stands) {
+            // What was asked for before is told of before the next question.
+            self.last = None;
+            let Some(name) = request.path().and_then(path::clean) else {
+                return self.say(&not_found(), request).await;
+            };
+            if report::Path::read(&name).is_some() {
+                return Ok(Turn::Odd);
+            }
+            if name == "healthz" {
+                return self.say(&healthy(), request).await;
+            }
+            match self.ask(&name, request).await? {
+                Ok(found) => self.last = Some(Box::new(self.given(&name, request, found))),
+                Err(plain) => return self.say(&plain, request).await,
+            }
+        }
+        let manner = self.manner(request);
+        let Some(given) = &mut self.last else { return Ok(Turn::Answered) };
+        self.head.clear();
+        let out = Out { wire: &mut self.wire, head: &mut self.head, manner };
+        given.answer(request, since, &self.shared, out).await?;
+        Ok(Turn::Answered)
+    }
+
+    /// Asks the desk.
+    async fn ask(&mut self, name: &str, request: &Request) -> Result<Result<Found<D::Ticket>, Plain>, Over> {
+        let Some(from) = self.from() else { return Ok(Err(not_found())) };
+        let asked = FileRequest {
+            ask: 0,
+            transport: Transport::Http,
+            arrival: self.arrival.clone(),
+            from,
+            name: name.to_owned(),
+            probe: request.head_only,
+        };
+        let answered = self.wire.unless_gone(self.shared.desk.file(asked)).await?;
+        Ok(match answered {
+            Ok(Answered { found: Some(found), .. }) => Ok(found),
+            Ok(Answered { found: None, .. }) => Err(not_found()),
+            Err(stopped) => {
+                tracing::debug!(error = &stopped as &dyn std::error::Error, "not answered now");
+                Err(not_now())
+            }
+        })
+    }
+
+    fn given(&self, name: &str, request: &Request, found: Found<D::Ticket>) -> Given<D> {
+        let (desk, stopping) = (Arc::clone(&self.shared.desk), self.stopping.clone());
+        Given::new(request.target.clone(), name, found, |ticket| Teller { desk, ticket, stopping })
+    }
+
+    /// Leases are IPv4's: nobody else has anything here.
+    fn from(&self) -> Option<Ipv4Addr> {
+        match self.peer.to_canonical() {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        }
+    }
+
+    async fn say(&mut self, plain: &Plain, request: &Request) -> Result<Turn, Over> {
+        let manner = self.manner(request);
+        self.head.clear();
+        plain.write(request.head_only, manner, &mut self.head);
+        tracing::debug!(peer = %self.peer, status = plain.status().as_u16(), "answered");
+        body::words(&mut self.wire, &self.head).await?;
+        Ok(Turn::Answered)
+    }
+
+    async fn hand_over(self) {
+        let Self { shared, peer, stopping, wire, unread, .. } = self;
+        odd::converse(wire, unread, odd::Service { shared, peer }, stopping).await;
+    }
+}
