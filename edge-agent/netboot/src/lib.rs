@@ -1,4 +1,4 @@
-//! The pure protocol engines of the edge agent: DHCP, TFTP, boot decision, orders, event journal, and
+//! The pure protocol engines of the edge agent: DHCP, TFTP, boot decision, orders, event journal, cache plan, and
 //! the refusal of IPv6.
 //!
 //! No socket, disk, clock or source of randomness here (DESIGN §3): inputs and the time are handed in, actions
@@ -9,6 +9,7 @@
 pub mod arp;
 pub mod assembly;
 pub mod attempts;
+pub mod cache;
 pub mod content;
 pub mod decide;
 pub mod dhcp;

@@ -1,0 +1,19 @@
+//! What the image cache fetches, in which order, from where, how fast, and for what it has room. Moves no byte itself.
+//!
+//! ```text
+//! plan ──► need: every blob that it names, once, by the highest need
+//!            │
+//!            ▼
+//! machines ► queue: which fetch begins next ──► room: does it fit, or does something give way
+//!                                                 │
+//!                                                 ▼
+//!                         sources: whom to ask, and for how long not to ── limit: how fast, by the time of the week
+//! ```
+//!
+//! Each part is a state machine of its own, on paper time; the fetcher in `edge-agent` puts them together.
+
+pub mod limit;
+pub mod need;
+pub mod queue;
+pub mod room;
+pub mod sources;
