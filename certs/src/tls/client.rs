@@ -1,4 +1,4 @@
-//! TLS of agents and of the CLI towards a controller.
+//! TLS of agents and of the CLI towards a controller, and of agents towards each other.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,12 +6,14 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ResolvesClientCert, Resumption, WantsClientCert};
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, ConfigBuilder, SignatureScheme};
+use rustls::{ClientConfig, ConfigBuilder, ServerConfig, SignatureScheme};
 
+use super::peers::SiteVerifier;
 use super::verify::{ControllerVerifier, Listener, Trust};
-use super::{Alpn, TimeProvider, TlsError, alpn_names, provider};
-use crate::{Credential, FleetName, JoinToken, TrustBundle};
+use super::{Alpn, TimeProvider, TlsError, alpn_names, provider, server};
+use crate::{Credential, FleetName, JoinToken, SiteName, TrustBundle};
 
 /// The configuration for first contact: nothing is known of the fleet but what the join token says.
 ///
@@ -72,6 +74,24 @@ impl ReloadableClient {
         Ok(finish(builder.with_no_client_auth(), &[Alpn::Http2]))
     }
 
+    /// For calling another agent of `site`, which must be ours: it accepts nobody else.
+    ///
+    /// # Errors
+    /// [`TlsError::Rustls`].
+    pub fn peer_config(&self, site: &SiteName) -> Result<Arc<ClientConfig>, TlsError> {
+        let builder = tls13(self.agents_of(site), Arc::clone(&self.time))?;
+        Ok(finish(builder.with_client_cert_resolver(Arc::clone(&self.shown) as _), &[Alpn::Http1]))
+    }
+
+    /// For being called by other agents of `site`, which is ours: a certificate of one is required at the handshake.
+    ///
+    /// # Errors
+    /// [`TlsError::Rustls`].
+    pub fn peer_listener(&self, site: &SiteName) -> Result<Arc<ServerConfig>, TlsError> {
+        let asks = server::tls13(Arc::clone(&self.time))?.with_client_cert_verifier(self.agents_of(site));
+        Ok(server::config(asks, &self.shown, &[Alpn::Http1]))
+    }
+
     /// Shows this certificate from the next handshake on.
     ///
     /// # Errors
@@ -89,10 +109,14 @@ impl ReloadableClient {
     fn controllers(&self, listener: Listener) -> Arc<ControllerVerifier> {
         Arc::new(ControllerVerifier::new(self.fleet.clone(), listener, Arc::clone(&self.trust)))
     }
+
+    fn agents_of(&self, site: &SiteName) -> Arc<SiteVerifier> {
+        Arc::new(SiteVerifier::new(self.fleet.clone(), site.clone(), Arc::clone(&self.trust)))
+    }
 }
 
 fn tls13(
-    verifier: Arc<ControllerVerifier>,
+    verifier: Arc<impl ServerCertVerifier + 'static>,
     time: Arc<dyn TimeProvider>,
 ) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
     let builder = ClientConfig::builder_with_details(provider(), time)
@@ -122,6 +146,12 @@ impl ResolvesClientCert for Shown {
 
     fn has_certs(&self) -> bool {
         true
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.load_full()
     }
 }
 

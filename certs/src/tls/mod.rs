@@ -7,6 +7,8 @@
 mod accept;
 mod client;
 mod failure;
+mod outside;
+mod peers;
 mod server;
 mod verify;
 
@@ -15,6 +17,7 @@ use std::sync::Arc;
 pub use accept::{Accepted, HandshakeLimits, TlsListener};
 pub use client::{ReloadableClient, first_contact};
 pub use failure::{PeerError, peer_error};
+pub use outside::outside;
 use rustls::crypto::CryptoProvider;
 pub use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 pub use server::ReloadableServer;
@@ -57,6 +60,9 @@ pub enum TlsError {
     /// The bundle holds nothing that rustls can use.
     #[error("no root of the trust bundle can be used")]
     Roots,
+    /// The operating system has no roots, which servers outside the fleet are judged by.
+    #[error("the system has no root certificates: install the package ca-certificates")]
+    SystemRoots,
 }
 
 /// Makes ring the process's provider, for the libraries that ask for the default. First thing in `main`.

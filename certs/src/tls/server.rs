@@ -92,13 +92,15 @@ fn certified(
     Ok((credential.certified(Some(&root))?, credential.certified(None)?))
 }
 
-fn tls13(time: Arc<dyn TimeProvider>) -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, rustls::Error> {
+pub(super) fn tls13(
+    time: Arc<dyn TimeProvider>,
+) -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, rustls::Error> {
     ServerConfig::builder_with_details(provider(), time).with_protocol_versions(&[&rustls::version::TLS13])
 }
 
-fn config(
+pub(super) fn config(
     builder: ConfigBuilder<ServerConfig, WantsServerCert>,
-    chain: &Arc<Shown>,
+    chain: &Arc<impl ResolvesServerCert + 'static>,
     protocols: &[Alpn],
 ) -> Arc<ServerConfig> {
     let mut config = builder.with_cert_resolver(Arc::clone(chain) as _);

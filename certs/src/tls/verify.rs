@@ -181,20 +181,22 @@ pub(super) struct MemberVerifier {
 
 impl MemberVerifier {
     pub(super) fn new(fleet: FleetName, bundle: &TrustBundle) -> Result<Self, TlsError> {
-        let chain = ArcSwap::from_pointee(client_chain_verifier(bundle)?);
+        Self::of_roots(fleet, Arc::new(bundle.anchors()))
+    }
+
+    pub(super) fn of_roots(fleet: FleetName, roots: Arc<RootCertStore>) -> Result<Self, TlsError> {
+        let chain = ArcSwap::from_pointee(client_chain_verifier(roots)?);
         Ok(Self { fleet, chain, algorithms: provider().signature_verification_algorithms })
     }
 
     pub(super) fn set_bundle(&self, bundle: &TrustBundle) -> Result<(), TlsError> {
-        self.chain.store(Arc::new(client_chain_verifier(bundle)?));
+        self.chain.store(Arc::new(client_chain_verifier(Arc::new(bundle.anchors()))?));
         Ok(())
     }
 }
 
-fn client_chain_verifier(bundle: &TrustBundle) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    WebPkiClientVerifier::builder_with_provider(Arc::new(bundle.anchors()), provider())
-        .build()
-        .map_err(|_| TlsError::Roots)
+fn client_chain_verifier(roots: Arc<RootCertStore>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    WebPkiClientVerifier::builder_with_provider(roots, provider()).build().map_err(|_| TlsError::Roots)
 }
 
 impl ClientCertVerifier for MemberVerifier {
