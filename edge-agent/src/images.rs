@@ -4,7 +4,7 @@
 //! blob once for each machine that waits; it begins one fill, and all of them follow that. Leaves to others: how bytes
 //! are fetched, and how they are sent.
 
-use std::{fs::File, sync::Arc, time::Duration};
+use std::{fs::File, pin::pin, sync::Arc, time::Duration};
 
 use proto::{Digest, plan::BlobRef};
 use tokio::{sync::mpsc, time::Instant};
@@ -13,11 +13,6 @@ use crate::disk::{
     DiskError,
     cache::{Cache, FillProgress},
 };
-
-/// The cache has no news of fills that begin, so it is looked at again: first so soon, then ever later.
-const FIRST_LOOK: Duration = Duration::from_millis(5);
-/// The longest pause between two looks.
-const LAST_LOOK: Duration = Duration::from_millis(100);
 
 /// An opened blob.
 #[derive(Debug, Clone)]
@@ -83,28 +78,22 @@ impl Images {
     /// [`Unavailable`] says why it cannot be had now.
     pub async fn open(&self, blob: &BlobRef, patience: Duration) -> Result<Opened, Unavailable> {
         let deadline = Instant::now() + patience;
-        let mut pause = FIRST_LOOK;
-        let mut asked = false;
+        let (mut asking, mut asked) = (pin!(self.wanted.send(*blob)), false);
         loop {
+            // Before the look, so that no fill begins between the two unheard.
+            let mut begun = pin!(self.cache.begun());
+            begun.as_mut().enable();
             if let Some(opened) = self.look(blob).await? {
                 return Ok(opened);
             }
-            let now = Instant::now();
-            if now >= deadline {
-                return Err(Unavailable::Absent(blob.digest));
+            tokio::select! {
+                () = begun => {}
+                put = &mut asking, if !asked => {
+                    put.map_err(|_| Unavailable::NoFetcher(blob.digest))?;
+                    asked = true;
+                }
+                () = tokio::time::sleep_until(deadline) => return Err(Unavailable::Absent(blob.digest)),
             }
-            asked = asked || self.ask(blob)?;
-            tokio::time::sleep_until(deadline.min(now + pause)).await;
-            pause = LAST_LOOK.min(pause * 2);
-        }
-    }
-
-    /// Whether there was room for the question; it is asked again if not.
-    fn ask(&self, blob: &BlobRef) -> Result<bool, Unavailable> {
-        match self.wanted.try_send(*blob) {
-            Ok(()) => Ok(true),
-            Err(mpsc::error::TrySendError::Full(_)) => Ok(false),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(Unavailable::NoFetcher(blob.digest)),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
     core::{self, Core, Stopped},
     dhcp,
     disk::{DiskError, atomic, cache::Cache},
-    fetch::Fetcher,
+    fetch::{self, Fetcher},
     holding::{Faults, Survey},
     http,
     images::Images,
@@ -195,9 +195,10 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         faults: faults.clone(),
         out: holding_out,
     };
-    let fetcher = Fetcher {
+    let fetcher = Fetcher::new(fetch::Options {
         cache,
         controllers: config.controller.fleet.clone(),
+        agent: config.controller.name.to_string(),
         core: core.clone(),
         plan: plan.clone(),
         link,
@@ -205,7 +206,7 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         budget: config.cache_bytes,
         health: health_out,
         faults,
-    };
+    });
     workers.spawn("the fetcher", fetcher.run());
     workers.spawn("the survey of the cache", survey.run());
     let identity_folder = config.state.join("identity");

@@ -64,7 +64,7 @@ pub struct Fill {
     hash: Sha256,
     written: u64,
     progress: Arc<FillProgress>,
-    /// How it ended, told to followers when this is dropped.
+    /// How it ended, told to followers when this is dropped, unless they know that it is right.
     end: FillState,
 }
 
@@ -81,7 +81,10 @@ impl Cache {
         let progress = Arc::new(FillProgress::new(size, 0));
         self.announce(digest, &progress)?;
         match Fill::begin(self.clone(), digest, size, progress.clone()) {
-            Ok(fill) => Ok(fill),
+            Ok(fill) => {
+                self.begun.notify_waiters();
+                Ok(fill)
+            }
             Err(error) => {
                 self.index().filling.remove(&digest);
                 progress.end(FillState::Stopped);
@@ -147,12 +150,29 @@ impl Fill {
         &self.progress
     }
 
-    /// Takes the next chunk.
+    /// Takes the next chunk, and shows it to followers.
     ///
     /// # Errors
     /// [`FillError::WrongSize`] as soon as there are more bytes than declared: the fill is then over and
     /// what came is removed. [`FillError::Disk`] if the chunk could not be written: it can be tried again.
     pub fn write(&mut self, chunk: &[u8]) -> Result<(), FillError> {
+        self.write_all([chunk])
+    }
+
+    /// Takes several chunks, and shows them to followers together.
+    ///
+    /// # Errors
+    /// As [`Fill::write`]; the chunks before the one that failed have been taken.
+    pub fn write_all<'a>(&mut self, chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<(), FillError> {
+        let before = self.written;
+        let taken = chunks.into_iter().try_for_each(|chunk| self.take(chunk));
+        if self.written > before && self.end != FillState::Refused {
+            self.progress.advance(self.written);
+        }
+        taken
+    }
+
+    fn take(&mut self, chunk: &[u8]) -> Result<(), FillError> {
         if self.end == FillState::Refused {
             return Err(FillError::Over(self.digest));
         }
@@ -164,11 +184,16 @@ impl Fill {
         self.file.write_all_at(chunk, self.written).map_err(DiskError::at("write", &self.path))?;
         self.hash.update(chunk);
         self.written = end;
-        self.progress.advance(end);
         Ok(())
     }
 
-    /// Publishes the blob, durably, if its size and digest hold.
+    /// Removes what came: whoever gave it is not to be trusted. Followers are told.
+    pub fn discard(mut self) {
+        self.refuse();
+    }
+
+    /// Publishes the blob, durably, if its size and digest hold. Followers have all of it as soon as these hold, and do
+    /// not wait for the disk.
     ///
     /// # Errors
     /// [`FillError::WrongSize`] if bytes are missing, which a later fill can add;
@@ -186,9 +211,8 @@ impl Fill {
             self.refuse();
             return Err(FillError::WrongDigest { expected: self.digest, actual });
         }
-        self.publish()?;
-        self.end = FillState::Published;
-        Ok(())
+        self.progress.end(FillState::Published);
+        Ok(self.publish()?)
     }
 
     fn publish(&self) -> Result<(), DiskError> {
@@ -212,6 +236,10 @@ impl Fill {
 
 impl Drop for Fill {
     fn drop(&mut self) {
+        if self.progress.now().1 == FillState::Arriving {
+            // Gives back what was claimed for the rest. What does not work now is done when it is resumed or removed.
+            let _ = self.file.set_len(self.written);
+        }
         let mut index = self.cache.index();
         // After its publication the blob may have been evicted, and another fill of it have begun.
         let ours = |progress: &Arc<FillProgress>| Arc::ptr_eq(progress, &self.progress);
@@ -259,6 +287,34 @@ fn claim(file: &File, written: u64, size: u64) -> io::Result<()> {
     match fallocate(file, FallocateFlags::KEEP_SIZE, written, size - written) {
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
         Err(errno) => Err(errno.into()),
+    }
+}
+
+impl Cache {
+    /// Removes what is left of fills that nobody will go on with: all but those that are under way and those that `keep`
+    /// wants. Returns how many.
+    ///
+    /// # Errors
+    /// [`DiskError`] names what cannot be listed or removed.
+    pub fn remove_partials(&self, keep: &dyn Fn(&Digest) -> bool) -> Result<u64, DiskError> {
+        let partials = self.places.partials();
+        let mut removed = 0;
+        for entry in fs::read_dir(&partials).map_err(DiskError::at("list", &partials))? {
+            let path = entry.map_err(DiskError::at("list", &partials))?.path();
+            let digest = path.file_name().and_then(index::digest_of);
+            // Under the lock, so that no fill takes it up meanwhile.
+            let index = self.index();
+            if digest.is_some_and(|digest| index.filling.contains_key(&digest) || keep(&digest)) {
+                continue;
+            }
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(DiskError::at("remove", &path)(error));
+                }
+                Ok(()) | Err(_) => removed += 1,
+            }
+        }
+        Ok(removed)
     }
 }
 

@@ -72,6 +72,10 @@ impl Index {
         self.total_bytes
     }
 
+    pub(super) fn filling_bytes(&self) -> u64 {
+        self.filling.values().map(|progress| progress.size()).fold(0, u64::saturating_add)
+    }
+
     pub(super) fn digests(&self) -> Vec<Digest> {
         self.blobs.keys().copied().collect()
     }

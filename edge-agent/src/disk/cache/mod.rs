@@ -6,7 +6,7 @@
 //! corrupt/abcdef…           what failed its verification, for people to look at; never served
 //! ```
 //!
-//! Start-up looks at names and sizes only; [`Cache::verify`] reads a blob again in the background (S15).
+//! Start-up looks at names and sizes only; [`Cache::verification`] reads a blob again in the background (S15).
 //! What is fetched, how often, and what must be kept is the caller's to say. One process owns the
 //! directory; within it the cache is shared freely between threads. All calls may block on the disk.
 
@@ -29,11 +29,12 @@ use std::sync::{
 use std::time::{Duration, SystemTime};
 
 use proto::Digest;
+use tokio::sync::{Notify, futures::Notified};
 
 pub use evict::Evicted;
 pub use fill::{Fill, FillError};
 pub use progress::{FillProgress, FillState, WITHHELD_BYTES};
-pub use verify::{Verdict, VerifyError};
+pub use verify::{Step, Verdict, Verification, VerifyError};
 
 use super::{DiskError, atomic};
 use index::Index;
@@ -69,6 +70,8 @@ pub struct Cache {
     places: Places,
     index: Mutex<Index>,
     removals: Arc<AtomicU64>,
+    /// A fill has begun.
+    begun: Notify,
 }
 
 impl Cache {
@@ -89,7 +92,7 @@ impl Cache {
         let (index, mut scanned) = index::scan(&places.blobs())?;
         scanned.removed_partials = fill::remove_stale(&places.partials(), now, keep_partials_for)?;
         let removals = index.removals();
-        Ok((Self { places, index: Mutex::new(index), removals }, scanned))
+        Ok((Self { places, index: Mutex::new(index), removals, begun: Notify::new() }, scanned))
     }
 
     /// Opens a whole blob and notes that it was used. `None` if the cache does not have it.
@@ -132,6 +135,25 @@ impl Cache {
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
         self.index().total_bytes()
+    }
+
+    /// The whole sizes of what is being filled, together, in bytes.
+    #[must_use]
+    pub fn filling_bytes(&self) -> u64 {
+        self.index().filling_bytes()
+    }
+
+    /// Ready as soon as any fill has begun, of those that begin after this was called. Who waits for a blob calls this,
+    /// then looks for the blob, then awaits.
+    pub fn begun(&self) -> Notified<'_> {
+        self.begun.notified()
+    }
+
+    /// For each of these, whether it is here, all at one moment.
+    #[must_use]
+    pub fn holds<'a>(&self, digests: impl IntoIterator<Item = &'a Digest>) -> Vec<bool> {
+        let index = self.index();
+        digests.into_iter().map(|digest| index.size_of(digest).is_some()).collect()
     }
 
     /// The digests of all whole blobs, in no order.

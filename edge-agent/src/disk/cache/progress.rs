@@ -11,7 +11,7 @@ pub const WITHHELD_BYTES: u64 = 64 << 10;
 pub enum FillState {
     /// It goes on.
     Arriving,
-    /// The digest holds and the blob is published: all of it may be read.
+    /// The digest holds: all of it may be read. It is put on its shelf, or would be if the disk had let it.
     Published,
     /// It was given up; a later fill may resume it.
     Stopped,
@@ -35,8 +35,15 @@ impl FillProgress {
         self.state.send_modify(|(length, _)| *length = written);
     }
 
+    /// How it ends. What was once found right stays right.
     pub(super) fn end(&self, state: FillState) {
-        self.state.send_modify(|(_, current)| *current = state);
+        self.state.send_if_modified(|(_, current)| {
+            let changes = *current != FillState::Published;
+            if changes {
+                *current = state;
+            }
+            changes
+        });
     }
 
     /// The declared size of the blob, in bytes.

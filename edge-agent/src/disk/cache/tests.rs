@@ -1,7 +1,6 @@
 //! The cache as its callers see it.
 
 use std::fs;
-use std::num::NonZeroU64;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +12,6 @@ use super::*;
 use crate::disk::tiny_tmpfs;
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
-const UNBOUNDED: NonZeroU64 = NonZeroU64::MAX;
 
 fn open(root: &Path) -> (Arc<Cache>, Scanned) {
     let (cache, scanned) = Cache::open(root, SystemTime::now(), WEEK).expect("opens");
@@ -35,6 +33,17 @@ fn content_of(cache: &Cache, digest: &Digest) -> Option<Vec<u8>> {
     blob.file.read_to_end(&mut content).expect("read");
     assert_eq!(blob.size, content.len() as u64);
     Some(content)
+}
+
+/// Reads a blob again, to its end. None: it is not here.
+fn verify(cache: &Cache, digest: &Digest) -> Option<Verdict> {
+    let mut verification = cache.verification(digest).expect("opens")?;
+    loop {
+        match verification.step(cache).expect("readable") {
+            Step::Read(_) => {}
+            Step::Done(verdict) => return Some(verdict),
+        }
+    }
 }
 
 fn partials(root: &Path) -> usize {
@@ -200,10 +209,9 @@ fn a_corrupt_blob_is_found_and_never_served_again() {
     let (cache, _) = open(dir.path());
     let (bad, sound) = (put(&cache, b"rots"), put(&cache, b"sound"));
     fs::write(cache.places.blob(&bad), b"rotS").expect("rot");
-    let verify = |digest| cache.verify(digest, UNBOUNDED, &mut |_| {}).expect("readable");
-    assert_eq!(verify(&sound), Verdict::Sound { size: 5 });
-    assert_eq!(verify(&bad), Verdict::Corrupt { actual: Digest::of(b"rotS") });
-    assert_eq!(verify(&bad), Verdict::Absent);
+    assert_eq!(verify(&cache, &sound), Some(Verdict::Sound { size: 5 }));
+    assert_eq!(verify(&cache, &bad), Some(Verdict::Corrupt { actual: Digest::of(b"rotS") }));
+    assert_eq!(verify(&cache, &bad), None);
     assert_eq!(content_of(&cache, &bad), None);
     let kept = dir.path().join("corrupt").join(bad.to_string());
     assert_eq!(fs::read(kept).expect("kept for a look"), b"rotS");
@@ -221,7 +229,7 @@ fn what_is_kept_of_corruption_is_bounded() {
     for n in 0..MAX_CORRUPT_KEPT as u8 + 3 {
         let digest = put(&cache, &[n; 100]);
         fs::write(cache.places.blob(&digest), [255; 100]).expect("rot");
-        cache.verify(&digest, UNBOUNDED, &mut |_| {}).expect("readable");
+        verify(&cache, &digest);
     }
     assert_eq!(fs::read_dir(dir.path().join("corrupt")).expect("list").count(), MAX_CORRUPT_KEPT);
 }
@@ -239,14 +247,44 @@ fn a_blob_of_another_size_or_none_is_not_served() {
 }
 
 #[test]
-fn verification_keeps_to_its_rate() {
+fn what_a_fill_that_stopped_had_claimed_is_given_back() {
+    use std::os::unix::fs::MetadataExt;
     let dir = tempfile::tempdir().expect("tempdir");
     let (cache, _) = open(dir.path());
-    let digest = put(&cache, &vec![5; 1 << 20]);
-    let mut paused = Duration::ZERO;
-    let rate = NonZeroU64::new(256 << 10).expect("not zero");
-    cache.verify(&digest, rate, &mut |pause| paused += pause).expect("readable");
-    assert_eq!(paused, Duration::from_secs(4), "1 MiB at 256 KiB/s");
+    let digest = Digest::of(b"never comes");
+    let mut fill = cache.fill(digest, 8 << 20).expect("begins");
+    fill.write(&[1; 4096]).expect("writes");
+    assert_eq!(cache.filling_bytes(), 8 << 20);
+    drop(fill);
+    let left = fs::metadata(cache.places.partial(&digest)).expect("it can be resumed");
+    assert!(left.len() == 4096 && left.blocks() * 512 <= 64 << 10, "{} blocks", left.blocks());
+    assert_eq!(cache.filling_bytes(), 0);
+}
+
+#[test]
+fn leftovers_that_nobody_goes_on_with_are_removed() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (cache, _) = open(dir.path());
+    let [kept, left, running] = [b"kept1", b"left1", b"runs1"].map(|name| Digest::of(name));
+    for digest in [kept, left] {
+        cache.fill(digest, 5).expect("begins").write(b"abc").expect("writes");
+    }
+    let fill = cache.fill(running, 5).expect("begins");
+    assert_eq!(cache.remove_partials(&|digest| *digest == kept).expect("removes"), 1);
+    assert_eq!(partials(dir.path()), 2);
+    drop(fill);
+    assert_eq!(cache.remove_partials(&|_| false).expect("removes"), 2);
+}
+
+#[tokio::test]
+async fn who_waits_hears_of_a_fill_that_begins_after_the_look() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (cache, _) = open(dir.path());
+    let begun = cache.begun();
+    assert!(cache.follow(&Digest::of(b"x")).expect("no error").is_none());
+    let _fill = cache.fill(Digest::of(b"x"), 1).expect("begins");
+    begun.await;
+    assert!(cache.follow(&Digest::of(b"x")).expect("no error").is_some());
 }
 
 #[test]

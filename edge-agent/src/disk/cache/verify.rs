@@ -2,9 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::num::NonZeroU64;
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use proto::Digest;
 use sha2::{Digest as _, Sha256};
@@ -28,8 +26,6 @@ pub enum Verdict {
         /// The digest of the content that was found.
         actual: Digest,
     },
-    /// The cache does not have it.
-    Absent,
 }
 
 /// Why a blob could not be verified.
@@ -48,60 +44,75 @@ pub enum VerifyError {
     Disk(#[from] DiskError),
 }
 
+/// A blob that is being read again.
+#[derive(Debug)]
+pub struct Verification {
+    digest: Digest,
+    size: u64,
+    path: PathBuf,
+    file: File,
+    hash: Sha256,
+    buffer: Vec<u8>,
+}
+
+/// What a piece of a verification came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// So many bytes more were read, and there may be others.
+    Read(u64),
+    /// All of it was read.
+    Done(Verdict),
+}
+
 impl Cache {
-    /// Reads a blob again, no faster than `bytes_per_second`, waiting by `pause` between the pieces.
-    ///
-    /// The blob is served meanwhile, and its last use does not change.
+    /// Begins to read a blob again. It is served meanwhile, and its last use does not change. None: it is not here.
     ///
     /// # Errors
-    /// [`VerifyError`]; a blob that was found corrupt is no error but a [`Verdict`].
-    pub fn verify(
-        &self,
-        digest: &Digest,
-        bytes_per_second: NonZeroU64,
-        pause: &mut dyn FnMut(Duration),
-    ) -> Result<Verdict, VerifyError> {
-        let Some(size) = self.size_of(digest) else { return Ok(Verdict::Absent) };
+    /// [`VerifyError::Disk`] if it cannot be opened.
+    pub fn verification(&self, digest: &Digest) -> Result<Option<Verification>, VerifyError> {
+        let Some(size) = self.size_of(digest) else { return Ok(None) };
         let path = self.places.blob(digest);
-        let file = match File::open(&path) {
-            Ok(file) => file,
+        match File::open(&path) {
+            Ok(file) => {
+                let (hash, buffer) = (Sha256::new(), vec![0; PIECE_BYTES]);
+                Ok(Some(Verification { digest: *digest, size, path, file, hash, buffer }))
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 self.index().forget(digest);
-                return Ok(Verdict::Absent);
+                Ok(None)
             }
-            Err(error) => return Err(DiskError::at("open", &path)(error).into()),
-        };
-        match hash(file, bytes_per_second, pause) {
-            Ok(actual) if actual == *digest => Ok(Verdict::Sound { size }),
-            Ok(actual) => {
-                self.quarantine(digest)?;
-                Ok(Verdict::Corrupt { actual })
-            }
-            Err(error) => {
-                self.quarantine(digest)?;
-                let source = DiskError::at("read", &path)(error);
-                Err(VerifyError::Unreadable { digest: *digest, source })
-            }
+            Err(error) => Err(DiskError::at("open", &path)(error).into()),
         }
     }
 }
 
-fn hash(
-    mut file: File,
-    bytes_per_second: NonZeroU64,
-    pause: &mut dyn FnMut(Duration),
-) -> std::io::Result<Digest> {
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; PIECE_BYTES];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(Digest(hash.finalize().into())),
-            read => {
-                hash.update(&buffer[..read]);
-                let nanos = read as u64 * 1_000_000_000 / bytes_per_second;
-                pause(Duration::from_nanos(nanos));
+impl Verification {
+    /// Reads the next piece. What does not match its name, or cannot be read, is taken out of service.
+    ///
+    /// # Errors
+    /// [`VerifyError`]; a blob that was found corrupt is no error but a [`Verdict`].
+    pub fn step(&mut self, cache: &Cache) -> Result<Step, VerifyError> {
+        match self.file.read(&mut self.buffer) {
+            Ok(0) => self.judge(cache).map(Step::Done),
+            Ok(read) => {
+                self.hash.update(&self.buffer[..read]);
+                Ok(Step::Read(read as u64))
+            }
+            Err(error) => {
+                cache.quarantine(&self.digest)?;
+                let source = DiskError::at("read", &self.path)(error);
+                Err(VerifyError::Unreadable { digest: self.digest, source })
             }
         }
+    }
+
+    fn judge(&self, cache: &Cache) -> Result<Verdict, VerifyError> {
+        let actual = Digest(self.hash.clone().finalize().into());
+        if actual == self.digest {
+            return Ok(Verdict::Sound { size: self.size });
+        }
+        cache.quarantine(&self.digest)?;
+        Ok(Verdict::Corrupt { actual })
     }
 }
 

@@ -1,0 +1,228 @@
+//! What all fetches share: the cache, the sources with what is known of them, and the link's budget.
+//!
+//! Keeps the clock for the pure parts of [`netboot::cache`] and tells waiting fetches when something has changed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use netboot::{
+    cache::{
+        limit::{Limit, Rate},
+        need::Need,
+        sources::{Choice, Fault, Name, Sources},
+    },
+    time::{Mono, Now, Wall},
+};
+use proto::plan::{BlobRef, SitePlan, Wan};
+use tokio::sync::{Notify, watch};
+
+use super::{
+    error::SourceError,
+    source::{Place, Source},
+};
+use crate::{disk::cache::Cache, uplink::Link};
+
+/// The longest sleep over what may have changed.
+const LOOK: Duration = Duration::from_secs(1);
+/// The controllers' name among the sources.
+pub(super) const CONTROLLER: &str = "the controller";
+
+/// How long others may be silent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// A source that gives no byte for so long has stalled.
+    pub(super) stalled: Duration,
+    /// A fetch to which no byte comes from anywhere for so long is given up, to be begun again in its turn.
+    pub(super) cut: Duration,
+}
+
+/// Each is less than HTTP's clients are made to wait for an arriving blob that stands still.
+pub(super) const PATIENCE: Patience =
+    Patience { stalled: Duration::from_secs(15), cut: Duration::from_secs(50) };
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Supply {
+    pub(super) cache: Arc<Cache>,
+    pub(super) patience: Patience,
+    controllers: Vec<String>,
+    /// Our own name, so that we do not ask ourselves.
+    agent: String,
+    link: watch::Receiver<Link>,
+    started: Instant,
+    places: Mutex<BTreeMap<Name, Arc<Source>>>,
+    sources: Mutex<Sources>,
+    limit: Mutex<Limit>,
+    /// Bytes that have come over the WAN.
+    received: AtomicU64,
+    changed: Notify,
+}
+
+impl Supply {
+    pub(super) fn new(
+        cache: Arc<Cache>,
+        controllers: Vec<String>,
+        agent: String,
+        link: watch::Receiver<Link>,
+        patience: Patience,
+    ) -> Self {
+        let started = Instant::now();
+        let limit = Limit::new(now_since(started), Wan::default());
+        let supply = Self {
+            cache,
+            patience,
+            controllers,
+            agent,
+            link,
+            started,
+            places: Mutex::default(),
+            sources: Mutex::new(Sources::new(rand::random())),
+            limit: Mutex::new(limit),
+            received: AtomicU64::new(0),
+            changed: Notify::new(),
+        };
+        supply.set_places(Vec::new());
+        supply
+    }
+
+    /// The sources and rates that a plan names.
+    pub(super) fn obey(&self, plan: &SitePlan) {
+        let network = &plan.network;
+        let mut places = Vec::new();
+        for peer in network.peers.iter().filter(|peer| peer.name != self.agent) {
+            // A site's name in a plan is the one in our certificate, or the plan was refused.
+            let Ok(site) = plan.site.parse() else { continue };
+            let place = Place::Agent { site, addresses: peer.addresses.clone() };
+            places.push((format!("agent {}", peer.name).into(), place));
+        }
+        places.extend(network.blob_sources.iter().map(|url| (url.as_str().into(), Place::Url(url.clone()))));
+        self.set_places(places);
+        held(&self.limit).set(self.now(), network.wan.clone());
+        self.changed.notify_waiters();
+    }
+
+    /// The controllers come behind them all. A source that stays where it was keeps its connections.
+    pub(super) fn set_places(&self, mut places: Vec<(Name, Place)>) {
+        places.push((CONTROLLER.into(), Place::Controllers(self.controllers.clone())));
+        let mut known = held(&self.places);
+        let order = places.iter().map(|(name, _)| name.clone()).collect();
+        let mut kept = BTreeMap::new();
+        for (name, place) in places {
+            let former = known.remove(&name).filter(|former| former.place == place);
+            let source = former.unwrap_or_else(|| Arc::new(Source::new(place)));
+            kept.insert(name, source);
+        }
+        *known = kept;
+        held(&self.sources).set(order);
+    }
+
+    /// The controllers are worth a try again, or out of reach.
+    pub(super) fn link_changed(&self) {
+        held(&self.sources).retry(&CONTROLLER.into());
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn link(&self) -> Link {
+        self.link.borrow().clone()
+    }
+
+    pub(super) fn now(&self) -> Now {
+        now_since(self.started)
+    }
+
+    /// Whom to ask for a blob that those in `without` do not have.
+    pub(super) fn choose(&self, without: &BTreeSet<Name>) -> Choice {
+        held(&self.sources).choose(self.now().mono, &self.with_unreachable(without))
+    }
+
+    /// When this one may be asked; None: it is out of reach, or no source any more.
+    pub(super) fn may_ask(&self, name: &Name) -> Option<Mono> {
+        let unreachable = self.with_unreachable(&BTreeSet::new());
+        held(&self.sources).may_ask(name).filter(|_| !unreachable.contains(name))
+    }
+
+    /// Can a blob be had now that those in `without` do not have, as far as is known?
+    pub(super) fn reaches(&self, without: &BTreeSet<Name>) -> bool {
+        // While the controller answers, what it lacks now it will have: it is where plans come from.
+        self.link.borrow().up || held(&self.sources).any_works(&self.with_unreachable(without))
+    }
+
+    fn with_unreachable(&self, without: &BTreeSet<Name>) -> BTreeSet<Name> {
+        let mut without = without.clone();
+        if !self.link.borrow().up {
+            without.insert(CONTROLLER.into());
+        }
+        without
+    }
+
+    pub(super) fn source(&self, name: &Name) -> Option<Arc<Source>> {
+        held(&self.places).get(name).cloned()
+    }
+
+    pub(super) fn failed(&self, name: &Name, fault: Fault) {
+        let now = self.now().mono;
+        held(&self.sources).failed(now, name, fault);
+    }
+
+    /// It gave what is not the blob.
+    pub(super) fn put_aside(&self, name: &Name, blob: &BlobRef, why: &SourceError) {
+        let now = self.now().mono;
+        let until = held(&self.sources).failed(now, name, Fault::Wrong);
+        let (error, aside_s) = (why as &dyn std::error::Error, until.since(now).as_secs());
+        tracing::error!(blob = %blob.digest, source = %name, error, aside_s, "a source gives what is not the blob, and is put aside");
+    }
+
+    pub(super) fn gave(&self, name: &Name) {
+        held(&self.sources).gave(name);
+    }
+
+    pub(super) fn proved(&self, name: &Name) {
+        held(&self.sources).proved(name);
+    }
+
+    /// The WAN's rate at this moment.
+    pub(super) fn rate(&self) -> Rate {
+        held(&self.limit).rate(self.now())
+    }
+
+    /// So many bytes have come over the WAN.
+    pub(super) fn spend(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+        held(&self.limit).spend(self.now(), bytes);
+    }
+
+    /// How long a fetch for this need waits before it receives more over the WAN, and then asks again.
+    pub(super) fn wait(&self, need: Need) -> Option<Duration> {
+        held(&self.limit).wait(self.now(), need)
+    }
+
+    /// Bytes that have come over the WAN since the start.
+    #[cfg(test)]
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Until `moment`, or until something has changed, or for a second.
+    pub(super) async fn until(&self, moment: Mono) {
+        let rest = moment.since(self.now().mono).min(LOOK);
+        tokio::select! {
+            () = self.changed.notified() => {}
+            () = tokio::time::sleep(rest) => {}
+        }
+    }
+}
+
+fn now_since(started: Instant) -> Now {
+    Now { mono: Mono(started.elapsed()), wall: Wall::from(SystemTime::now()) }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No call panics while it holds one of these.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,363 @@
+//! One blob on its way: from its first missing byte to its place in the cache.
+//!
+//! Bytes come from the sources in their order, each going on at the byte where another broke off. They are written and
+//! shown to followers as they come: at once while the blob is young, then gathered for [`LINGER`], so that hundreds of
+//! followers do not wake for every packet. Who gives what is not the blob is named, put aside, and the blob fetched anew.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use netboot::cache::{
+    need::Need,
+    sources::{Choice, Fault, Givers, Name},
+};
+use netboot::time::Mono;
+use proto::plan::BlobRef;
+use tokio::time::Instant;
+
+use super::{
+    error::{FetchError, SourceError},
+    supply::Supply,
+};
+use crate::disk::cache::{Fill, FillError};
+
+/// Bytes that are put on disk in one go, at most about.
+const CHUNK: usize = 1 << 20;
+/// The first bytes of a blob are shown as they come, so many of them.
+const YOUNG: u64 = 256 << 10;
+/// How long later ones are gathered.
+const LINGER: Duration = Duration::from_millis(10);
+/// How often a blob is fetched anew because what came was wrong, before it waits for its turn again.
+const ANEW: u32 = 4;
+
+/// What a fetch is for, which may change while it runs.
+#[derive(Debug, Clone)]
+pub(super) struct Purpose {
+    need: Need,
+    waited_for: Arc<AtomicBool>,
+}
+
+impl Purpose {
+    pub(super) fn new(need: Need) -> Self {
+        Self { need, waited_for: Arc::new(AtomicBool::new(need == Need::Waiting)) }
+    }
+
+    /// A machine waits for it now.
+    pub(super) fn raise(&self) {
+        self.waited_for.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn need(&self) -> Need {
+        if self.waited_for.load(Ordering::Relaxed) { Need::Waiting } else { self.need }
+    }
+}
+
+/// Fetches a blob, unless the cache has it.
+pub(super) async fn fetch(supply: &Arc<Supply>, blob: BlobRef, purpose: &Purpose) -> Result<(), FetchError> {
+    let mut alone = false;
+    for _ in 1..ANEW {
+        match once(supply, blob, purpose, alone).await {
+            Err(FetchError::Disputed(digest)) => {
+                tracing::warn!(blob = %blob.digest, found = %digest, "several sources gave a blob, and it is wrong: it is fetched anew from one alone");
+                alone = true;
+            }
+            Err(FetchError::Source { source, .. }) if source.fault() == Some(Fault::Wrong) => {}
+            ended => return ended,
+        }
+    }
+    once(supply, blob, purpose, alone).await
+}
+
+async fn once(supply: &Arc<Supply>, blob: BlobRef, purpose: &Purpose, alone: bool) -> Result<(), FetchError> {
+    match Transfer::begin(supply, blob, purpose, alone).await {
+        Ok(mut transfer) => {
+            transfer.fetch_to(blob.size).await?;
+            transfer.finish().await
+        }
+        Err(FetchError::Fill(FillError::Present(_))) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A fill, and those who give to it.
+pub(super) struct Transfer<'a> {
+    supply: &'a Arc<Supply>,
+    blob: BlobRef,
+    purpose: &'a Purpose,
+    /// None only while it is at work in another thread, and when it has ended.
+    fill: Option<Fill>,
+    givers: Givers,
+    /// They do not have it.
+    without: BTreeSet<Name>,
+    /// One source gives all of it, so that it is known who is to blame.
+    alone: bool,
+    /// The one, once it has begun.
+    giver: Option<Name>,
+    last_byte: Instant,
+    last_failure: Option<(Name, SourceError)>,
+}
+
+/// Why a source's part of a transfer ended before its end.
+enum Broke {
+    /// The source; what came before counts.
+    Source(SourceError),
+    /// The cache.
+    Fill(FillError),
+}
+
+impl From<SourceError> for Broke {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+impl<'a> Transfer<'a> {
+    /// Begins behind what an earlier one left.
+    pub(super) async fn begin(
+        supply: &'a Arc<Supply>,
+        blob: BlobRef,
+        purpose: &'a Purpose,
+        alone: bool,
+    ) -> Result<Self, FetchError> {
+        let cache = Arc::clone(&supply.cache);
+        let fill = blocking(move || cache.fill(blob.digest, blob.size)).await?;
+        let givers = Givers::resuming(fill.offset());
+        Ok(Self {
+            supply,
+            blob,
+            purpose,
+            fill: Some(fill),
+            givers,
+            without: BTreeSet::new(),
+            alone,
+            giver: None,
+            last_byte: Instant::now(),
+            last_failure: None,
+        })
+    }
+
+    /// Where the next byte belongs.
+    pub(super) fn offset(&self) -> u64 {
+        self.fill.as_ref().map_or(self.blob.size, Fill::offset)
+    }
+
+    /// Takes bytes from the sources until there are `until`.
+    pub(super) async fn fetch_to(&mut self, until: u64) -> Result<(), FetchError> {
+        while self.offset() < until {
+            let name = self.choose().await?;
+            match self.take_from(&name, until).await {
+                Ok(()) => {}
+                Err(Broke::Fill(error)) => return Err(error.into()),
+                Err(Broke::Source(error)) => self.broke(name, error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes the blob if its digest holds; else says whose fault that is.
+    pub(super) async fn finish(mut self) -> Result<(), FetchError> {
+        let Some(fill) = self.fill.take() else { return Ok(()) };
+        let digest = match blocking(move || fill.finish()).await {
+            Ok(()) => {
+                self.givers.only().into_iter().for_each(|name| self.supply.proved(name));
+                return Ok(());
+            }
+            Err(FillError::WrongDigest { actual, .. }) => actual,
+            Err(error) => return Err(error.into()),
+        };
+        let Some(name) = self.givers.only().cloned() else { return Err(FetchError::Disputed(digest)) };
+        let source = SourceError::OtherDigest(digest);
+        self.supply.put_aside(&name, &self.blob, &source);
+        Err(FetchError::Source { name, source })
+    }
+
+    /// Whom to ask now; waits for the first who may be asked.
+    async fn choose(&mut self) -> Result<Name, FetchError> {
+        loop {
+            let is_patient = self.last_byte.elapsed() < self.supply.patience.cut;
+            match self.choice() {
+                Choice::Now(name) => return Ok(name),
+                Choice::At(at) if is_patient => self.supply.until(at).await,
+                // Followers wait for a moment's cut to be over; who has nothing yet is told at once.
+                Choice::Nobody if is_patient && self.offset() > 0 && self.without.is_empty() => {
+                    self.supply.until(Mono(Duration::MAX)).await;
+                }
+                Choice::At(_) | Choice::Nobody => return Err(self.given_up()),
+            }
+        }
+    }
+
+    fn choice(&self) -> Choice {
+        let Some(giver) = self.giver.as_ref().filter(|_| self.alone) else {
+            return self.supply.choose(&self.without);
+        };
+        match self.supply.may_ask(giver).filter(|_| !self.without.contains(giver)) {
+            Some(at) if at <= self.supply.now().mono => Choice::Now(giver.clone()),
+            Some(at) => Choice::At(at),
+            None => Choice::Nobody,
+        }
+    }
+
+    fn given_up(&mut self) -> FetchError {
+        if !self.without.is_empty() {
+            return FetchError::Absent(std::mem::take(&mut self.without));
+        }
+        match self.last_failure.take() {
+            Some((name, source)) => FetchError::Source { name, source },
+            None if self.last_byte.elapsed() >= self.supply.patience.cut => {
+                FetchError::TimeUp(self.supply.patience.cut)
+            }
+            None => FetchError::Nobody,
+        }
+    }
+
+    fn broke(&mut self, name: Name, error: SourceError) -> Result<(), FetchError> {
+        let shown = &error as &dyn std::error::Error;
+        tracing::debug!(blob = %self.blob.digest, source = %name, error = shown, at = self.offset(), "a source broke off");
+        match error.fault() {
+            None => drop(self.without.insert(name.clone())),
+            Some(Fault::Failed) => self.supply.failed(&name, Fault::Failed),
+            Some(Fault::Wrong) => {
+                self.supply.put_aside(&name, &self.blob, &error);
+                if self.giver.as_ref() == Some(&name) {
+                    // What else it gave is no better.
+                    self.fill.take().into_iter().for_each(Fill::discard);
+                    return Err(FetchError::Source { name, source: error });
+                }
+            }
+        }
+        self.last_failure = Some((name, error));
+        Ok(())
+    }
+
+    async fn take_from(&mut self, name: &Name, until: u64) -> Result<(), Broke> {
+        let source = self.supply.source(name).ok_or(SourceError::Absent)?;
+        let (link, rate) = (self.supply.link(), self.supply.rate());
+        let rate = rate.filter(|_| source.place.is_afar());
+        let answer = source
+            .ask(&link, rate, self.supply.patience.stalled, &self.blob, &(self.offset()..until))
+            .await?;
+        let mut body = answer.body;
+        self.pour(name, &mut body, until, source.place.is_afar()).await?;
+        source.keep(answer.connection);
+        Ok(())
+    }
+
+    /// Takes what comes until there are `until` bytes and the body has ended.
+    async fn pour(&mut self, name: &Name, body: &mut Incoming, until: u64, afar: bool) -> Result<(), Broke> {
+        let mut gathered = Gathered::default();
+        let mut stalled = Instant::now() + self.supply.patience.stalled;
+        let ended = loop {
+            let frame = tokio::select! {
+                biased;
+                frame = body.frame() => frame,
+                () = tokio::time::sleep_until(gathered.due), if gathered.bytes > 0 => {
+                    self.write(&mut gathered).await?;
+                    continue;
+                }
+                () = tokio::time::sleep_until(stalled) => break Err(SourceError::Stalled),
+            };
+            let frame = match frame {
+                None => break Ok(()),
+                Some(Err(error)) => break Err(error.into()),
+                Some(Ok(frame)) => frame,
+            };
+            let Ok(data) = frame.into_data() else { continue };
+            if data.len() as u64 > until - self.offset() - gathered.bytes as u64 {
+                break Err(SourceError::TooMany);
+            }
+            self.came(name, data.len() as u64, afar);
+            gathered.push(data);
+            if gathered.bytes >= CHUNK || self.offset() < YOUNG || gathered.due <= Instant::now() {
+                self.write(&mut gathered).await?;
+            }
+            if afar {
+                self.keep_to_the_rate(&mut gathered).await?;
+            }
+            stalled = Instant::now() + self.supply.patience.stalled;
+        };
+        self.write(&mut gathered).await?;
+        ended?;
+        match until - self.offset() {
+            0 => Ok(()),
+            short => Err(SourceError::TooFew(short).into()),
+        }
+    }
+
+    fn came(&mut self, name: &Name, bytes: u64, afar: bool) {
+        self.last_byte = Instant::now();
+        self.supply.gave(name);
+        if self.giver.as_ref() != Some(name) {
+            self.giver = Some(name.clone());
+            self.givers.add(name);
+        }
+        if afar {
+            self.supply.spend(bytes);
+        }
+    }
+
+    async fn keep_to_the_rate(&mut self, gathered: &mut Gathered) -> Result<(), Broke> {
+        while let Some(wait) = self.supply.wait(self.purpose.need()) {
+            if wait > LINGER {
+                self.write(gathered).await?;
+            }
+            tokio::time::sleep(wait).await;
+            // It is we who wait.
+            self.last_byte = Instant::now();
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, gathered: &mut Gathered) -> Result<(), Broke> {
+        let chunks = std::mem::take(gathered).chunks;
+        if chunks.is_empty() {
+            return Ok(());
+        }
+        let Some(mut fill) = self.fill.take() else { return Ok(()) };
+        let written = blocking(move || fill.write_all(chunks.iter().map(AsRef::as_ref)).map(|()| fill)).await;
+        self.fill = Some(written.map_err(Broke::Fill)?);
+        Ok(())
+    }
+}
+
+/// Bytes that have come and were not written yet.
+struct Gathered {
+    chunks: Vec<Bytes>,
+    bytes: usize,
+    due: Instant,
+}
+
+impl Default for Gathered {
+    fn default() -> Self {
+        Self { chunks: Vec::new(), bytes: 0, due: Instant::now() }
+    }
+}
+
+impl Gathered {
+    fn push(&mut self, data: Bytes) {
+        if self.bytes == 0 {
+            self.due = Instant::now() + LINGER;
+        }
+        self.bytes += data.len();
+        self.chunks.push(data);
+    }
+}
+
+/// Disk work off the runtime's threads.
+pub(super) async fn blocking<T: Send + 'static, E: Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
