@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 
 pub mod arp;
-pub mod assembly;
 pub mod attempts;
 pub mod cache;
 pub mod content;

@@ -60,6 +60,9 @@ pub enum SourceError {
         /// Announced.
         found: Option<HeaderValue>,
     },
+    /// It announced several ranges and gives something else.
+    #[error("what it gave is no answer of several ranges")]
+    NoParts,
     /// More came than there is.
     #[error("it gave more bytes than there are")]
     TooMany,
@@ -78,6 +81,7 @@ impl SourceError {
             Self::Absent | Self::NoIdentity => None,
             Self::OtherLength { .. }
             | Self::OtherRange { .. }
+            | Self::NoParts
             | Self::TooMany
             | Self::TooFew(_)
             | Self::OtherDigest(_) => Some(Fault::Wrong),
@@ -113,6 +117,9 @@ pub enum FetchError {
     /// Several sources gave parts of it, and together they are wrong.
     #[error("what several sources gave has digest {0}: it is fetched anew from one alone")]
     Disputed(Digest),
+    /// Parts were copied from other blobs, and together with what came they are wrong.
+    #[error("what was put together from chunks has digest {0}: it is fetched whole")]
+    Misassembled(Digest),
     /// The cache.
     #[error(transparent)]
     Fill(#[from] FillError),
@@ -126,9 +133,12 @@ impl FetchError {
     pub(super) fn lacking(self) -> BTreeSet<Name> {
         match self {
             Self::Absent(names) => names,
-            Self::Source { .. } | Self::Nobody | Self::Disputed(_) | Self::Fill(_) | Self::TimeUp(_) => {
-                BTreeSet::new()
-            }
+            Self::Source { .. }
+            | Self::Nobody
+            | Self::Disputed(_)
+            | Self::Misassembled(_)
+            | Self::Fill(_)
+            | Self::TimeUp(_) => BTreeSet::new(),
         }
     }
 }

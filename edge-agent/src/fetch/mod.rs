@@ -9,8 +9,10 @@
 //! where a cut left them, and count only once their SHA-256 holds (S8, S15). Digests and sizes come from the plan; nothing
 //! that a machine says leads to a fetch of anything else. What is decided here is decided by [`netboot::cache`].
 
+mod assemble;
 mod error;
 mod outside;
+mod parts;
 mod source;
 mod supply;
 mod transfer;

@@ -29,7 +29,11 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{error::SourceError, outside};
+use super::{
+    error::SourceError,
+    outside,
+    parts::{Body, Parts},
+};
 use crate::uplink::{Link, connect_http};
 
 /// How long another agent of the site, which is near, may take to let us in.
@@ -44,6 +48,9 @@ const PIECE: usize = 128 << 10;
 const UNREAD: Duration = Duration::from_millis(250);
 /// Less than this in a socket's buffer costs more than it saves.
 const LEAST_UNREAD: u64 = 64 << 10;
+
+/// The content type of several ranges (RFC 9110 §14.6).
+const PARTS: &[u8] = b"multipart/byteranges";
 
 /// Where a source is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +96,7 @@ pub(super) struct Connection {
 
 /// A source that has begun to give what it was asked for.
 pub(super) struct Answer {
-    pub(super) body: Incoming,
+    pub(super) body: Body,
     /// To be given back with [`Source::keep`] when all of the body has come.
     pub(super) connection: Connection,
 }
@@ -108,15 +115,58 @@ impl Source {
         blob: &BlobRef,
         range: &Range<u64>,
     ) -> Result<Answer, SourceError> {
+        let question = self.question(blob, std::slice::from_ref(range));
+        let (response, connection) = self.exchange(link, rate, patience, &question).await?;
+        judge(&response, blob, range)?;
+        Ok(Answer { body: Body::One(response.into_body()), connection })
+    }
+
+    /// Asks for several ranges in one answer. None: this source gives but one.
+    pub(super) async fn ask_parts(
+        &self,
+        link: &Link,
+        rate: Rate,
+        patience: Duration,
+        blob: &BlobRef,
+        ranges: Vec<Range<u64>>,
+    ) -> Result<Option<Answer>, SourceError> {
+        let question = self.question(blob, &ranges);
+        let (response, connection) = self.exchange(link, rate, patience, &question).await?;
+        let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        match response.status() {
+            StatusCode::PARTIAL_CONTENT if kind.is_some_and(|kind| kind.starts_with(PARTS)) => {
+                let body = Body::Parts(response.into_body(), Parts::new(blob.size, ranges));
+                Ok(Some(Answer { body, connection }))
+            }
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => Ok(None),
+            StatusCode::NOT_FOUND | StatusCode::GONE => Err(SourceError::Absent),
+            other => Err(SourceError::Status(other)),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        link: &Link,
+        rate: Rate,
+        patience: Duration,
+        question: &Question,
+    ) -> Result<(Response<Incoming>, Connection), SourceError> {
         // A connection that was kept may have been closed at its other end meanwhile: that is nobody's fault.
         if let Some(kept) = self.take() {
-            let answered = self.ask_on(kept, patience, blob, range).await;
+            let answered = ask_on(kept, patience, question).await;
             if !matches!(answered, Err(SourceError::Http(_))) {
                 return answered;
             }
         }
         let fresh = self.connect(link, rate).await?;
-        self.ask_on(fresh, patience, blob, range).await
+        ask_on(fresh, patience, question).await
+    }
+
+    fn question(&self, blob: &BlobRef, ranges: &[Range<u64>]) -> Question {
+        let written = |range: &Range<u64>| format!("{}-{}", range.start, range.end.saturating_sub(1));
+        let part = ranges.first() != Some(&(0..blob.size));
+        let ranges = part.then(|| ranges.iter().map(written).collect::<Vec<_>>().join(","));
+        Question { uri: self.place.path(&blob.digest), ranges }
     }
 
     /// The connection may be used again.
@@ -131,40 +181,6 @@ impl Source {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|connection| !connection.sender.is_closed());
         idle.pop()
-    }
-
-    async fn ask_on(
-        &self,
-        mut connection: Connection,
-        patience: Duration,
-        blob: &BlobRef,
-        range: &Range<u64>,
-    ) -> Result<Answer, SourceError> {
-        let request = self.request(blob, range)?;
-        let answered = async {
-            connection.sender.ready().await?;
-            connection.sender.send_request(request).await
-        };
-        let response = tokio::time::timeout(patience, answered).await.map_err(|_| SourceError::Stalled)??;
-        judge(&response, blob, range)?;
-        Ok(Answer { body: response.into_body(), connection })
-    }
-
-    fn request(&self, blob: &BlobRef, range: &Range<u64>) -> Result<Request<Empty<Bytes>>, SourceError> {
-        let uri: http::Uri = self.place.path(&blob.digest).parse().map_err(|_| SourceError::Url)?;
-        let host = uri.authority().map_or("blobs", http::uri::Authority::as_str);
-        let mut request = Request::new(Empty::new());
-        let host = HeaderValue::from_str(host).map_err(|_| SourceError::Url)?;
-        request.headers_mut().insert(header::HOST, host);
-        if *range != (0..blob.size) {
-            let asked = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
-            let asked = HeaderValue::from_str(&asked).map_err(|_| SourceError::Url)?;
-            request.headers_mut().insert(header::RANGE, asked);
-        }
-        // In origin form: what is called is the server itself and never a proxy.
-        let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        *request.uri_mut() = path.parse().map_err(|_| SourceError::Url)?;
-        Ok(request)
     }
 
     async fn connect(&self, link: &Link, rate: Rate) -> Result<Connection, SourceError> {
@@ -192,6 +208,45 @@ impl Source {
             }
         }
     }
+}
+
+/// What a source is asked.
+struct Question {
+    uri: String,
+    /// As the header says it; None: the whole.
+    ranges: Option<String>,
+}
+
+impl Question {
+    fn request(&self) -> Result<Request<Empty<Bytes>>, SourceError> {
+        let uri: http::Uri = self.uri.parse().map_err(|_| SourceError::Url)?;
+        let host = uri.authority().map_or("blobs", http::uri::Authority::as_str);
+        let mut request = Request::new(Empty::new());
+        let host = HeaderValue::from_str(host).map_err(|_| SourceError::Url)?;
+        request.headers_mut().insert(header::HOST, host);
+        if let Some(ranges) = &self.ranges {
+            let asked = HeaderValue::from_str(&format!("bytes={ranges}")).map_err(|_| SourceError::Url)?;
+            request.headers_mut().insert(header::RANGE, asked);
+        }
+        // In origin form: what is called is the server itself and never a proxy.
+        let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        *request.uri_mut() = path.parse().map_err(|_| SourceError::Url)?;
+        Ok(request)
+    }
+}
+
+async fn ask_on(
+    mut connection: Connection,
+    patience: Duration,
+    question: &Question,
+) -> Result<(Response<Incoming>, Connection), SourceError> {
+    let request = question.request()?;
+    let answered = async {
+        connection.sender.ready().await?;
+        connection.sender.send_request(request).await
+    };
+    let response = tokio::time::timeout(patience, answered).await.map_err(|_| SourceError::Stalled)??;
+    Ok((response, connection))
 }
 
 /// What the kernel takes in ahead of us comes as fast as the link goes, so with a limited rate it is little.

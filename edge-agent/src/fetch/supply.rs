@@ -19,7 +19,8 @@ use netboot::{
     },
     time::{Mono, Now, Wall},
 };
-use proto::plan::{BlobRef, SitePlan, Wan};
+use proto::Digest;
+use proto::plan::{BlobRef, ChunkListRef, ChunkLists, SitePlan, Wan};
 use tokio::sync::{Notify, watch};
 
 use super::{
@@ -59,8 +60,11 @@ pub(super) struct Supply {
     places: Mutex<BTreeMap<Name, Arc<Source>>>,
     sources: Mutex<Sources>,
     limit: Mutex<Limit>,
+    chunk_lists: Mutex<ChunkLists>,
     /// Bytes that have come over the WAN.
     received: AtomicU64,
+    /// Bytes that were copied instead.
+    copied: AtomicU64,
     changed: Notify,
 }
 
@@ -84,7 +88,9 @@ impl Supply {
             places: Mutex::default(),
             sources: Mutex::new(Sources::new(rand::random())),
             limit: Mutex::new(limit),
+            chunk_lists: Mutex::default(),
             received: AtomicU64::new(0),
+            copied: AtomicU64::new(0),
             changed: Notify::new(),
         };
         supply.set_places(Vec::new());
@@ -104,7 +110,18 @@ impl Supply {
         places.extend(network.blob_sources.iter().map(|url| (url.as_str().into(), Place::Url(url.clone()))));
         self.set_places(places);
         held(&self.limit).set(self.now(), network.wan.clone());
+        self.know_lists(plan.chunk_lists.clone());
         self.changed.notify_waiters();
+    }
+
+    /// The lists of chunks that there are.
+    pub(super) fn know_lists(&self, lists: ChunkLists) {
+        *held(&self.chunk_lists) = lists;
+    }
+
+    /// The list of a blob's chunks, if it has one.
+    pub(super) fn list_of(&self, digest: &Digest) -> Option<ChunkListRef> {
+        held(&self.chunk_lists).get(digest).copied()
     }
 
     /// The controllers come behind them all. A source that stays where it was keeps its connections.
@@ -195,6 +212,17 @@ impl Supply {
     pub(super) fn spend(&self, bytes: u64) {
         self.received.fetch_add(bytes, Ordering::Relaxed);
         held(&self.limit).spend(self.now(), bytes);
+    }
+
+    /// So many bytes were copied from other blobs.
+    pub(super) fn spare(&self, bytes: u64) {
+        self.copied.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes that were copied from other blobs since the start.
+    #[cfg(test)]
+    pub(super) fn copied(&self) -> u64 {
+        self.copied.load(Ordering::Relaxed)
     }
 
     /// How long a fetch for this need waits before it receives more over the WAN, and then asks again.

@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeSet,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,8 +15,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use netboot::cache::{
     need::Need,
     sources::{Choice, Fault, Givers, Name},
@@ -25,7 +24,10 @@ use proto::plan::BlobRef;
 use tokio::time::Instant;
 
 use super::{
+    assemble,
     error::{FetchError, SourceError},
+    parts::Body,
+    source::Answer,
     supply::Supply,
 };
 use crate::disk::cache::{Fill, FillError};
@@ -70,6 +72,10 @@ pub(super) async fn fetch(supply: &Arc<Supply>, blob: BlobRef, purpose: &Purpose
                 tracing::warn!(blob = %blob.digest, found = %digest, "several sources gave a blob, and it is wrong: it is fetched anew from one alone");
                 alone = true;
             }
+            Err(FetchError::Misassembled(digest)) => {
+                tracing::warn!(blob = %blob.digest, found = %digest, "a blob was put together from chunks, and is wrong: it is fetched whole");
+                alone = true;
+            }
             Err(FetchError::Source { source, .. }) if source.fault() == Some(Fault::Wrong) => {}
             ended => return ended,
         }
@@ -80,6 +86,9 @@ pub(super) async fn fetch(supply: &Arc<Supply>, blob: BlobRef, purpose: &Purpose
 async fn once(supply: &Arc<Supply>, blob: BlobRef, purpose: &Purpose, alone: bool) -> Result<(), FetchError> {
     match Transfer::begin(supply, blob, purpose, alone).await {
         Ok(mut transfer) => {
+            if let Some(list) = supply.list_of(&blob.digest).filter(|_| !alone) {
+                assemble::put_together(&mut transfer, list).await?;
+            }
             transfer.fetch_to(blob.size).await?;
             transfer.finish().await
         }
@@ -90,9 +99,9 @@ async fn once(supply: &Arc<Supply>, blob: BlobRef, purpose: &Purpose, alone: boo
 
 /// A fill, and those who give to it.
 pub(super) struct Transfer<'a> {
-    supply: &'a Arc<Supply>,
-    blob: BlobRef,
-    purpose: &'a Purpose,
+    pub(super) supply: &'a Arc<Supply>,
+    pub(super) blob: BlobRef,
+    pub(super) purpose: &'a Purpose,
     /// None only while it is at work in another thread, and when it has ended.
     fill: Option<Fill>,
     givers: Givers,
@@ -104,14 +113,22 @@ pub(super) struct Transfer<'a> {
     giver: Option<Name>,
     last_byte: Instant,
     last_failure: Option<(Name, SourceError)>,
+    /// Bytes that came from other blobs of the cache.
+    copied: u64,
 }
 
 /// Why a source's part of a transfer ended before its end.
-enum Broke {
+pub(super) enum Broke {
     /// The source; what came before counts.
     Source(SourceError),
     /// The cache.
     Fill(FillError),
+}
+
+impl From<FillError> for Broke {
+    fn from(error: FillError) -> Self {
+        Self::Fill(error)
+    }
 }
 
 impl From<SourceError> for Broke {
@@ -142,6 +159,7 @@ impl<'a> Transfer<'a> {
             giver: None,
             last_byte: Instant::now(),
             last_failure: None,
+            copied: 0,
         })
     }
 
@@ -168,12 +186,19 @@ impl<'a> Transfer<'a> {
         let Some(fill) = self.fill.take() else { return Ok(()) };
         let digest = match blocking(move || fill.finish()).await {
             Ok(()) => {
+                if self.copied > 0 {
+                    self.supply.spare(self.copied);
+                    tracing::info!(blob = %self.blob.digest, bytes = self.blob.size, copied = self.copied, "put a blob together from what was held and what was fetched");
+                }
                 self.givers.only().into_iter().for_each(|name| self.supply.proved(name));
                 return Ok(());
             }
             Err(FillError::WrongDigest { actual, .. }) => actual,
             Err(error) => return Err(error.into()),
         };
+        if self.copied > 0 {
+            return Err(FetchError::Misassembled(digest));
+        }
         let Some(name) = self.givers.only().cloned() else { return Err(FetchError::Disputed(digest)) };
         let source = SourceError::OtherDigest(digest);
         self.supply.put_aside(&name, &self.blob, &source);
@@ -181,7 +206,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Whom to ask now; waits for the first who may be asked.
-    async fn choose(&mut self) -> Result<Name, FetchError> {
+    pub(super) async fn choose(&mut self) -> Result<Name, FetchError> {
         loop {
             let is_patient = self.last_byte.elapsed() < self.supply.patience.cut;
             match self.choice() {
@@ -220,7 +245,7 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    fn broke(&mut self, name: Name, error: SourceError) -> Result<(), FetchError> {
+    pub(super) fn broke(&mut self, name: Name, error: SourceError) -> Result<(), FetchError> {
         let shown = &error as &dyn std::error::Error;
         tracing::debug!(blob = %self.blob.digest, source = %name, error = shown, at = self.offset(), "a source broke off");
         match error.fault() {
@@ -239,6 +264,43 @@ impl<'a> Transfer<'a> {
         Ok(())
     }
 
+    /// Asks for several ranges in one answer. None: this source gives but one.
+    pub(super) async fn ask_parts(
+        &self,
+        name: &Name,
+        ranges: Vec<Range<u64>>,
+    ) -> Result<Option<Answer>, SourceError> {
+        let source = self.supply.source(name).ok_or(SourceError::Absent)?;
+        let rate = self.supply.rate().filter(|_| source.place.is_afar());
+        let (link, patience) = (self.supply.link(), self.supply.patience.stalled);
+        source.ask_parts(&link, rate, patience, &self.blob, ranges).await
+    }
+
+    /// Takes the next range of an answer, which ends before the byte `until`.
+    pub(super) async fn pour_range(&mut self, name: &Name, body: &mut Body, until: u64) -> Result<(), Broke> {
+        let afar = self.supply.source(name).is_none_or(|source| source.place.is_afar());
+        self.pour(name, body, until, afar).await
+    }
+
+    /// All ranges of an answer were taken: its connection may be used again.
+    pub(super) async fn keep(&self, name: &Name, answer: Answer) -> Result<(), Broke> {
+        let ended = tokio::time::timeout(self.supply.patience.stalled, answer.body.finish()).await;
+        ended.map_err(|_| SourceError::Stalled)??;
+        if let Some(source) = self.supply.source(name) {
+            source.keep(answer.connection);
+        }
+        Ok(())
+    }
+
+    /// Takes the next bytes, which another blob has.
+    pub(super) async fn write_copied(&mut self, bytes: Vec<u8>) -> Result<(), FillError> {
+        self.last_byte = Instant::now();
+        let Some(mut fill) = self.fill.take() else { return Ok(()) };
+        self.copied += bytes.len() as u64;
+        self.fill = Some(blocking(move || fill.write(&bytes).map(|()| fill)).await?);
+        Ok(())
+    }
+
     async fn take_from(&mut self, name: &Name, until: u64) -> Result<(), Broke> {
         let source = self.supply.source(name).ok_or(SourceError::Absent)?;
         let (link, rate) = (self.supply.link(), self.supply.rate());
@@ -253,25 +315,24 @@ impl<'a> Transfer<'a> {
     }
 
     /// Takes what comes until there are `until` bytes and the body has ended.
-    async fn pour(&mut self, name: &Name, body: &mut Incoming, until: u64, afar: bool) -> Result<(), Broke> {
+    async fn pour(&mut self, name: &Name, body: &mut Body, until: u64, afar: bool) -> Result<(), Broke> {
         let mut gathered = Gathered::default();
         let mut stalled = Instant::now() + self.supply.patience.stalled;
         let ended = loop {
-            let frame = tokio::select! {
+            let data = tokio::select! {
                 biased;
-                frame = body.frame() => frame,
+                data = body.data() => data,
                 () = tokio::time::sleep_until(gathered.due), if gathered.bytes > 0 => {
                     self.write(&mut gathered).await?;
                     continue;
                 }
                 () = tokio::time::sleep_until(stalled) => break Err(SourceError::Stalled),
             };
-            let frame = match frame {
+            let data = match data {
                 None => break Ok(()),
-                Some(Err(error)) => break Err(error.into()),
-                Some(Ok(frame)) => frame,
+                Some(Err(error)) => break Err(error),
+                Some(Ok(data)) => data,
             };
-            let Ok(data) = frame.into_data() else { continue };
             if data.len() as u64 > until - self.offset() - gathered.bytes as u64 {
                 break Err(SourceError::TooMany);
             }

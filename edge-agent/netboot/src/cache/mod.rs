@@ -10,8 +10,11 @@
 //!                         sources: whom to ask, and for how long not to ── limit: how fast, by the time of the week
 //! ```
 //!
+//! assembly: what of a blob is copied from what is held already
+//!
 //! Each part is a state machine of its own, on paper time; the fetcher in `edge-agent` puts them together.
 
+pub mod assembly;
 pub mod limit;
 pub mod need;
 pub mod queue;

@@ -53,7 +53,10 @@ impl Cache {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(DiskError::at("remove", &path)(error))
             }
-            Ok(()) | Err(_) => Ok(index.forget(digest)),
+            Ok(()) | Err(_) => {
+                self.drop_list(digest);
+                Ok(index.forget(digest))
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use proto::Digest;
+use proto::chunks::Cutter;
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
@@ -62,6 +63,7 @@ pub struct Fill {
     file: File,
     path: PathBuf,
     hash: Sha256,
+    cutter: Option<Cutter>,
     written: u64,
     progress: Arc<FillProgress>,
     /// How it ended, told to followers when this is dropped, unless they know that it is right.
@@ -132,10 +134,12 @@ impl Fill {
     ) -> Result<Self, DiskError> {
         let path = cache.places.partial(&digest);
         let file = open_partial(&path).map_err(DiskError::at("open", &path))?;
-        let (hash, written) = rehash(&file, size).map_err(DiskError::at("read", &path))?;
+        let mut cutter = Cutter::for_size(size);
+        let (hash, written) = rehash(&file, size, cutter.as_mut()).map_err(DiskError::at("read", &path))?;
         claim(&file, written, size).map_err(DiskError::at("claim room for", &path))?;
         progress.advance(written);
-        Ok(Self { cache, digest, size, file, path, hash, written, progress, end: FillState::Stopped })
+        let end = FillState::Stopped;
+        Ok(Self { cache, digest, size, file, path, hash, cutter, written, progress, end })
     }
 
     /// Where the next chunk belongs: bytes from the start of the blob.
@@ -183,6 +187,7 @@ impl Fill {
         }
         self.file.write_all_at(chunk, self.written).map_err(DiskError::at("write", &self.path))?;
         self.hash.update(chunk);
+        self.cutter.iter_mut().for_each(|cutter| cutter.push(chunk));
         self.written = end;
         Ok(())
     }
@@ -212,7 +217,11 @@ impl Fill {
             return Err(FillError::WrongDigest { expected: self.digest, actual });
         }
         self.progress.end(FillState::Published);
-        Ok(self.publish()?)
+        self.publish()?;
+        if let Some(list) = self.cutter.take().and_then(Cutter::finish) {
+            self.cache.keep_list(&self.digest, &list);
+        }
+        Ok(())
     }
 
     fn publish(&self) -> Result<(), DiskError> {
@@ -258,8 +267,8 @@ fn open_partial(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Hashes what an earlier fill left. More than `size` bytes cannot be of this blob, and are dropped.
-fn rehash(file: &File, size: u64) -> io::Result<(Sha256, u64)> {
+/// Hashes and cuts what an earlier fill left. More than `size` bytes cannot be of this blob, and are dropped.
+fn rehash(file: &File, size: u64, mut cutter: Option<&mut Cutter>) -> io::Result<(Sha256, u64)> {
     let mut hash = Sha256::new();
     if file.metadata()?.len() > size {
         file.set_len(0)?;
@@ -273,6 +282,7 @@ fn rehash(file: &File, size: u64) -> io::Result<(Sha256, u64)> {
             0 => return Ok((hash, written)),
             read => {
                 hash.update(&buffer[..read]);
+                cutter.iter_mut().for_each(|cutter| cutter.push(&buffer[..read]));
                 written += read as u64;
             }
         }

@@ -3,6 +3,7 @@
 //! ```text
 //! blobs/sha256/ab/abcdef…   whole blobs, mode 0640, named by their digest
 //! partial/abcdef…           fills that have not ended; a later fill of the same digest resumes them
+//! chunks/abcdef…            lists of the chunks of whole blobs
 //! corrupt/abcdef…           what failed its verification, for people to look at; never served
 //! ```
 //!
@@ -11,6 +12,7 @@
 //! directory; within it the cache is shared freely between threads. All calls may block on the disk.
 
 mod arrived;
+mod chunks;
 mod evict;
 mod fill;
 mod index;
@@ -86,7 +88,7 @@ impl Cache {
         keep_partials_for: Duration,
     ) -> Result<(Self, Scanned), DiskError> {
         let places = Places { root: root.to_path_buf() };
-        for directory in [places.blobs(), places.partials(), places.corrupt()] {
+        for directory in [places.blobs(), places.partials(), places.lists(), places.corrupt()] {
             atomic::make_directory(&directory)?;
         }
         let (index, mut scanned) = index::scan(&places.blobs())?;
@@ -169,6 +171,7 @@ impl Cache {
         // Under the lock, so that no new fill publishes the same blob between the two steps.
         let mut index = self.index();
         index.forget(digest);
+        self.drop_list(digest);
         let moved = fs::rename(self.places.blob(digest), &kept);
         drop(index);
         match moved {
@@ -204,6 +207,14 @@ impl Places {
 
     fn corrupt(&self) -> PathBuf {
         self.root.join("corrupt")
+    }
+
+    fn lists(&self) -> PathBuf {
+        self.root.join("chunks")
+    }
+
+    fn list(&self, digest: &Digest) -> PathBuf {
+        self.lists().join(digest.to_string())
     }
 
     /// The directory of a blob, named by the first byte of its digest.

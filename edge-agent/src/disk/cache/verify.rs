@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use proto::Digest;
+use proto::chunks::Cutter;
 use sha2::{Digest as _, Sha256};
 
 use super::{Cache, MAX_CORRUPT_KEPT};
@@ -52,6 +53,8 @@ pub struct Verification {
     path: PathBuf,
     file: File,
     hash: Sha256,
+    /// For a blob that has no list of its chunks yet.
+    cutter: Option<Cutter>,
     buffer: Vec<u8>,
 }
 
@@ -75,7 +78,8 @@ impl Cache {
         match File::open(&path) {
             Ok(file) => {
                 let (hash, buffer) = (Sha256::new(), vec![0; PIECE_BYTES]);
-                Ok(Some(Verification { digest: *digest, size, path, file, hash, buffer }))
+                let cutter = Cutter::for_size(size).filter(|_| !self.has_list(digest));
+                Ok(Some(Verification { digest: *digest, size, path, file, hash, cutter, buffer }))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 self.index().forget(digest);
@@ -96,6 +100,7 @@ impl Verification {
             Ok(0) => self.judge(cache).map(Step::Done),
             Ok(read) => {
                 self.hash.update(&self.buffer[..read]);
+                self.cutter.iter_mut().for_each(|cutter| cutter.push(&self.buffer[..read]));
                 Ok(Step::Read(read as u64))
             }
             Err(error) => {
@@ -106,9 +111,12 @@ impl Verification {
         }
     }
 
-    fn judge(&self, cache: &Cache) -> Result<Verdict, VerifyError> {
+    fn judge(&mut self, cache: &Cache) -> Result<Verdict, VerifyError> {
         let actual = Digest(self.hash.clone().finalize().into());
         if actual == self.digest {
+            if let Some(list) = self.cutter.take().and_then(Cutter::finish) {
+                cache.keep_list(&self.digest, &list);
+            }
             return Ok(Verdict::Sound { size: self.size });
         }
         cache.quarantine(&self.digest)?;

@@ -1,6 +1,6 @@
 //! Lists of chunks: what is read is written the same, and any two of them can be put together.
 
-use netboot::assembly::{Assembly, Source, Step};
+use netboot::cache::assembly::{Assembly, Source, Step};
 use proto::chunks::ChunkList;
 
 /// Reads `bytes` as the list of a new blob, and their second half as that of one which is held.

@@ -45,6 +45,8 @@ pub struct Assembly {
     by_name: Vec<u32>,
     /// By place in `by_name`, for the first of each name.
     found: Vec<Option<Place>>,
+    /// May chunks be copied from what was written of the blob itself?
+    trusts_itself: bool,
     /// Names that were not found.
     missing: usize,
 }
@@ -65,7 +67,7 @@ impl Assembly {
         by_name.sort_unstable_by_key(|number| (chunks[*number as usize].name, *number));
         let missing = by_name.chunk_by(|a, b| chunks[*a as usize].name == chunks[*b as usize].name).count();
         let found = vec![None; chunks.len()];
-        Self { list, by_name, found, missing }
+        Self { list, by_name, found, trusts_itself: true, missing }
     }
 
     /// The new blob's list.
@@ -83,6 +85,16 @@ impl Assembly {
         for chunk in list.chunks() {
             self.offer_chunk(Place { held, offset }, chunk);
             offset += u64::from(chunk.length);
+        }
+    }
+
+    /// What this one was said to have does not hold: nothing is copied from it any more.
+    pub fn distrust(&mut self, from: Source) {
+        match from {
+            Source::Itself => self.trusts_itself = false,
+            Source::Held(number) => {
+                self.found.iter_mut().for_each(|found| *found = found.filter(|place| place.held != number));
+            }
         }
     }
 
@@ -145,7 +157,7 @@ impl Assembly {
             // Two lengths under one name: nothing that was ever cut.
             _ if self.list.chunks()[first] != *chunk => None,
             Some(Place { held, offset }) => Some((Source::Held(held), offset)),
-            None => (first < number).then(|| (Source::Itself, offsets[first])),
+            None => (first < number && self.trusts_itself).then(|| (Source::Itself, offsets[first])),
         }
     }
 }
