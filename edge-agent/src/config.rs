@@ -5,7 +5,7 @@
 
 use std::{
     fmt, fs, io,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -32,6 +32,8 @@ pub struct Config {
     pub cache_bytes: u64,
     /// Below this many free bytes nothing more is fetched.
     pub low_disk_bytes: u64,
+    /// Where other agents of the site may fetch blobs; None: nowhere.
+    pub peers: Option<SocketAddr>,
     /// The controllers.
     pub controller: ControllerConfig,
     /// What is logged, and how.
@@ -114,6 +116,7 @@ struct Raw {
     cache: String,
     #[serde(default = "low_disk")]
     low_disk: String,
+    peers: Option<String>,
     controller: RawController,
     #[serde(default)]
     telemetry: telemetry::Settings,
@@ -194,6 +197,7 @@ impl Raw {
         let name = keep(self.controller.name.parse::<AgentName>(), "controller.name", &mut problems);
         let cache_bytes = keep(self.cache.parse::<proto::ByteSize>(), "cache", &mut problems);
         let low_disk_bytes = keep(self.low_disk.parse::<proto::ByteSize>(), "low_disk", &mut problems);
+        let peers = self.peers.as_deref().and_then(|address| peer_address(address, &mut problems));
         let (Some(name), Some(cache_bytes), Some(low_disk_bytes)) = (name, cache_bytes, low_disk_bytes)
         else {
             return Err(problems);
@@ -211,6 +215,7 @@ impl Raw {
             journal_events: self.journal_events,
             cache_bytes: cache_bytes.0,
             low_disk_bytes: low_disk_bytes.0,
+            peers,
             controller: ControllerConfig { enrol, fleet, name, token_file },
             telemetry: self.telemetry,
         })
@@ -247,6 +252,17 @@ fn in_plain_words(message: &str) -> String {
 
 fn keep<T, E: fmt::Display>(value: Result<T, E>, key: &str, problems: &mut Vec<String>) -> Option<T> {
     value.map_err(|error| problems.push(format!("{key}: {error}"))).ok()
+}
+
+/// Other agents are told it, so it must be one that they can call.
+fn peer_address(text: &str, problems: &mut Vec<String>) -> Option<SocketAddr> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) if !address.ip().is_unspecified() && address.port() != 0 => Some(address),
+        Ok(_) | Err(_) => {
+            problems.push(format!("peers: {text:?} is no ADDRESS:PORT of ours that other agents could call"));
+            None
+        }
+    }
 }
 
 fn addresses(key: &str, addresses: &[String], problems: &mut Vec<String>) {
@@ -323,6 +339,19 @@ mod tests {
         let controller = "[controller]\nenrol = ['c:1']\nfleet = ['c:2']\nname = 'a'\n";
         let problems = problems(&format!("state = '/x'\n{interface}{interface}{controller}"));
         assert!(problems.contains("eth1 is named twice"), "{problems}");
+    }
+
+    #[test]
+    fn other_agents_are_told_an_address_that_they_can_call() {
+        let controller = "[controller]\nenrol = ['c:1']\nfleet = ['c:2']\nname = 'a'\n";
+        let text = |peers: &str| {
+            format!("state = '/x'\npeers = '{peers}'\n[[interface]]\nname = 'eth1'\n{controller}")
+        };
+        let config = Config::parse(Path::new("agent.toml"), &text("10.1.0.2:7445")).expect("legal");
+        assert_eq!(config.peers, Some(([10, 1, 0, 2], 7445).into()));
+        for wrong in ["0.0.0.0:7445", "10.1.0.2:0", "10.1.0.2", "agent:7445"] {
+            assert!(problems(&text(wrong)).contains("peers:"), "{wrong}");
+        }
     }
 
     #[test]

@@ -24,7 +24,9 @@ use crate::{
     ipv6,
     library::Shelf,
     link,
+    peers::{Peers, PeersError},
     plans::{Found, PlanStore},
+    scrub::Scrub,
     sys::user,
     tftp,
     uplink::{Health, Link, Uplink},
@@ -86,6 +88,9 @@ pub enum RunError {
     /// HTTP.
     #[error(transparent)]
     Http(#[from] http::ServeError),
+    /// Other agents.
+    #[error(transparent)]
+    Peers(#[from] PeersError),
     /// It ended by itself; the log says why.
     #[error(transparent)]
     CoreEnded(#[from] Stopped),
@@ -195,6 +200,13 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         faults: faults.clone(),
         out: holding_out,
     };
+    if let Some(address) = config.peers {
+        let peers = Peers::listen(address, cache.clone(), plan.clone(), link.clone()).await?;
+        health_out.send_modify(|health| health.peer_addresses = vec![address.to_string()]);
+        workers.spawn("the server of other agents", peers.run());
+    }
+    let scrub = Scrub::new(cache.clone(), plan.clone(), &config.state.join("verified"));
+    workers.spawn("the verifier of images", scrub.run());
     let fetcher = Fetcher::new(fetch::Options {
         cache,
         controllers: config.controller.fleet.clone(),

@@ -359,3 +359,29 @@ async fn a_bundle_that_is_swapped_under_the_listener_decides_the_next_handshake(
     scene.server.set_bundle(&TrustBundle::from_der(both).expect("two roots")).expect("usable");
     scene.call().await.expect("accepted again");
 }
+
+/// Two agents of one fleet: the first calls, the second is called.
+async fn neighbours(caller: &certs::Credential, called: &certs::Credential, site: &str) -> Result<(), ()> {
+    let (fleet, clock) = (FLEET.get().expect("made"), PaperClock::at(start()));
+    let site = site.parse().expect("legal");
+    let client = fleet.client(caller, &clock).peer_config(&site).expect("configured");
+    let server = fleet.client(called, &clock).peer_listener(&site).expect("configured");
+    connect(client, server).await.map(drop).map_err(drop)
+}
+
+static FLEET: std::sync::OnceLock<Fleet> = std::sync::OnceLock::new();
+
+#[tokio::test]
+async fn agents_of_one_site_fetch_from_each_other_and_nobody_else_does() {
+    let fleet = FLEET.get_or_init(|| Fleet::named("acme"));
+    let [one, two] = ["one", "two"].map(|name| fleet.agent("lab", name, start()));
+    let elsewhere = fleet.agent("paris", "one", start());
+    let (operator, stranger) =
+        (fleet.operator("alice", start()), Fleet::named("acme").agent("lab", "one", start()));
+    assert_eq!(neighbours(&one, &two, "lab").await, Ok(()));
+    for other in [&elsewhere, &operator, &stranger] {
+        assert_eq!(neighbours(other, &two, "lab").await, Err(()), "who calls is of our site");
+        assert_eq!(neighbours(&one, other, "lab").await, Err(()), "who is called is of our site");
+    }
+    assert_eq!(neighbours(&one, &two, "paris").await, Err(()), "each looks for its own site");
+}

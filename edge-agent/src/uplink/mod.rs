@@ -17,7 +17,7 @@ use std::{
 };
 
 use certs::{
-    AgentIdentity,
+    AgentIdentity, SiteName,
     tls::{Alpn, DefaultTimeProvider, ReloadableClient, TlsError},
 };
 use proto::{holding::Holding, plan::SitePlan};
@@ -71,6 +71,8 @@ pub struct Link {
     pub up: bool,
     /// For fetching blobs; None before enrolment.
     pub tls: Option<Arc<ReloadableClient>>,
+    /// The site that our certificate names; None before enrolment.
+    pub site: Option<SiteName>,
 }
 
 /// What the controller is told beside events.
@@ -155,7 +157,9 @@ impl Uplink {
     pub async fn run(self) {
         let (identity, tls) = self.member().await;
         tracing::info!(fleet = %identity.fleet(), site = %identity.site(), agent = %identity.agent(), "enrolled");
-        self.link.send_modify(|link| link.tls = Some(tls.clone()));
+        self.link.send_modify(|link| {
+            (link.tls, link.site) = (Some(tls.clone()), Some(identity.site().clone()));
+        });
         let session = Session {
             core: self.core,
             identity: Mutex::new(identity),

@@ -1,0 +1,229 @@
+//! Reads the blobs of the cache again, by and by, so that what a disk has spoilt is found before a machine boots from it
+//! (S15).
+//!
+//! Slowly: a round takes a week, or so long as two mebibytes a second take. Where it came to is kept on disk, so a
+//! restart does not begin anew. What an order needs that has just come is read first and faster. What is found corrupt the
+//! cache takes out of service, and the fetcher, who looks for what is missing, fetches it anew.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use proto::{Digest, plan::SitePlan};
+use tokio::{sync::watch, time::Instant};
+
+use crate::disk::{
+    atomic,
+    cache::{Cache, Step, Verdict},
+};
+
+/// A round takes so long, if it can.
+const ROUND: Duration = Duration::from_secs(7 * 86_400);
+/// Bytes a second, at least and at most.
+const RATES: (u64, u64) = (2 << 20, 32 << 20);
+/// Bytes a second of what an order needs.
+const HURRY: u64 = 64 << 20;
+/// Rounds begin so long after each other, at least.
+const REST: Duration = Duration::from_secs(86_400);
+/// How often it is written down where a round has come to.
+const NOTE: Duration = Duration::from_secs(60);
+
+/// What reads.
+#[derive(Debug)]
+pub struct Scrub {
+    cache: Arc<Cache>,
+    plan: watch::Receiver<Option<Arc<SitePlan>>>,
+    /// Where it is kept how far the round has come.
+    note: PathBuf,
+    noted: Instant,
+    /// Read for an order already.
+    trusted: BTreeSet<Digest>,
+    /// From the beginning of one round to the next, at least.
+    rest: Duration,
+}
+
+impl Scrub {
+    /// Of this cache; `note` is the file that holds where a round has come to.
+    #[must_use]
+    pub fn new(cache: Arc<Cache>, plan: watch::Receiver<Option<Arc<SitePlan>>>, note: &Path) -> Self {
+        Self {
+            cache,
+            plan,
+            note: note.to_owned(),
+            noted: Instant::now(),
+            trusted: BTreeSet::new(),
+            rest: REST,
+        }
+    }
+
+    /// Runs for ever.
+    pub async fn run(mut self) {
+        let mut behind = self.resumed().await;
+        loop {
+            let began = Instant::now();
+            while let Some(digest) = self.following(behind) {
+                self.read_for_orders().await;
+                self.read(&digest, rate_for(self.cache.total_bytes())).await;
+                behind = Some(digest);
+                self.keep(behind).await;
+            }
+            (behind, self.noted) = (None, began);
+            self.keep(None).await;
+            self.rest_until(began + self.rest).await;
+        }
+    }
+
+    /// The next blob of a round, which goes by digests.
+    fn following(&self, behind: Option<Digest>) -> Option<Digest> {
+        let digests = self.cache.digests();
+        digests.into_iter().filter(|digest| behind.is_none_or(|behind| *digest > behind)).min()
+    }
+
+    async fn rest_until(&mut self, until: Instant) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => return,
+                changed = self.plan.changed() => {
+                    if changed.is_err() {
+                        return std::future::pending().await;
+                    }
+                    self.read_for_orders().await;
+                }
+            }
+        }
+    }
+
+    /// What orders need was read once since the start before it is needed.
+    async fn read_for_orders(&mut self) {
+        let plan = self.plan.borrow_and_update().clone();
+        let needed: BTreeSet<Digest> = plan
+            .iter()
+            .flat_map(|plan| plan.orders.values())
+            .flat_map(|order| order.boot.blobs())
+            .map(|blob| blob.digest)
+            .collect();
+        self.trusted.retain(|digest| needed.contains(digest));
+        for digest in needed {
+            if self.cache.size_of(&digest).is_some() && self.trusted.insert(digest) {
+                self.read(&digest, HURRY).await;
+            }
+        }
+    }
+
+    /// Reads a blob, at most so many bytes a second.
+    async fn read(&self, digest: &Digest, rate: u64) {
+        let mut verification = match self.cache.verification(digest) {
+            Ok(Some(verification)) => verification,
+            Ok(None) => return,
+            Err(error) => return said(digest, &error),
+        };
+        loop {
+            let cache = Arc::clone(&self.cache);
+            let stepped = tokio::task::spawn_blocking(move || {
+                let step = verification.step(&cache);
+                (verification, step)
+            });
+            let Ok((kept, step)) = stepped.await else { return };
+            verification = kept;
+            match step {
+                Ok(Step::Read(bytes)) => tokio::time::sleep(pause(bytes, rate)).await,
+                Ok(Step::Done(Verdict::Sound { .. })) => return,
+                Ok(Step::Done(Verdict::Corrupt { actual })) => {
+                    return tracing::error!(%digest, %actual, "a blob has been spoilt on the disk: it is set aside and fetched anew");
+                }
+                Err(error) => return said(digest, &error),
+            }
+        }
+    }
+
+    async fn resumed(&self) -> Option<Digest> {
+        let text = tokio::fs::read_to_string(&self.note).await.ok()?;
+        text.trim().parse().ok()
+    }
+
+    /// Once in a while, and at the end of a round.
+    async fn keep(&mut self, behind: Option<Digest>) {
+        if behind.is_some() && self.noted.elapsed() < NOTE {
+            return;
+        }
+        self.noted = Instant::now();
+        let (note, text) = (self.note.clone(), behind.map(|digest| digest.to_string()).unwrap_or_default());
+        let written =
+            tokio::task::spawn_blocking(move || atomic::write_file(&note, 0o640, text.as_bytes())).await;
+        if let Ok(Err(error)) = written {
+            // A restart then begins further back.
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "failed to note how far blobs were verified"
+            );
+        }
+    }
+}
+
+fn said(digest: &Digest, error: &(dyn std::error::Error + 'static)) {
+    tracing::error!(%digest, error, "failed to verify a blob");
+}
+
+fn rate_for(total_bytes: u64) -> u64 {
+    (total_bytes / ROUND.as_secs()).clamp(RATES.0, RATES.1)
+}
+
+fn pause(bytes: u64, rate: u64) -> Duration {
+    Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / rate.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn a_round_takes_a_week_within_bounds() {
+        assert_eq!(rate_for(0), 2 << 20);
+        assert_eq!(rate_for(10 << 40), 10 * (1 << 40) / ROUND.as_secs());
+        assert_eq!(rate_for(u64::MAX), 32 << 20);
+        assert_eq!(pause(1 << 20, 2 << 20), Duration::from_millis(500));
+    }
+
+    #[tokio::test]
+    async fn what_is_spoilt_is_found_within_a_round_and_a_restart_goes_on() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (cache, _) = Cache::open(dir.path(), SystemTime::now(), Duration::from_secs(60)).expect("opens");
+        let cache = Arc::new(cache);
+        let mut digests = Vec::new();
+        for n in 0..3_u8 {
+            let digest = Digest::of(&[n; 100]);
+            let mut fill = cache.fill(digest, 100).expect("begins");
+            fill.write(&[n; 100]).expect("writes");
+            fill.finish().expect("publishes");
+            digests.push(digest);
+        }
+        digests.sort_unstable();
+        let spoil = |digest: &Digest| {
+            let name = digest.to_string();
+            let path = dir.path().join("blobs/sha256").join(&name[..2]).join(&name);
+            fs::write(path, [9; 100]).expect("spoilt");
+        };
+        [digests[0], digests[2]].iter().for_each(spoil);
+        let note = dir.path().join("verified");
+        fs::write(&note, digests[0].to_string()).expect("a former life came so far");
+        let (_sender, plan) = watch::channel(None);
+        let mut scrub = Scrub::new(Arc::clone(&cache), plan, &note);
+        scrub.rest = Duration::from_secs(1);
+        let running = tokio::spawn(scrub.run());
+        let held = |n: usize| cache.size_of(&digests[n]).is_some();
+        while held(2) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(held(0) && held(1), "the round went on behind what was read before");
+        while held(0) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(held(1), "the next round began anew");
+        running.abort();
+    }
+}
