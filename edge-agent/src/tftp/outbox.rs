@@ -6,8 +6,8 @@
 //!  |<------------------ one window ------------------------- ->|
 //! ```
 //!
-//! A window is read into place with one call, and lies as the kernel's segmentation offload takes it. All that waits
-//! leaves with one call. Where the kernel, a device or a path refuses a cut, its packets leave one by one, and none of
+//! A window is read into place with one call, and lies as the kernel's segmentation offload takes it. Blocks that go one by
+//! one are read ahead, into lanes behind all this. All that waits leaves with one call. Where the kernel, a device or a path refuses a cut, its packets leave one by one, and none of
 //! the transfer notices.
 
 use std::io::{self, IoSliceMut};
@@ -18,6 +18,7 @@ use std::time::Duration;
 use netboot::tftp::{Blocks, DATA_HEADER, Local, data_header};
 use rustix::io::Errno;
 
+use super::ahead::{Ahead, LANE, Lanes};
 use super::library::Source;
 use super::sockets::WatchedSockets;
 use crate::sys::datagrams::{self, Outgoing, Sender};
@@ -52,8 +53,11 @@ pub enum Means {
 
 /// What waits to leave.
 pub(super) struct Outbox {
-    bytes: Vec<u8>,
+    store: Store,
     used: usize,
+    lanes: Lanes,
+    /// How often all has left.
+    flushes: u64,
     queue: Vec<Queued>,
     /// The queue, as it is sent.
     pieces: Vec<Queued>,
@@ -62,11 +66,36 @@ pub(super) struct Outbox {
     refusals: u32,
 }
 
+/// Where packets lie.
+#[derive(Default)]
+struct Store {
+    bytes: Vec<u8>,
+    /// Those of transfers that go block by block.
+    lanes: Vec<Vec<u8>>,
+}
+
+impl Store {
+    fn payload(&self, queued: &Queued) -> &[u8] {
+        let bytes = queued.lane.map_or(&self.bytes, |lane| &self.lanes[lane]);
+        &bytes[queued.range.clone()]
+    }
+
+    /// The lane of this number, which may be the next one that there never was.
+    fn lane(&mut self, number: usize) -> &mut [u8] {
+        if number >= self.lanes.len() {
+            self.lanes.resize_with(number + 1, || vec![0; LANE]);
+        }
+        &mut self.lanes[number]
+    }
+}
+
 /// Packets of one length, but for the last, to one machine.
 #[derive(Debug, Clone)]
 struct Queued {
     local: Local,
     to: SocketAddr,
+    /// None: in the store's bytes.
+    lane: Option<usize>,
     range: Range<usize>,
     /// None: one packet.
     segment: Option<u16>,
@@ -79,8 +108,10 @@ impl Outbox {
         let means = if cuts { at_best } else { at_best.max(Means::Many) };
         tracing::debug!(?means, "sends TFTP");
         Self {
-            bytes: vec![0; 2 * FULL],
+            store: Store { bytes: vec![0; 2 * FULL], lanes: vec![] },
             used: 0,
+            lanes: Lanes::default(),
+            flushes: 0,
             queue: Vec::new(),
             pieces: Vec::new(),
             sender: Sender::default(),
@@ -97,49 +128,83 @@ impl Outbox {
     /// Puts in one packet.
     pub(super) fn packet(&mut self, local: Local, to: SocketAddr, packet: &[u8]) {
         let range = self.room(packet.len());
-        self.bytes[range.clone()].copy_from_slice(packet);
-        self.queue.push(Queued { local, to, range, segment: None });
+        self.store.bytes[range.clone()].copy_from_slice(packet);
+        self.queue.push(Queued { local, to, lane: None, range, segment: None });
     }
 
-    /// Puts in one block, whose bytes `read` gives.
+    /// Puts in blocks of `source`: one that was read ahead, or a window.
     ///
     /// # Errors
-    /// What `read` says; then nothing was put in.
-    pub(super) fn block(
+    /// What reading says; then nothing was put in.
+    pub(super) fn blocks(
         &mut self,
         blocks: &Blocks,
-        read: impl FnOnce(&mut [u8]) -> io::Result<()>,
+        source: &Source,
+        ahead: &mut Ahead,
+        sockets: &WatchedSockets,
     ) -> io::Result<()> {
         let len = usize::try_from(blocks.range.len).map_err(io::Error::other)?;
-        let range = self.room(DATA_HEADER + len);
-        let (header, body) = self.bytes[range.clone()].split_at_mut(DATA_HEADER);
-        header.copy_from_slice(&data_header(blocks.range.first));
-        read(body).inspect_err(|_| self.used = range.start)?;
-        self.queue.push(Queued { local: blocks.local, to: blocks.peer, range, segment: None });
+        if blocks.range.count != 1 || source.is_in_memory() {
+            return self.window(blocks, source);
+        }
+        let mut found = ahead.find(blocks.range.offset, len, DATA_HEADER);
+        if found.is_none() {
+            self.read_ahead(blocks, source, ahead, sockets)?;
+            found = ahead.find(blocks.range.offset, len, DATA_HEADER);
+        }
+        let Some((lane, range)) = found else { return self.window(blocks, source) };
+        ahead.is_put_in(self.flushes);
+        let lane = Some(lane);
+        self.queue.push(Queued { local: blocks.local, to: blocks.peer, lane, range, segment: None });
+        Ok(())
+    }
+
+    /// A transfer is over.
+    pub(super) fn let_go(&mut self, ahead: &Ahead) {
+        self.lanes.take_back(ahead);
+    }
+
+    /// Fills a lane from this block on, if there is one.
+    fn read_ahead(
+        &mut self,
+        blocks: &Blocks,
+        source: &Source,
+        ahead: &mut Ahead,
+        sockets: &WatchedSockets,
+    ) -> io::Result<()> {
+        let (block, offset) = (usize::from(blocks.block_size), blocks.range.offset);
+        let segment = DATA_HEADER + block;
+        if 2 * segment > LANE || blocks.range.len == 0 {
+            return Ok(());
+        }
+        let Some((lane, put_in)) = ahead.begin(&mut self.lanes) else { return Ok(()) };
+        if put_in == self.flushes {
+            // What lies there has not left yet.
+            self.flush(sockets);
+        }
+        let len = readable(source, offset, block as u64).min((LANE / segment * block) as u64);
+        let in_lane = usize::try_from(len).map_err(io::Error::other)?;
+        let packets = &mut self.store.lane(lane)[..in_lane + in_lane.div_ceil(block) * DATA_HEADER];
+        write_headers(packets, segment, blocks.range.first);
+        read_bodies(source, offset, packets, segment)?;
+        ahead.is_filled(offset..offset + len, block);
         Ok(())
     }
 
     /// Reads a window from `source` and puts it in.
-    ///
-    /// # Errors
-    /// What reading says; then nothing was put in.
-    pub(super) fn window(&mut self, blocks: &Blocks, source: &Source) -> io::Result<()> {
+    fn window(&mut self, blocks: &Blocks, source: &Source) -> io::Result<()> {
         let (count, block) = (usize::from(blocks.range.count), usize::from(blocks.block_size));
         let len = usize::try_from(blocks.range.len).map_err(io::Error::other)?;
         let segment = DATA_HEADER + block;
         let range = self.room(count * DATA_HEADER + len);
-        let packets = &mut self.bytes[range.clone()];
-        let mut number = blocks.range.first;
-        for packet in packets.chunks_mut(segment) {
-            packet[..DATA_HEADER].copy_from_slice(&data_header(number));
-            number = number.wrapping_add(1);
-        }
+        let packets = &mut self.store.bytes[range.clone()];
+        write_headers(packets, segment, blocks.range.first);
         if let Err(error) = read_bodies(source, blocks.range.offset, packets, segment) {
             self.used = range.start;
             return Err(error);
         }
         let segment = u16::try_from(segment).ok().filter(|_| count > 1);
-        self.queue.push(Queued { local: blocks.local, to: blocks.peer, range, segment });
+        self.queue.push(Queued { local: blocks.local, to: blocks.peer, lane: None, range, segment });
         Ok(())
     }
 
@@ -158,13 +223,14 @@ impl Outbox {
         self.pieces.clear();
         self.queue.clear();
         self.used = 0;
+        self.flushes += 1;
     }
 
     /// Room behind what is there already.
     fn room(&mut self, len: usize) -> Range<usize> {
         let range = self.used..self.used + len;
-        if range.end > self.bytes.len() {
-            self.bytes.resize(range.end, 0);
+        if range.end > self.store.bytes.len() {
+            self.store.bytes.resize(range.end, 0);
         }
         self.used = range.end;
         range
@@ -198,11 +264,11 @@ impl Outbox {
     fn send(&mut self, socket: &UdpSocket, pieces: Range<usize>) -> usize {
         let (all, run) = (pieces.len(), &self.pieces[pieces]);
         let sent = match self.means {
-            Means::Single => send_single(socket, &run[0], &self.bytes).map(|()| 1),
+            Means::Single => send_single(socket, &run[0], self.store.payload(&run[0])).map(|()| 1),
             Means::Segments | Means::Many => {
                 let datagrams = run.iter().map(|piece| Outgoing {
                     to: piece.to,
-                    payload: &self.bytes[piece.range.clone()],
+                    payload: self.store.payload(piece),
                     segment: piece.segment,
                 });
                 self.sender.send(socket, datagrams)
@@ -239,7 +305,7 @@ impl Outbox {
                 if errno == Errno::IO || self.refusals >= REFUSALS {
                     self.make_do_with(Means::Many, error);
                 }
-                if let Err(error) = send_single(socket, piece, &self.bytes) {
+                if let Err(error) = send_single(socket, piece, self.store.payload(piece)) {
                     tracing::trace!(peer = %piece.to, %error, "failed to send a TFTP window");
                 }
                 1
@@ -260,8 +326,7 @@ impl Outbox {
 }
 
 /// A call for each packet.
-fn send_single(socket: &UdpSocket, piece: &Queued, bytes: &[u8]) -> io::Result<()> {
-    let payload = &bytes[piece.range.clone()];
+fn send_single(socket: &UdpSocket, piece: &Queued, payload: &[u8]) -> io::Result<()> {
     let segment = piece.segment.map_or(payload.len(), usize::from).max(1);
     if payload.is_empty() {
         return socket.send_to(payload, piece.to).map(drop);
@@ -275,6 +340,21 @@ fn send_single(socket: &UdpSocket, piece: &Queued, bytes: &[u8]) -> io::Result<(
         }
     }
     Ok(())
+}
+
+/// How many bytes of whole blocks, or of the last, are there from `offset` on.
+fn readable(source: &Source, offset: u64, block: u64) -> u64 {
+    let (available, size) = (source.available(), source.size());
+    let there = available.saturating_sub(offset);
+    if available == size { there } else { there / block * block }
+}
+
+fn write_headers(packets: &mut [u8], segment: usize, first: u16) {
+    let mut number = first;
+    for packet in packets.chunks_mut(segment) {
+        packet[..DATA_HEADER].copy_from_slice(&data_header(number));
+        number = number.wrapping_add(1);
+    }
 }
 
 /// Fills what lies behind each packet's header with the bytes from `offset` on.
@@ -296,10 +376,13 @@ fn read_bodies(source: &Source, mut offset: u64, packets: &mut [u8], segment: us
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::net::Ipv4Addr;
     use std::num::NonZeroU8;
+    use std::sync::Arc;
 
     use bytes::Bytes;
+    use tokio::sync::watch;
 
     use super::super::sockets::Sockets;
     use super::*;
@@ -367,7 +450,9 @@ mod tests {
                 let on_disk = Source::File { file: on_disk, size: size as u64, arrived: None };
                 for source in [Source::Bytes(Bytes::from(file.clone())), on_disk] {
                     let blocks = blocks(&machine, size, 8, 65_530);
-                    outbox.window(&blocks, &source).expect("all bytes are there");
+                    outbox
+                        .blocks(&blocks, &source, &mut Ahead::default(), &sockets)
+                        .expect("all bytes are there");
                     outbox.flush(&sockets);
                     let expected = expected(&file, 8, 65_530);
                     assert_eq!(received(&machine, expected.len()), expected, "{size} bytes, {means:?}");
@@ -385,13 +470,7 @@ mod tests {
         let source = Source::Bytes(Bytes::from(file.clone()));
         outbox.packet(Local::Ephemeral(0), to, b"first");
         outbox.window(&blocks(&machine, file.len(), 1468, 1), &source).expect("all bytes are there");
-        let last = blocks(&machine, 3, 8, 7);
-        outbox
-            .block(&last, |body| {
-                body.copy_from_slice(b"abc");
-                Ok(())
-            })
-            .expect("read");
+        outbox.window(&blocks(&machine, 3, 8, 7), &Source::Bytes(Bytes::from_static(b"abc"))).expect("read");
         assert!(outbox.is_full(), "more than one message of the kernel's");
         outbox.flush(&sockets);
         let mut all = vec![b"first".to_vec()];
@@ -406,12 +485,91 @@ mod tests {
         let mut outbox = Outbox::new(Means::Segments, &sockets);
         let short = Source::Bytes(Bytes::from_static(b"short"));
         assert!(outbox.window(&blocks(&machine, 30, 8, 1), &short).is_err());
-        assert!(
-            outbox.block(&blocks(&machine, 6, 8, 1), |_| Err(io::ErrorKind::UnexpectedEof.into())).is_err()
-        );
         outbox.packet(Local::Ephemeral(0), machine.local_addr().expect("bound"), b"after");
         outbox.flush(&sockets);
         assert_eq!(received(&machine, 1), [b"after"]);
+    }
+
+    fn on_disk(content: &[u8], size: u64, arrived: Option<watch::Receiver<u64>>) -> (Arc<File>, Source) {
+        let path = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(path.path(), content).expect("written");
+        let file = Arc::new(path.reopen().expect("it is there"));
+        (Arc::clone(&file), Source::File { file, size, arrived })
+    }
+
+    /// One block of a file of `size` bytes in blocks of 1000, as it is put in.
+    fn put(to: &UdpSocket, number: u16, size: u64) -> Blocks {
+        let offset = 1000 * (u64::from(number) - 1);
+        let range = netboot::tftp::Range { first: number, count: 1, offset, len: (size - offset).min(1000) };
+        Blocks { block_size: 1000, range, ..blocks(to, 0, 1000, 1) }
+    }
+
+    fn packet(file: &[u8], number: u16) -> Vec<u8> {
+        let start = 1000 * (usize::from(number) - 1);
+        [&data_header(number)[..], &file[start..(start + 1000).min(file.len())]].concat()
+    }
+
+    #[test]
+    fn blocks_that_go_one_by_one_are_the_files_in_any_order() {
+        let (sockets, machine) = wire();
+        let mut outbox = Outbox::new(Means::Segments, &sockets);
+        for size in [49_000, 49_001] {
+            let file = content(size);
+            let (_, source) = on_disk(&file, size as u64, None);
+            let mut ahead = Ahead::default();
+            for number in (1..=50).chain([50, 49, 16, 17, 1, 2, 2, 50]) {
+                let blocks = put(&machine, number, size as u64);
+                outbox.blocks(&blocks, &source, &mut ahead, &sockets).expect("it is there");
+                outbox.flush(&sockets);
+                assert_eq!(received(&machine, 1), [packet(&file, number)], "block {number} of {size} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn a_lane_is_not_written_to_before_its_packets_have_left() {
+        let (sockets, machine) = wire();
+        let mut outbox = Outbox::new(Means::Segments, &sockets);
+        let (file, other) = (content(40_000), vec![b'x'; 40_000]);
+        let ((_, source), (_, others)) = (on_disk(&file, 40_000, None), on_disk(&other, 40_000, None));
+        let (mut ahead, mut next) = (Ahead::default(), Ahead::default());
+        outbox.blocks(&put(&machine, 1, 40_000), &source, &mut ahead, &sockets).expect("it is there");
+        // Of the same transfer, from elsewhere; then the transfer ends, and another gets the lane.
+        outbox.blocks(&put(&machine, 30, 40_000), &source, &mut ahead, &sockets).expect("it is there");
+        outbox.let_go(&ahead);
+        outbox.blocks(&put(&machine, 1, 40_000), &others, &mut next, &sockets).expect("it is there");
+        outbox.flush(&sockets);
+        assert_eq!(received(&machine, 3), [packet(&file, 1), packet(&file, 30), packet(&other, 1)]);
+        assert_eq!(outbox.store.lanes.len(), 1);
+    }
+
+    #[test]
+    fn of_a_file_that_is_still_arriving_nothing_is_read_before_it_is_there() {
+        let (sockets, machine) = wire();
+        let mut outbox = Outbox::new(Means::Segments, &sockets);
+        let (arriving, arrived) = watch::channel(1500);
+        let (file, source) = on_disk(&[b'x'; 4000], 4000, Some(arrived));
+        let mut ahead = Ahead::default();
+        outbox.blocks(&put(&machine, 1, 4000), &source, &mut ahead, &sockets).expect("it is there");
+        std::os::unix::fs::FileExt::write_all_at(&*file, &[b'y'; 3000], 1000).expect("written");
+        arriving.send_replace(4000);
+        outbox.blocks(&put(&machine, 2, 4000), &source, &mut ahead, &sockets).expect("it is there");
+        outbox.flush(&sockets);
+        let all = [[b'x'; 1000], [b'y'; 1000]].concat();
+        assert_eq!(received(&machine, 2), [packet(&all, 1), packet(&all, 2)]);
+    }
+
+    #[test]
+    fn a_file_that_shrinks_is_an_error_and_what_is_there_is_served() {
+        let (sockets, machine) = wire();
+        let mut outbox = Outbox::new(Means::Segments, &sockets);
+        let file = content(40_000);
+        let (_, source) = on_disk(&file, 80_000, None);
+        let mut ahead = Ahead::default();
+        assert!(outbox.blocks(&put(&machine, 40, 80_000), &source, &mut ahead, &sockets).is_err());
+        outbox.blocks(&put(&machine, 2, 80_000), &source, &mut ahead, &sockets).expect("it is there");
+        outbox.flush(&sockets);
+        assert_eq!(received(&machine, 1), [packet(&file, 2)]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::ahead::{Ahead, Buffers};
+use super::ahead::Ahead;
 use super::library::{Answer, Library, Source};
 use super::notice::{self, Notice, Notices};
 use super::outbox::{Means, Outbox};
@@ -48,7 +48,6 @@ pub(super) struct Shard<L> {
     sockets: WatchedSockets,
     received: datagrams::Inbox,
     outbox: Outbox,
-    buffers: Buffers,
     library: Arc<L>,
     runtime: Handle,
     /// By the transfers' places.
@@ -79,7 +78,6 @@ impl<L: Library> Shard<L> {
             outbox: Outbox::new(means, &sockets),
             sockets,
             received: datagrams::Inbox::new(datagrams::BATCH, LONGEST),
-            buffers: Buffers::default(),
             library,
             runtime,
             held: Vec::new(),
@@ -210,19 +208,15 @@ impl<L: Library> Shard<L> {
             .get_mut(transfer.place())
             .and_then(|place| place.take_if(|held| held.transfer == transfer));
         if let Some(held) = held {
-            self.buffers.take_back(held.ahead);
+            self.outbox.let_go(&held.ahead);
         }
     }
 
     fn send_blocks(&mut self, now: Now, blocks: &Blocks) {
-        let Self { held, outbox, buffers, .. } = self;
+        let Self { held, outbox, sockets, .. } = self;
         let held = held.get_mut(blocks.transfer.place()).and_then(Option::as_mut);
         let Some(Held { source: Some(source), ahead, .. }) = held else { return };
-        let put = if blocks.range.count == 1 {
-            outbox.block(blocks, |body| ahead.read(source, blocks.range.offset, body, buffers))
-        } else {
-            outbox.window(blocks, source)
-        };
+        let put = outbox.blocks(blocks, source, ahead, sockets);
         if let Err(error) = put {
             let failed = Input::SourceFailed { transfer: blocks.transfer, why: error.to_string() };
             self.engine.handle(now, failed);
