@@ -13,7 +13,7 @@ use crate::{config::Config, config::InterfaceConfig, dhcp, ipv6, link, tftp};
 
 /// Sockets for TFTP transfers at each interface, for each core: a machine that asks again and again from one port gets
 /// another one each time.
-pub(crate) const TFTP_SOCKETS: NonZeroU8 = NonZeroU8::new(8).expect("8 is not zero");
+pub(crate) const TFTP_SOCKETS: NonZeroU8 = NonZeroU8::new(4).expect("4 is not zero");
 /// The port of RFC 1350.
 pub(crate) const TFTP_PORT: u16 = 69;
 

@@ -32,7 +32,12 @@ pub struct Inbox {
     headers: Vec<libc::mmsghdr>,
     vectors: Vec<libc::iovec>,
     received: usize,
+    /// How many datagrams the next call makes room for: a lone machine's packets do not pay for a crowd's.
+    room: usize,
 }
+
+/// The least that a call makes room for.
+const LEAST_ROOM: usize = 4;
 
 impl Inbox {
     /// Room for `count` datagrams, [`BATCH`] at most; of one that is longer than `longest` bytes the rest is lost.
@@ -45,10 +50,12 @@ impl Inbox {
             headers: Vec::with_capacity(BATCH),
             vectors: Vec::with_capacity(BATCH),
             received: 0,
+            room: LEAST_ROOM,
         }
     }
 
-    /// Takes what waits at `socket`, in place of what was here; gives how many datagrams.
+    /// Takes what waits at `socket`, in place of what was here; gives how many datagrams. How many it takes at most grows
+    /// from call to call while there are more.
     ///
     /// # Errors
     /// `WouldBlock` if nothing waits; else what the kernel says.
@@ -56,7 +63,7 @@ impl Inbox {
         self.received = 0;
         self.vectors.clear();
         self.headers.clear();
-        for chunk in self.bytes.chunks_mut(self.longest) {
+        for chunk in self.bytes.chunks_mut(self.longest).take(self.room) {
             self.vectors.push(libc::iovec { iov_base: chunk.as_mut_ptr().cast(), iov_len: chunk.len() });
         }
         for (vector, address) in self.vectors.iter_mut().zip(&mut self.addresses) {
@@ -70,7 +77,16 @@ impl Inbox {
             libc::recvmmsg(socket.as_fd().as_raw_fd(), headers, count, flags as _, ptr::null_mut())
         };
         self.received = counted(received)?;
+        let (room, most) = (self.headers.len(), self.bytes.len() / self.longest);
+        self.room = if self.is_full() { (2 * room).min(most) } else { (room / 2).max(2 * self.received) };
+        self.room = self.room.max(LEAST_ROOM);
         Ok(self.received)
+    }
+
+    /// The last call gave as many datagrams as it had room for: there may be more.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.received > 0 && self.received == self.headers.len()
     }
 
     /// What was received last, in order: from whom, and the payload. What is not of IPv4 or IPv6 is left out.
@@ -314,7 +330,10 @@ mod tests {
         let datagrams = payloads.iter().map(|payload| Outgoing { to, payload, segment: None });
         assert_eq!(Sender::default().send(&ours, datagrams).expect("sent"), 10);
         let mut inbox = Inbox::new(BATCH, 8);
-        let all = received(&mut inbox, &theirs);
+        let mut all = received(&mut inbox, &theirs);
+        assert!(inbox.is_full());
+        all.extend(received(&mut inbox, &theirs));
+        assert!(!inbox.is_full());
         let cut: Vec<_> = (0..10_u8).map(|n| (from, vec![n; usize::from(n).min(8)])).collect();
         assert_eq!(all, cut, "what is too long is cut");
         let nothing = inbox.receive(&theirs).expect_err("nothing waits");

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!  port 69, one socket a shard            shard: a thread, an engine, sockets of its own
-//!   source address mod shards ──► epoll ► recvmmsg ► engine ► pread into the outbox ► sendmmsg
-//!                                   ▲                   │ Open                         (windows cut by the kernel)
-//!                                   └── notices ◄── Library, in tasks of the runtime
+//!   source address mod shards ──► poll ► recvmmsg ► engine ► preadv into the outbox ► sendmmsg
+//!                                  ▲                  │ Open                           (windows cut by the kernel)
+//!                                  └── notices ◄── Library, in tasks of the runtime
 //! ```
 //!
 //! A shard takes what has arrived of many machines with one call, hands it in, and sends what the engine decided with one

@@ -137,7 +137,7 @@ impl<L: Library> Shard<L> {
                 self.engine.handle(now, Input::Datagram { local, peer, bytes });
             }
             self.perform(now);
-            if count < MANY {
+            if count < MANY && !self.received.is_full() {
                 return;
             }
         }

@@ -77,7 +77,7 @@ pub fn limit(words: &[String]) -> anyhow::Result<()> {
 
 fn kernel(ground: &Ground) -> Limit<Piece> {
     let files = ground.files();
-    Limit::new("tftp", move |piece| {
+    Limit::new("tftp", move |piece: &Piece| {
         let path = files.join(piece.file.0).display().to_string();
         let words = vec![path, BLOCK.to_string(), piece.window.to_string()];
         (!piece.is_lossy).then_some(Arguments { words, ready: Ready::Udp(69) })
