@@ -14,7 +14,6 @@ mod hosts;
 mod image;
 mod output;
 mod passphrase;
-mod question;
 mod timeline;
 
 use std::process::ExitCode;

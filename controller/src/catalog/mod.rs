@@ -18,7 +18,6 @@ mod fields;
 mod forms;
 mod index;
 mod page;
-mod peers;
 mod read;
 mod releases;
 mod secrets;

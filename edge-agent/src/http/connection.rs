@@ -191,7 +191,9 @@ impl<D: Desk> Connection<D> {
 
     fn given(&self, name: &str, request: &Request, found: Found<D::Ticket>) -> Given<D> {
         let (desk, stopping) = (Arc::clone(&self.shared.desk), self.stopping.clone());
-        Given::new(request.target.clone(), name, found, |ticket| Teller { desk, ticket, stopping })
+        // Tokens are not shown (S2).
+        let span = tracing::debug_span!("http", peer = %self.peer, name = path::shown(name));
+        Given::new(request.target.clone(), name, found, |ticket| Teller { desk, ticket, stopping, span })
     }
 
     /// Leases are IPv4's: nobody else has anything here.

@@ -189,6 +189,10 @@ async fn read_small<D: Desk>(
     if opened.size > memory::LARGEST || opened.progress.is_some() {
         return Ok(None);
     }
+    // Somebody else may have read it while it was opened.
+    if let Some(bytes) = shared.memory.get(&blob.digest, removals) {
+        return Ok(Some(bytes));
+    }
     let Some(room) = shared.memory.room(opened.size) else { return Ok(None) };
     let content = shared.reads.read(&opened.file, 0..opened.size).await?;
     Ok(Some(shared.memory.keep(blob.digest, content, room, removals)))

@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use proto::event::Transport;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use super::wire::Over;
 use crate::desk::{Desk, Sent};
@@ -18,6 +19,8 @@ pub(super) struct Teller<D: Desk> {
     pub(super) desk: Arc<D>,
     pub(super) ticket: D::Ticket,
     pub(super) stopping: CancellationToken,
+    /// The request's that was answered first.
+    pub(super) span: Span,
 }
 
 /// A file on its way. If it is let go before its end, it has been cut off, and that is told.
@@ -90,6 +93,7 @@ impl<D: Desk> Drop for Sending<'_, D> {
 
 impl<D: Desk> Teller<D> {
     fn say(&self, sent: Sent) {
+        let _in = self.span.enter();
         tracing::debug!(bytes = sent.bytes, took = ?sent.took, broken = sent.broken, "file sent");
         self.desk.told(self.ticket.clone(), sent);
     }

@@ -167,3 +167,22 @@ async fn converse<D: Desk>(
         () = shutdown.cancelled() => drop(tokio::time::timeout(drain, connection).await),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn connections_inherit_what_the_listener_is_told() {
+        let listener = StdListener::bind("127.0.0.1:0").expect("loopback has free ports");
+        prepare(&listener).expect("the kernel knows all of it");
+        let _client = TcpStream::connect(listener.local_addr().expect("bound")).expect("connects");
+        listener.set_nonblocking(false).expect("allowed");
+        let (accepted, _) = listener.accept().expect("it has connected");
+        let socket = SockRef::from(&accepted);
+        assert!(socket.tcp_nodelay().expect("known"));
+        assert_eq!(socket.tcp_notsent_lowat().expect("known"), body::UNSENT);
+    }
+}
