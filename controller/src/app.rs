@@ -9,6 +9,7 @@ use proto::Wall;
 use crate::blobs::Blobs;
 use crate::catalog::Catalog;
 use crate::events::EventStore;
+use crate::holdings::Holdings;
 use crate::planner::Planner;
 use crate::sessions::Sessions;
 use crate::store::Store;
@@ -34,6 +35,8 @@ pub struct App {
     pub planner: Planner,
     /// The open streams of agents: what a revocation closes.
     pub sessions: Sessions,
+    /// What agents lack of their plans.
+    pub holdings: Holdings,
     /// Seals and opens the values of secrets.
     pub vault: Vault,
     /// What time it is.

@@ -22,6 +22,7 @@ use crate::catalog::Catalog;
 use crate::catalog::roles::FIRST_OPERATOR;
 use crate::config::Config;
 use crate::events::{self, EventStore};
+use crate::holdings::Holdings;
 use crate::listen::{Serving, Tls, TlsSetupError, Upkeep, enrol_routes, fleet_routes, serve};
 use crate::planner::Planner;
 use crate::sessions::Sessions;
@@ -157,6 +158,7 @@ pub async fn run_with(config: Config, clock: Clock, stop: CancellationToken) -> 
     keeping.spawn(crate::agents::revocation::watch(app.clone()));
     keeping.spawn(crate::upkeep::keep_writable(app.clone(), sender));
     keeping.spawn(crate::upkeep::end_overdue_orders(app.clone()));
+    keeping.spawn(crate::readiness::arming::arm_orders(app.clone()));
     tracing::info!(fleet = %addresses.0, enrol = %addresses.1, "the controller serves");
     let sessions = app.sessions.clone();
     tokio::spawn(async move {
@@ -226,6 +228,7 @@ async fn open_beside(
         blobs,
         planner,
         sessions: Sessions::default(),
+        holdings: Holdings::default(),
         vault,
         clock,
     };

@@ -7,6 +7,7 @@ mod services {
     mod harness;
     mod leases;
     mod plans;
+    mod readiness;
     mod reports;
     mod restore;
     mod starts;

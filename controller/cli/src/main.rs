@@ -14,6 +14,7 @@ mod hosts;
 mod image;
 mod output;
 mod passphrase;
+mod question;
 mod timeline;
 
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use proto::{
 };
 use tonic::Status;
 
-use super::refusal;
+use super::{readiness::with_readiness, refusal, warnings};
 use crate::{
     agents::status::with_presence,
     app::App,
@@ -22,7 +22,10 @@ use crate::{
 pub(super) async fn get(app: &App, request: v1::GetRequest) -> Result<v1::Document, Status> {
     let kind = kind("kind", &request.kind)?;
     let found = app.catalog.get_with_status(kind, &request.name).await.map_err(refusal::read)?;
-    let found = found.map(|found| with_presence(app, found));
+    let found = match found {
+        Some(found) => Some(seen(app, found).await),
+        None => None,
+    };
     found.map(message).ok_or_else(|| Status::not_found(format!("there is no {kind} {}", cut(&request.name))))
 }
 
@@ -41,8 +44,16 @@ pub(super) async fn list(app: &App, request: v1::ListRequest) -> Result<v1::List
         limit,
     };
     let page = app.catalog.page(&question).await.map_err(refusal::read)?;
-    let documents = page.items.into_iter().map(|item| message(with_presence(app, item))).collect();
+    let mut documents = Vec::with_capacity(page.items.len());
+    for item in page.items {
+        documents.push(message(seen(app, item).await));
+    }
     Ok(v1::ListResponse { documents, revision: page.revision.0, more: page.more })
+}
+
+/// With what only this controller knows.
+async fn seen(app: &App, any: AnyResource) -> AnyResource {
+    with_readiness(app, with_presence(app, any)).await
 }
 
 pub(super) async fn write(
@@ -53,10 +64,16 @@ pub(super) async fn write(
     let changes = changes(request.changes)?;
     let (dry_run, manager, force) = (request.dry_run, request.manager, request.force);
     let request = Request { changes, dry_run, manager, force };
+    let before = app.planner.sites();
     let written =
         app.catalog.write(actor, &app.vault, &request, app.clock.wall()).await.map_err(refusal::write)?;
+    let changed = written.outcomes.iter().any(|outcome| outcome.effect != Effect::Unchanged);
+    let (warnings, more_warnings) = match changed && !dry_run {
+        true => warnings::since(app, before, written.revision).await,
+        false => (vec![], 0),
+    };
     let outcomes = written.outcomes.into_iter().map(outcome).collect();
-    Ok(v1::WriteResponse { outcomes, revision: written.revision.0 })
+    Ok(v1::WriteResponse { outcomes, revision: written.revision.0, warnings, more_warnings })
 }
 
 pub(super) async fn audit(

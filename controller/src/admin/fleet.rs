@@ -13,7 +13,10 @@ use tonic::Status;
 use super::{documents::message, refusal};
 use crate::{
     app::App,
-    catalog::{orders::NewOrder, roles::Actor},
+    catalog::{
+        orders::{DEFAULT_WAIT, NewOrder},
+        roles::Actor,
+    },
 };
 
 /// How long a join token lasts if nothing is said (S11).
@@ -74,7 +77,11 @@ pub(super) async fn create_order(
     let some = |text: String| (!text.is_empty()).then_some(text);
     let life = (request.seconds != 0).then(|| Duration::from_secs(request.seconds));
     let (profile, agent) = (some(request.profile), some(request.agent));
-    let new = NewOrder { host: request.host, profile, life, agent };
+    let wait = request.when_ready.then(|| match request.wait_seconds {
+        0 => DEFAULT_WAIT,
+        seconds => Duration::from_secs(seconds),
+    });
+    let new = NewOrder { host: request.host, profile, life, agent, wait };
     let order = app.catalog.create_order(actor, &new, app.clock.wall()).await.map_err(refusal::change)?;
     Ok(message(AnyResource::Order(order)))
 }

@@ -12,7 +12,9 @@ mod export;
 mod fleet;
 mod forms;
 mod leases;
+mod readiness;
 mod refusal;
+mod warnings;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -208,6 +210,22 @@ impl v1::admin_server::Admin for AdminService {
     ) -> Result<Response<v1::ReleaseLeaseResponse>, Status> {
         let actor = self.require(&request, Role::Operator, "releasing a lease").await?;
         leases::release(&self.app, &actor, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn image_status(
+        &self,
+        request: Request<v1::ImageStatusRequest>,
+    ) -> Result<Response<v1::ImageStatusResponse>, Status> {
+        self.require(&request, Role::Viewer, "looking").await?;
+        readiness::images(&self.app, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn order_readiness(
+        &self,
+        request: Request<v1::OrderReadinessRequest>,
+    ) -> Result<Response<v1::OrderReadinessResponse>, Status> {
+        self.require(&request, Role::Viewer, "looking").await?;
+        readiness::order(&self.app, request.into_inner()).await.map(Response::new)
     }
 
     async fn list_audit(

@@ -58,6 +58,7 @@ pub(crate) fn app(folder: &std::path::Path) -> App {
         blobs: Blobs::open(&folder.join("blobs")).expect("made"),
         planner,
         sessions: Sessions::default(),
+        holdings: crate::holdings::Holdings::default(),
         vault,
         clock: Clock::from_fn(|| NOW.into()),
     }

@@ -1,6 +1,9 @@
 //! One `Report` stream: events are stored, what they say of orders is recorded, and then they are acknowledged.
 
+use std::sync::Arc;
+
 use proto::event::{Event, EventKind, NumberedEvent};
+use proto::holding::Holding;
 use proto::{Incarnation, PlanId, Wall, v1};
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
@@ -10,6 +13,7 @@ use super::effects::Effects;
 use super::status;
 use crate::app::App;
 use crate::events::{AppendError, Source};
+use crate::holdings;
 use crate::listen::Contact;
 use crate::sessions::Session;
 
@@ -48,6 +52,7 @@ impl Reporter {
     }
 
     async fn take_all(&self, mut reports: Streaming<v1::ReportRequest>) -> Result<(), Status> {
+        let mut held: Option<Arc<Holding>> = None;
         while let Some(request) = reports.message().await? {
             match request.report {
                 Some(v1::report_request::Report::Batch(batch)) => {
@@ -57,8 +62,11 @@ impl Reporter {
                     }
                 }
                 Some(v1::report_request::Report::Status(message)) => self.status(message).await,
-                // What an agent holds is not kept yet; or a kind of report that this version does not know.
-                Some(v1::report_request::Report::Holding(_)) | None => {}
+                Some(v1::report_request::Report::Holding(report)) => {
+                    held = Some(self.holding(held.take(), report).await?);
+                }
+                // A kind of report that this version does not know.
+                None => {}
             }
         }
         Ok(())
@@ -79,11 +87,30 @@ impl Reporter {
         Ok(v1::Acknowledged { incarnation: incarnation.to_wire(), number })
     }
 
+    /// What the agent lacks by now, of which a change was reported.
+    async fn holding(
+        &self,
+        before: Option<Arc<Holding>>,
+        report: v1::HoldingReport,
+    ) -> Result<Arc<Holding>, Status> {
+        let before = before.map(Arc::unwrap_or_clone);
+        let after = Holding::after(before, report);
+        let after = after.map_err(|error| Status::invalid_argument(error.within("holding").to_string()))?;
+        let after = Arc::new(after);
+        holdings::note(&self.app, &self.caller.agent, &self.caller.site, Arc::clone(&after)).await;
+        Ok(after)
+    }
+
     async fn status(&self, message: v1::AgentStatus) {
         let applied = message.applied.and_then(|id| PlanId::try_from(id).ok()).map(|id| id.to_string());
         let (most, longest) = ADDRESSES;
         let plain = |text: String| text.chars().filter(|c| !c.is_control()).take(longest).collect::<String>();
         let addresses: Vec<_> = message.addresses.into_iter().take(most).map(plain).collect();
+        let peers: Vec<_> = message.peer_addresses.iter().filter_map(|text| text.parse().ok()).collect();
+        // What is lost is said again with the next status.
+        if let Err(error) = self.app.catalog.note_peer_addresses(&self.caller.agent, &peers).await {
+            tracing::warn!(agent = self.caller.agent, %error, "cannot note where an agent gives blobs");
+        }
         status::note(&self.app, &self.caller.agent, &self.contact, move |status| {
             status.applied = applied.clone().unwrap_or_default();
             status.journal_events = message.journal_events;
@@ -91,6 +118,7 @@ impl Reporter {
             status.cache_bytes = message.cache_bytes;
             status.missing_blobs = message.missing_blobs;
             status.disk_low = message.disk_low;
+            status.cache_budget = message.cache_budget;
             status.addresses.clone_from(&addresses);
         })
         .await;

@@ -93,8 +93,13 @@ async fn what_is_restored_is_what_was_saved_in_a_new_epoch() {
 
     // The next order's number is beyond all that the lost time can have given out.
     let admin = crate::catalog::tests::actor("admin", proto::catalog::Role::Admin, &[]);
-    let new =
-        crate::catalog::orders::NewOrder { host: "web-1".into(), profile: None, life: None, agent: None };
+    let new = crate::catalog::orders::NewOrder {
+        host: "web-1".into(),
+        profile: None,
+        life: None,
+        agent: None,
+        wait: None,
+    };
     let order = catalog.create_order(&admin, &new, NOW).await.expect("in order");
     assert!(order.spec.number > restored.epoch, "{}", order.spec.number);
     store.close().await;

@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 
 use proto::catalog::{
-    AnyResource, Family, HostSpec, ImageSpec, Kind, MenuSpec, Mode, OperatorSpec, Problem, ProfileSpec,
-    Resource, Role, SiteSpec, SubnetSpec,
+    AnyResource, Family, HostSpec, ImageSpec, Kind, MenuSpec, Mode, OperatorSpec, PrefetchSpec, Problem,
+    ProfileSpec, Resource, Role, SiteSpec, SubnetSpec,
 };
 
 use super::{
@@ -109,6 +109,7 @@ async fn check_site(draft: &Draft, site: &Resource<SiteSpec>) -> Result<Vec<Prob
         problems.extend(check_family(draft, "spec.loaders", loaders, &[Family::Loaders]).await?);
     }
     problems.extend(check_menu(draft, site.spec.menu.as_ref()).await?);
+    problems.extend(check_prefetch(draft, &site.spec.prefetch).await?);
     let prefix = keys::addresses(&site.name)?;
     let fixed = draft.catalog().store().scan(Scan::prefix(&prefix)).await?;
     for entry in &fixed.entries {
@@ -118,6 +119,20 @@ async fn check_site(draft: &Draft, site: &Resource<SiteSpec>) -> Result<Vec<Prob
         // Hosts of the draft are checked themselves.
         if let (Some(why), false) = (refused, draft.touches(Kind::Host, &host)) {
             problems.push(Problem::new("spec.subnets", format!("leave Host {host} out: {why}")));
+        }
+    }
+    Ok(problems)
+}
+
+async fn check_prefetch(draft: &Draft, prefetch: &PrefetchSpec) -> Result<Vec<Problem>, ReadError> {
+    let mut problems = Vec::new();
+    for (kind, names, list) in
+        [(Kind::Profile, &prefetch.profiles, "profiles"), (Kind::Image, &prefetch.images, "images")]
+    {
+        for (index, name) in names.iter().enumerate() {
+            if draft.get(kind, name).await?.is_none() {
+                problems.push(missing(&format!("spec.prefetch.{list}[{index}]"), kind, name));
+            }
         }
     }
     Ok(problems)

@@ -352,6 +352,9 @@ fn document_operations((kind, name): &Id, edit: &Edit) -> Result<Operations, Com
         }
         None => {
             own.insert(keys::status(*kind, name)?, None);
+            if *kind == Kind::Agent {
+                own.insert(keys::holding(name)?, None);
+            }
         }
     }
     Ok(own)

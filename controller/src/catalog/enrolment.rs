@@ -172,6 +172,7 @@ fn new_agent(token: &TokenSpec, joining: &Joining, now: Wall) -> Result<Resource
         key: joining.key,
         public_key: joining.public_key.clone(),
         revoked: false,
+        peer_addresses: vec![],
     };
     Ok(Resource { meta: Some(new_meta(now)?), ..Resource::new(joining.agent.clone(), spec) })
 }

@@ -58,8 +58,15 @@ pub(super) fn entries(resource: &AnyResource) -> Result<Vec<Indexed>, NotAName> 
 fn of_site(site: &Resource<SiteSpec>) -> Result<Vec<Indexed>, NotAName> {
     let user = (Kind::Site, site.name.as_str());
     let loaders = site.spec.loaders.iter().map(|name| (Kind::Image, name));
-    let used = loaders.chain(of_menu(site.spec.menu.as_ref()));
-    used.map(|(kind, name)| Ok(plain(keys::uses((kind, name), user)?, ""))).collect()
+    let prefetch = &site.spec.prefetch;
+    let profiles = prefetch.profiles.iter().map(|name| (Kind::Profile, name));
+    let images = prefetch.images.iter().map(|name| (Kind::Image, name));
+    let used = loaders.chain(of_menu(site.spec.menu.as_ref())).chain(profiles).chain(images);
+    // One may be named in several places.
+    BTreeSet::from_iter(used)
+        .into_iter()
+        .map(|(kind, name)| Ok(plain(keys::uses((kind, name), user)?, "")))
+        .collect()
 }
 
 fn of_menu(menu: Option<&MenuSpec>) -> impl Iterator<Item = (Kind, &String)> {

@@ -6,6 +6,7 @@
 //! /site/SITE/site                              the site itself
 //! /site/SITE/host/NAME /site/SITE/order/NAME /site/SITE/agent/NAME /site/SITE/token/NAME
 //! /status/KIND/NAME                            what was seen; planning never watches it
+//! /status/holding/AGENT                        what an agent lacked of its plan: [`crate::holdings`]
 //! /index/site/NAME                             which sites there are
 //! /index/host|order|agent|token/NAME -> SITE   names are unique in the fleet
 //! /index/mac/MAC, /index/uuid/HEX -> HOST      unique in the fleet
@@ -103,6 +104,14 @@ pub fn site(site: &str) -> Result<String, NotAName> {
 /// [`NotAName`].
 pub fn status(kind: Kind, name: &str) -> Result<Key, NotAName> {
     key(format!("/status/{}/{}", segment(kind), checked(name)?))
+}
+
+/// Where what an agent lacks of its plan is.
+///
+/// # Errors
+/// [`NotAName`].
+pub fn holding(agent: &str) -> Result<Key, NotAName> {
+    key(format!("/status/holding/{}", checked(agent)?))
 }
 
 /// Which site a name of this kind is in; only for kinds that [`in_site`].

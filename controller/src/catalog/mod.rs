@@ -18,6 +18,7 @@ mod fields;
 mod forms;
 mod index;
 mod page;
+mod peers;
 mod read;
 mod releases;
 mod secrets;

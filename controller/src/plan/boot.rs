@@ -101,6 +101,18 @@ impl BootMaker<'_> {
         Ok(Made { boot, secrets })
     }
 
+    /// The blobs that it fetches from images, and the sets of loaders that it names: all that is known without a host.
+    pub(super) fn blobs(&self) -> Result<(Vec<BlobRef>, Vec<String>), Mistake> {
+        let profile = self.found_profile()?;
+        let image = self.image("image", &profile.image)?;
+        let loaders =
+            loaders::choose(self.view, [self.host.spec.loaders.as_ref(), profile.loaders.as_ref()])?;
+        let recipe = self.recipe(profile, image, &loaders)?;
+        let all = [&recipe.kernel].into_iter().chain(&recipe.initrds).chain(&recipe.image);
+        let blob = |blob: &Blob| BlobRef { digest: blob.entry.sha256, size: blob.entry.size };
+        Ok((all.map(blob).collect(), loaders.named))
+    }
+
     fn found_profile(&self) -> Result<&ProfileSpec, Mistake> {
         let profile = self.view.globals.profiles.get(self.profile);
         let profile = profile

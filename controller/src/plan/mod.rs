@@ -10,6 +10,7 @@ mod chunks;
 mod loaders;
 mod network;
 mod script;
+mod supply;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,9 +24,11 @@ use proto::plan::{
 use proto::{Digest, Generation};
 use serde::{Deserialize, Serialize};
 
+pub use supply::OrderNeed;
 pub use view::{Globals, Local, SecretValue, SiteView};
 
 use boot::BootMaker;
+use supply::OrderedBoot;
 
 /// The version of this planner: raise it with every change to what it makes of the same catalog.
 pub const PLANNER: u32 = 5;
@@ -57,6 +60,10 @@ pub struct Planned {
     pub uses: BTreeSet<(Kind, String)>,
     /// The blobs that it names.
     pub blobs: BTreeMap<Digest, u64>,
+    /// The agents that serve the site.
+    pub agents: Vec<String>,
+    /// What must be at the site for each order that is not at its end, by name.
+    pub orders: BTreeMap<String, OrderNeed>,
 }
 
 /// Plans a site; None where the site itself is not (or not yet) in the catalog.
@@ -67,12 +74,17 @@ pub fn plan(view: &SiteView<'_>, generation: Generation) -> Option<Planned> {
     planner.network(&site.spec);
     let broken = planner.orders();
     planner.hosts(&broken);
-    planner.loaders(&site.spec);
+    planner.prefetch(&site.spec.prefetch);
+    let loaders = planner.loaders(&site.spec);
     planner.chunks();
-    let Gathered { entries, mut problems, uses, blobs, .. } = planner.out;
+    planner.check_budget(&site.spec);
+    let Gathered { entries, mut problems, uses, blobs, ordered, .. } = planner.out;
     problems.sort();
+    let default = site.spec.loaders.as_ref();
+    let orders = ordered.into_iter().map(|boot| (boot.name.clone(), boot.need(default, &loaders))).collect();
     let document = PlanDocument::assemble(view.fleet, &site.name, generation, PLANNER, entries);
-    Some(Planned { document, problems, uses, blobs })
+    let agents = supply::names(view.local);
+    Some(Planned { document, problems, uses, blobs, agents, orders })
 }
 
 #[derive(Default)]
@@ -83,6 +95,7 @@ struct Gathered {
     blobs: BTreeMap<Digest, u64>,
     /// The names of the sets of loaders that something names.
     loaders: BTreeSet<String>,
+    ordered: Vec<OrderedBoot>,
 }
 
 impl Gathered {
@@ -122,21 +135,24 @@ impl SitePlanner<'_> {
                 }
             }
         }
-        let mut network = network::network(site, default, 1);
+        let mut network = network::network(site, default, self.view.local);
         let proxy = network.is_proxy();
         self.view.globals.forms.plan_models(self.view.name, proxy, &mut network.reply);
         self.out.entries.push(network_entry(&network));
     }
 
-    /// The sets that the site and its boots name.
-    fn loaders(&mut self, site: &proto::catalog::SiteSpec) {
+    /// The sets that the site and its boots name, and the files of each.
+    fn loaders(&mut self, site: &proto::catalog::SiteSpec) -> BTreeMap<String, Vec<BlobRef>> {
+        let mut all = BTreeMap::new();
         for name in std::mem::take(&mut self.out.loaders) {
             // A mistake was told where the name stands.
             let Ok(image) = loaders::image(self.view, &name) else { continue };
             let set = loaders::set(&name, image, site);
             set.files.values().for_each(|blob| self.out.blob(*blob));
             self.out.entries.push(loaders_entry(&set));
+            all.insert(name, set.files.into_values().collect());
         }
+        all
     }
 
     /// What agents may read instead of a whole blob. Nothing for nothing: such a plan has the digest that it had.
@@ -151,10 +167,19 @@ impl SitePlanner<'_> {
     /// Plans the orders that stand; returns the hosts that lost one.
     fn orders(&mut self) -> BTreeSet<proto::HostId> {
         let mut broken = BTreeSet::new();
-        for order in self.view.local.orders.values().filter(|order| stands(order)) {
+        let (waiting, armed): (Vec<_>, Vec<_>) = self
+            .view
+            .local
+            .orders
+            .values()
+            .filter(|order| stands(order))
+            .partition(|order| order.spec.waiting.is_some());
+        waiting.into_iter().for_each(|order| self.wait_for(order));
+        for order in armed {
             match self.order(order) {
                 Ok(plan) => {
                     plan.boot.blobs().for_each(|blob| self.out.blob(blob));
+                    self.out.ordered.push(OrderedBoot::of(order, &plan.boot));
                     self.out.entries.push(order_entry(&plan));
                     self.out.entries.extend(secrets_entry(&plan));
                 }

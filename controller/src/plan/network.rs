@@ -7,9 +7,11 @@ use proto::catalog::{Dhcp, DhcpOptions, ImageSpec, SiteSpec, SubnetSpec, Unknown
 use proto::plan::{BlobRef, DhcpMode, Loader, Network, ReplyForm, ReplySettings, Subnet, UnknownMachines};
 
 use super::boot::base_name;
+use super::{Local, supply};
 
-/// The network part of a plan. `image` is the one with the site's own loaders; as many `agents` share the WAN.
-pub(super) fn network(site: &SiteSpec, image: Option<&ImageSpec>, agents: u64) -> Network {
+/// The network part of a plan. `image` is the one with the site's own loaders; the agents of `local` share the WAN.
+pub(super) fn network(site: &SiteSpec, image: Option<&ImageSpec>, local: &Local) -> Network {
+    let (agents, peers) = (supply::agents(local), supply::peers(local, site));
     Network {
         dhcp: match site.dhcp {
             Dhcp::Authoritative => DhcpMode::Authoritative,
@@ -30,7 +32,7 @@ pub(super) fn network(site: &SiteSpec, image: Option<&ImageSpec>, agents: u64) -
         watch_dhcp: site.watch_dhcp,
         wan: site.wan.as_ref().map(|wan| wan.planned(site.timezone.as_ref(), agents)).unwrap_or_default(),
         blob_sources: site.blob_sources.clone(),
-        peers: Vec::new(),
+        peers,
     }
 }
 

@@ -13,6 +13,7 @@ use super::*;
 
 mod chunks;
 mod link_wait;
+mod supply;
 
 const KERNEL: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -126,6 +127,7 @@ fn debian_is_installed_by_a_preseed_file() {
         )),
         hosts: [host("web-1.example.org", 3, Some("deb"))].into(),
         orders: [order("web-1-7", 4, ("web-1.example.org", 3), "deb")].into(),
+        ..Local::default()
     };
     let planned = planned(&globals, &local);
     assert_eq!(planned.problems, []);
@@ -153,6 +155,7 @@ fn a_disk_image_is_written_by_an_installer() {
         site: Some(site(json!({}))),
         hosts: [host("web-1", 3, None)].into(),
         orders: [order("web-1-7", 4, ("web-1", 3), "img")].into(),
+        ..Local::default()
     };
     let planned = planned(&globals, &local);
     assert_eq!(planned.problems, []);
@@ -185,6 +188,7 @@ fn a_diskless_host_boots_its_profile_of_mode_run() {
         site: Some(site(json!({}))),
         hosts: [host("node-1", 3, Some("run"))].into(),
         orders: BTreeMap::new(),
+        ..Local::default()
     };
     let planned = planned(&globals, &local);
     assert_eq!(planned.problems, []);
@@ -205,6 +209,7 @@ fn with_loaders(site_has: &str, host_has: Option<&str>, profile_has: Option<&str
         site: Some(site(json!({"loaders": site_has}))),
         hosts: [("node-1".to_owned(), resource("node-1", 3, spec))].into(),
         orders: BTreeMap::new(),
+        ..Local::default()
     };
     planned(&globals, &local)
 }
@@ -266,6 +271,7 @@ fn with_menu(menu: Value, loaders: &str) -> Planned {
         site: Some(site(json!({"loaders": "ipxe"}))),
         hosts: [("node-1".to_owned(), resource("node-1", 3, spec))].into(),
         orders: BTreeMap::new(),
+        ..Local::default()
     };
     planned(&globals, &local)
 }
@@ -339,6 +345,7 @@ fn quirk_43_a_host_says_otherwise_than_its_site() {
             site: Some(site(json!({"tftp_single_port": site_says}))),
             hosts: [(name.clone(), plain.clone()), said("yes", 4, true), said("no", 5, false)].into(),
             orders: BTreeMap::new(),
+            ..Local::default()
         };
         let plan = decoded(&planned(&globals, &local));
         let hosts = [None, Some(HostId([3; 16])), Some(HostId([4; 16])), Some(HostId([5; 16]))];
@@ -358,6 +365,7 @@ fn an_order_keeps_the_install_time_that_it_was_made_with() {
             site: Some(site(json!({"loaders": "ipxe"}))),
             hosts: [host("web-1", 3, Some("deb"))].into(),
             orders,
+            ..Local::default()
         };
         let install = decoded(&planned(&globals, &local)).orders[&OrderId([4; 16])].install;
         assert_eq!(install, std::time::Duration::from_secs(minutes * 60));
@@ -374,6 +382,7 @@ fn orders_that_do_not_stand_are_left_out() {
             site: Some(site(json!({}))),
             hosts: [host("web-1", 3, None)].into(),
             orders: [(name, order)].into(),
+            ..Local::default()
         };
         let planned = planned(&globals, &local);
         assert_eq!(planned.problems, []);
@@ -415,6 +424,7 @@ fn mistakes_are_named_and_lock_their_host_alone() {
             order("o-open", 23, ("f-order", 15), "open"),
         ]
         .into(),
+        ..Local::default()
     };
     let planned = planned(&globals, &local);
     let plan = SitePlan::decode(&planned.document).expect("agents understand the rest");
@@ -455,6 +465,7 @@ fn a_plan_is_the_same_whenever_it_is_made() {
         site: Some(site(json!({}))),
         hosts: [host("a", 3, Some("run"))].into(),
         orders: BTreeMap::new(),
+        ..Local::default()
     };
     assert_eq!(planned(&globals, &local).document, planned(&globals, &local).document);
 }
@@ -475,8 +486,8 @@ proptest! {
         }));
         let site = Some(site(json!({})));
         let hosts = [host("a-good", 10, Some("good")), host("b-wild", 11, Some("wild"))];
-        let local = Local { site: site.clone(), hosts: hosts.into(), orders: BTreeMap::new() };
-        let alone = Local { site, hosts: [host("a-good", 10, Some("good"))].into(), orders: BTreeMap::new() };
+        let local = Local { site: site.clone(), hosts: hosts.into(), orders: BTreeMap::new(), ..Local::default() };
+        let alone = Local { site, hosts: [host("a-good", 10, Some("good"))].into(), orders: BTreeMap::new(), ..Local::default() };
         let (both, one) = (planned(&globals, &local), planned(&globals, &alone));
         let plan = decoded(&both);
         prop_assert_eq!(&plan.hosts[&HostId([10; 16])], &decoded(&one).hosts[&HostId([10; 16])]);

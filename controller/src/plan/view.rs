@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proto::Span;
-use proto::catalog::{HostSpec, ImageSpec, OrderSpec, ProfileSpec, Resource, SiteSpec};
+use proto::catalog::{AgentSpec, HostSpec, ImageSpec, OrderSpec, ProfileSpec, Resource, SiteSpec};
 use zeroize::Zeroizing;
 
 use crate::catalog::Forms;
@@ -34,6 +34,8 @@ pub struct Local {
     pub hosts: BTreeMap<String, Arc<Resource<HostSpec>>>,
     /// Its orders.
     pub orders: BTreeMap<String, Arc<Resource<OrderSpec>>>,
+    /// Its agents.
+    pub agents: BTreeMap<String, Arc<Resource<AgentSpec>>>,
 }
 
 /// All that the plan of one site is made of, as of one revision.

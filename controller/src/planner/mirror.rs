@@ -75,8 +75,9 @@ impl Mirror {
             (Kind::Site, Some(site)) => self.local(site).site = value.and_then(|value| parse(key, value)),
             (Kind::Host, Some(site)) => set(&mut self.local(site).hosts, key, name, value),
             (Kind::Order, Some(site)) => set(&mut self.local(site).orders, key, name, value),
-            (Kind::Agent | Kind::Token | Kind::Operator, _)
-            | (Kind::Site | Kind::Host | Kind::Order, None) => return,
+            (Kind::Agent, Some(site)) => set(&mut self.local(site).agents, key, name, value),
+            (Kind::Token | Kind::Operator, _)
+            | (Kind::Site | Kind::Host | Kind::Order | Kind::Agent, None) => return,
         }
         match place.site {
             Some(site) => {
@@ -102,7 +103,10 @@ impl Mirror {
 
     /// Forgets a site that has nothing left.
     pub(super) fn forget_if_empty(&mut self, site: &str) {
-        let empty = |local: &Local| local.site.is_none() && local.hosts.is_empty() && local.orders.is_empty();
+        let empty = |local: &Local| {
+            let Local { site, hosts, orders, agents } = local;
+            site.is_none() && hosts.is_empty() && orders.is_empty() && agents.is_empty()
+        };
         if self.sites.get(site).is_some_and(empty) {
             self.sites.remove(site);
             self.note_uses(site, BTreeSet::new());

@@ -10,7 +10,7 @@ mod task;
 
 pub use status::SiteStatus;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use certs::FleetName;
@@ -18,8 +18,8 @@ use proto::{Digest, plan::PlanDocument, v1};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::plan::PlanProblem;
-use crate::store::Store;
+use crate::plan::{OrderNeed, PlanProblem};
+use crate::store::{Revision, Store};
 use crate::vault::Vault;
 
 /// A site's newest plan.
@@ -31,6 +31,12 @@ pub struct Published {
     pub problems: Vec<PlanProblem>,
     /// The blobs that it names, with their sizes in bytes: what the site's agents may fetch.
     pub blobs: BTreeMap<Digest, u64>,
+    /// The images that it rests on, whether they exist or not.
+    pub images: BTreeSet<String>,
+    /// The agents that serve the site.
+    pub agents: Vec<String>,
+    /// What must be at the site for each order that is not at its end, by name.
+    pub orders: BTreeMap<String, OrderNeed>,
     /// The change from the plan before, made once for all who follow; None for a site's first plan.
     pub delta: Option<v1::PlanDelta>,
 }
@@ -45,6 +51,7 @@ type PlanSender = watch::Sender<Option<Arc<Published>>>;
 pub struct Planner {
     sites: Arc<RwLock<HashMap<String, PlanSender>>>,
     ready: watch::Receiver<bool>,
+    planned: watch::Receiver<Revision>,
 }
 
 impl Planner {
@@ -52,8 +59,9 @@ impl Planner {
     #[must_use]
     pub fn start(fleet: FleetName, store: Arc<dyn Store>, vault: Vault) -> (Self, JoinHandle<()>) {
         let (ready, is_ready) = watch::channel(false);
-        let planner = Self { sites: Arc::default(), ready: is_ready };
-        let task = task::Task::new(fleet, store, vault, planner.clone(), ready);
+        let (reached, planned) = watch::channel(Revision::ZERO);
+        let planner = Self { sites: Arc::default(), ready: is_ready, planned };
+        let task = task::Task::new(fleet, store, vault, planner.clone(), (ready, reached));
         (planner, tokio::spawn(task.run()))
     }
 
@@ -75,6 +83,20 @@ impl Planner {
     pub fn latest(&self, site: &str) -> Option<Arc<Published>> {
         let sites = self.sites.read().unwrap_or_else(PoisonError::into_inner);
         sites.get(site).and_then(|channel| channel.borrow().clone())
+    }
+
+    /// All sites that have a plan, by name.
+    #[must_use]
+    pub fn sites(&self) -> BTreeMap<String, Arc<Published>> {
+        let sites = self.sites.read().unwrap_or_else(PoisonError::into_inner);
+        let plan = |(site, channel): (&String, &PlanSender)| Some((site.clone(), channel.borrow().clone()?));
+        sites.iter().filter_map(plan).collect()
+    }
+
+    /// Waits until every site is planned as of this revision, or a later one.
+    pub async fn reached(&self, revision: Revision) {
+        // The task only ends with the controller, and then nobody waits for plans.
+        let _ = self.planned.clone().wait_for(|planned| *planned >= revision).await;
     }
 
     fn publish(&self, site: &str, plan: Option<Arc<Published>>) {

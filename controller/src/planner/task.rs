@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use certs::FleetName;
 use proto::Generation;
+use proto::catalog::Kind;
 use tokio::sync::watch;
 
 use super::feed::{self, Feed};
@@ -27,6 +28,7 @@ pub(super) struct Task {
     vault: Vault,
     planner: Planner,
     ready: watch::Sender<bool>,
+    reached: watch::Sender<Revision>,
     status: StatusWriter,
 }
 
@@ -36,10 +38,10 @@ impl Task {
         store: Arc<dyn Store>,
         vault: Vault,
         planner: Planner,
-        ready: watch::Sender<bool>,
+        (ready, reached): (watch::Sender<bool>, watch::Sender<Revision>),
     ) -> Self {
         let status = StatusWriter::start(Arc::clone(&store));
-        Self { fleet, store, vault, planner, ready, status }
+        Self { fleet, store, vault, planner, ready, reached, status }
     }
 
     pub(super) async fn run(self) {
@@ -66,6 +68,7 @@ impl Task {
         touched.extend(self.published());
         self.replan(&mut mirror, touched, Generation { epoch, revision: everything.revision.0 });
         self.ready.send_replace(true);
+        self.reached.send_replace(everything.revision);
 
         let mut feed = Feed::after(self.store.as_ref(), everything.revision);
         while let Some(step) = feed.next().await {
@@ -78,6 +81,7 @@ impl Task {
                 step.changes.iter().for_each(|change| mirror.apply(&self.vault, change, &mut touched));
             }
             self.replan(&mut mirror, touched, Generation { epoch, revision: revision.0 });
+            self.reached.send_replace(revision);
             tokio::task::yield_now().await;
         }
         Ok(())
@@ -106,22 +110,29 @@ impl Task {
 
     fn publish(&self, site: &str, planned: Planned) {
         let before = self.planner.latest(site);
-        let Planned { document, problems, uses: _, blobs } = planned;
+        let Planned { document, problems, uses, blobs, agents, orders } = planned;
+        let images: BTreeSet<_> =
+            uses.into_iter().filter_map(|(kind, name)| (kind == Kind::Image).then_some(name)).collect();
         let same = before.as_ref().is_some_and(|before| {
             let (old, new) = (before.document.id(), document.id());
             old.digest == new.digest && old.generation.epoch == new.generation.epoch
         });
-        if same && before.as_ref().is_some_and(|before| before.problems == problems) {
+        let unchanged = |before: &Arc<Published>| {
+            (&before.problems, &before.orders, &before.images, &before.agents)
+                == (&problems, &orders, &images, &agents)
+        };
+        if same && before.as_ref().is_some_and(unchanged) {
             return;
         }
         let published = match (before, same) {
-            // Only the problems have changed: the plan keeps its id.
+            // Only what is said of it has changed: the plan keeps its id.
             (Some(before), true) => {
-                Published { document: before.document.clone(), problems, blobs, delta: before.delta.clone() }
+                let (document, delta) = (before.document.clone(), before.delta.clone());
+                Published { document, problems, blobs, images, agents, orders, delta }
             }
             (before, _) => {
                 let delta = before.map(|before| before.document.delta_to(&document));
-                Published { document, problems, blobs, delta }
+                Published { document, problems, blobs, images, agents, orders, delta }
             }
         };
         tracing::debug!(site, plan = %published.document.id(), problems = published.problems.len(), "planned");

@@ -211,7 +211,13 @@ impl Controller {
     /// An order for a host.
     pub(crate) async fn order(&self, host: &str, profile: &str) -> Resource<OrderSpec> {
         let app = &self.running.app;
-        let new = NewOrder { host: host.into(), profile: Some(profile.into()), life: None, agent: None };
+        let new = NewOrder {
+            host: host.into(),
+            profile: Some(profile.into()),
+            life: None,
+            agent: None,
+            wait: None,
+        };
         app.catalog.create_order(&admin(), &new, app.clock.wall()).await.expect("a legal order")
     }
 }

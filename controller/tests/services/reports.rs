@@ -38,7 +38,7 @@ impl Stream {
         Self { requests, answers: answers.into_inner() }
     }
 
-    async fn send(&self, report: v1::report_request::Report) {
+    pub(super) async fn send(&self, report: v1::report_request::Report) {
         self.requests.send(v1::ReportRequest { report: Some(report) }).await.expect("open");
     }
 

@@ -20,6 +20,7 @@ mod network;
 mod refusal;
 mod relay;
 mod setting;
+mod slow_link;
 mod synthetic;
 mod timeline;
 mod trouble;
@@ -316,6 +317,13 @@ pub static CASES: &[Case] = &[
         bound: Duration::from_secs(420),
         everyday: true,
         run: install::debian_preseed,
+    },
+    Case {
+        name: "when-ready",
+        about: "an order waits until its images have come over a slow link, is armed, and the machine installs",
+        bound: Duration::from_secs(480),
+        everyday: true,
+        run: slow_link::order_waits,
     },
     Case {
         name: "controller-down",

@@ -1,5 +1,7 @@
 //! An enrolled agent.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Problem, Spec, check_name};
@@ -18,6 +20,9 @@ pub struct AgentSpec {
     /// No call of its is answered any more.
     #[serde(default)]
     pub revoked: bool,
+    /// Where other agents of its site may fetch blobs from it, as it reported.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peer_addresses: Vec<SocketAddr>,
 }
 
 /// What was last heard of an agent.
@@ -46,6 +51,9 @@ pub struct AgentStatus {
     /// Blobs that its plan names and it does not hold yet.
     #[serde(default)]
     pub missing_blobs: u32,
+    /// Bytes that its cache may take; 0: it did not say.
+    #[serde(default)]
+    pub cache_budget: u64,
     /// Is its disk filling up?
     #[serde(default)]
     pub disk_low: bool,

@@ -26,7 +26,7 @@ pub use host::HostSpec;
 pub use image::{Family, FileChunks, FileEntry, ImageSpec};
 pub use menu::MenuSpec;
 pub use operator::{OperatorSpec, Role};
-pub use order::{OrderSpec, OrderStatus};
+pub use order::{OrderSpec, OrderStatus, Waiting};
 pub use profile::{BootSpec, Mode, ProfileSpec, TemplateSpec};
 pub use resource::{AnyResource, Kind, Meta, NotAResource, Problem, Resource, Spec, check_name};
 pub use secret::SecretSpec;

@@ -27,12 +27,28 @@ pub struct OrderSpec {
     /// moves the end of no order. None in orders of builds that did not keep it: then as the profile says now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub install_time: Option<Span>,
+    /// It is no permission yet: it waits until its agent holds everything that its boot fetches. None: it waits for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    /// When the controller armed it, of one that has waited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub armed_ms: Option<Wall>,
     /// An operator has taken it back.
     #[serde(default)]
     pub revoked: bool,
     /// Who that was, as the audit log names them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_by: Option<String>,
+}
+
+/// What an order waits with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Waiting {
+    /// When it ends unless it was armed before, milliseconds since the Unix epoch.
+    pub until_ms: Wall,
+    /// How long it is to last once it is armed.
+    pub life: Span,
 }
 
 /// How far it has come, as the agent reported.

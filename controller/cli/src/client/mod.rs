@@ -302,6 +302,48 @@ impl Client {
         answer("watch boots", self.admin.watch_boots(request).await)
     }
 
+    /// What sites hold of images, page by page.
+    ///
+    /// # Errors
+    /// The controller's refusal.
+    pub(crate) async fn image_status(
+        &mut self,
+        mut request: v1::ImageStatusRequest,
+    ) -> Result<Vec<v1::Readiness>, Failure> {
+        let mut found = Vec::new();
+        loop {
+            let page = answer("ask what sites hold", self.admin.image_status(call(request.clone())).await)?;
+            found.extend(page.entries);
+            // A page that ends where it began would never end.
+            if page.next.is_empty() || page.next <= request.after {
+                return Ok(found);
+            }
+            request.after = page.next;
+        }
+    }
+
+    /// Whether the site of an order holds what it takes; None: that is not known.
+    ///
+    /// # Errors
+    /// The controller's refusal.
+    pub(crate) async fn order_readiness(&mut self, order: &str) -> Result<Option<v1::Readiness>, Failure> {
+        let request = v1::OrderReadinessRequest { order: order.to_owned() };
+        Ok(answer("ask what the site holds", self.admin.order_readiness(call(request)).await)?.readiness)
+    }
+
+    /// Can this controller tell what sites hold, and so let orders wait for it?
+    ///
+    /// # Errors
+    /// The controller's refusal.
+    pub(crate) async fn knows_readiness(&mut self) -> Result<bool, Failure> {
+        let request = v1::ImageStatusRequest { limit: 1, ..v1::ImageStatusRequest::default() };
+        match self.admin.image_status(call(request)).await {
+            Ok(_) => Ok(true),
+            Err(status) if status.code() == tonic::Code::Unimplemented => Ok(false),
+            Err(status) => Err(status::failure("ask what sites hold", &status)),
+        }
+    }
+
     /// Who changed what, the newest first.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 
 use super::{Client, call, status, strange};
 use crate::failure::Failure;
+use crate::output::plain;
 
 /// As many changes go in one request; the most that a controller takes.
 const MOST_CHANGES: usize = 10_000;
@@ -107,7 +108,12 @@ pub(crate) struct Outcome {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Written {
     /// All of it.
-    Done(Vec<Outcome>),
+    Done {
+        /// Each.
+        outcomes: Vec<Outcome>,
+        /// What plans lack since.
+        warnings: Vec<String>,
+    },
     /// None of it was written.
     Refused {
         /// With the reasons.
@@ -140,7 +146,7 @@ impl Client {
         let answered = self.admin.write(call(request)).await.map_err(|_| whole())?;
         let conflict = matches!(refusal.code(), Code::Aborted | Code::AlreadyExists);
         match judge(answered.into_inner(), conflict)? {
-            Written::Done(_) => Err(whole()),
+            Written::Done { .. } => Err(whole()),
             refused @ Written::Refused { .. } => Ok(refused),
         }
     }
@@ -194,9 +200,23 @@ fn document(kind: Kind, name: &str, json: &Value, revision: u64) -> v1::Document
 }
 
 fn judge(response: v1::WriteResponse, conflict: bool) -> Result<Written, Failure> {
+    let warnings = warnings(&response);
     let outcomes = response.outcomes.into_iter().map(outcome).collect::<Result<Vec<_>, _>>()?;
     let refused = outcomes.iter().any(|outcome| outcome.effect == Effect::Refused);
-    Ok(if refused { Written::Refused { outcomes, conflict } } else { Written::Done(outcomes) })
+    Ok(if refused { Written::Refused { outcomes, conflict } } else { Written::Done { outcomes, warnings } })
+}
+
+fn warnings(response: &v1::WriteResponse) -> Vec<String> {
+    let warning = |warning: &v1::PlanWarning| {
+        let v1::PlanWarning { site, kind, name, field, message } = warning;
+        let field = if field.is_empty() { String::new() } else { format!("{field}: ") };
+        plain(&format!("plan of site {site}: {kind} {name}: {field}{message}"))
+    };
+    let mut lines: Vec<_> = response.warnings.iter().map(warning).collect();
+    if response.more_warnings > 0 {
+        lines.push(format!("and {} more", response.more_warnings));
+    }
+    lines
 }
 
 fn outcome(wire: v1::Outcome) -> Result<Outcome, Failure> {

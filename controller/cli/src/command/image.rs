@@ -11,6 +11,7 @@ use proto::{Digest, Platform, Program};
 use serde_json::Value;
 
 use super::catalog::{self, Column, ListAll, One, cell};
+use super::readiness::{self, ImageStatus};
 use super::{Context, outcomes};
 use crate::client::{Change, Client, Writing};
 use crate::failure::{Exit, Failure};
@@ -31,6 +32,11 @@ pub(crate) enum Verb {
     /// Import an image from a folder, an ISO image, a single file, a URL of one, or Debian packages
     #[command(visible_alias = "add")]
     Import(Import),
+    /// Show which sites hold it, how far it has come elsewhere, and why it does not come
+    ///
+    /// What is shown of an agent that is away is the last that it said. The time that the rest will take follows from what
+    /// comes now, from what is fetched before it, and from the site's rates by the time of day (docs/cache.md).
+    Status(ImageStatus),
     /// Remove an image that no profile names
     Rm(One),
 }
@@ -132,6 +138,7 @@ pub(crate) async fn run(context: &mut Context, verb: Verb) -> Result<(), Failure
         Verb::List(list) => catalog::list(context, Kind::Image, COLUMNS, list.into()).await,
         Verb::Get(one) => catalog::get(context, Kind::Image, COLUMNS, &one).await,
         Verb::Import(import) => self::import(context, import).await,
+        Verb::Status(wanted) => readiness::image_status(context, wanted).await,
         Verb::Rm(one) => catalog::remove(context, Kind::Image, &one).await,
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod operator;
 pub(crate) mod order;
 mod outcomes;
 pub(crate) mod profile;
+mod readiness;
 pub(crate) mod secret;
 pub(crate) mod site;
 pub(crate) mod token;

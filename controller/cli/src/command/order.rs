@@ -7,11 +7,12 @@ use proto::{Span, Wall, v1};
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::Context;
 use super::catalog::{self, Column, List, One, cell, when};
+use super::{Context, readiness};
 use crate::client::Stored;
 use crate::failure::Failure;
 use crate::output::{Format, document, words};
+use crate::question::agreed;
 
 /// What to do with orders.
 #[derive(Debug, Subcommand)]
@@ -22,7 +23,10 @@ pub(crate) enum Verb {
     /// Show one
     Get(One),
     /// Permit one installation of one host
-    #[command(visible_alias = "add")]
+    ///
+    /// What the site lacks of it is told. The machine may boot before all is there: what it asks for is then served as it
+    /// arrives. With --when-ready it gets no permission before its site's agent holds everything.
+    #[command(visible_aliases = ["add", "install"])]
     Create(Create),
     /// Take an order back. One that has started ends too: its installer gets no further file, and may leave half a system
     ///
@@ -43,6 +47,9 @@ pub(crate) struct Revoke {
     /// for good. One that still runs may obey the order until its time is over, and overwrite the machine's disk
     #[arg(long)]
     abandon: bool,
+    /// Do not ask, though the installation has started
+    #[arg(long)]
+    force: bool,
 }
 
 /// `order create`.
@@ -59,6 +66,13 @@ pub(crate) struct Create {
     /// The agent that may obey it; needed where a site has several
     #[arg(long)]
     agent: Option<String>,
+    /// No permission before the site's agent holds everything that the installation fetches; then the controller arms the
+    /// order by itself, and --expires counts from there. `order revoke` ends the wait
+    #[arg(long)]
+    when_ready: bool,
+    /// How long it may wait for that before it ends by itself [default: 1d]
+    #[arg(long, value_name = "TIME", requires = "when_ready")]
+    wait: Option<Span>,
 }
 
 const COLUMNS: &[Column] = &[
@@ -67,7 +81,7 @@ const COLUMNS: &[Column] = &[
     Column::new("profile", |order, _| cell(order, "/spec/profile")),
     Column::new("agent", |order, _| cell(order, "/spec/agent")),
     Column::new("phase", |order, _| phase(order)),
-    Column::new("expires", |order, now| when(order, "/spec/not_after_ms", now)),
+    Column::new("expires", expires),
     Column::new("reason", reason),
 ];
 
@@ -75,10 +89,21 @@ fn is(order: &Value, pointer: &str) -> bool {
     order.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
 }
 
+fn waits(order: &Value) -> bool {
+    order.pointer("/spec/waiting").is_some() && order.pointer("/status/phase").is_none()
+}
+
+/// When it ends by itself: one that waits, the wait.
+fn expires(order: &Value, now: Wall) -> String {
+    let end = if waits(order) { "/spec/waiting/until_ms" } else { "/spec/not_after_ms" };
+    when(order, end, now)
+}
+
 /// What the agent has reported; until then it stands as it was made.
 fn phase(order: &Value) -> String {
     let reported = cell(order, "/status/phase");
     let phase = match (reported.as_str(), is(order, "/spec/revoked")) {
+        _ if waits(order) => "waiting".into(),
         ("", false) => "sent".into(),
         ("", true) => "being revoked".into(),
         ("armed" | "offered", true) => format!("{reported}, being revoked"),
@@ -92,6 +117,14 @@ fn phase(order: &Value) -> String {
 /// Why it stands as it does: of one at its end what was reported, before that who or what holds it up.
 fn reason(order: &Value, now: Wall) -> String {
     let agent = cell(order, "/spec/agent");
+    if waits(order) {
+        let lacks = readiness::of_order(order).map(|entry| readiness::lacks(&entry, now));
+        return match lacks {
+            Some(None) => "all is there: it is armed in a moment".into(),
+            Some(Some(lacks)) => lacks,
+            None => format!("agent {agent} is to hold everything first"),
+        };
+    }
     if is(order, "/status/agent_revoked") {
         return format!("agent {agent} is revoked; over {}", when(order, "/status/over_ms", now));
     }
@@ -118,27 +151,49 @@ pub(crate) async fn run(context: &mut Context, verb: Verb) -> Result<(), Failure
 }
 
 async fn create(context: &mut Context, create: Create) -> Result<(), Failure> {
+    let mut client = context.connect().await?;
+    // One that does not know of waiting would arm the order at once.
+    if create.when_ready && !client.knows_readiness().await? {
+        let message = "this controller does not know --when-ready: nothing was ordered";
+        return Err(Failure::failed(message).remedy("update bootlane-controller"));
+    }
     let request = v1::CreateOrderRequest {
         host: create.host,
         profile: create.profile.unwrap_or_default(),
         seconds: create.expires.map_or(0, |span| span.as_seconds().into()),
         agent: create.agent.unwrap_or_default(),
+        when_ready: create.when_ready,
+        wait_seconds: create.wait.map_or(0, |span| span.as_seconds().into()),
     };
-    let order = context.connect().await?.create_order(request).await?;
+    let order = client.create_order(request).await?;
     let host = cell(&order.json, "/spec/host");
-    told(context, &order, |order| {
-        let expires = when(&order.json, "/spec/not_after_ms", words::now());
-        format!(
-            "Order {} created: {host} is installed at its next network boot; expires {expires}",
-            order.name
-        )
-    })?;
+    told(context, &order, created)?;
+    // It is only asked to tell: an older controller cannot, and the order stands.
+    let lacks = client.order_readiness(&order.name).await.ok().flatten();
+    if let Some(lacks) = lacks.and_then(|entry| readiness::lacks(&entry, words::now())) {
+        context.output.remark(&format!("its site does not hold everything yet: {lacks}"));
+    }
     context.output.remark(&format!("follow it with: bootlane boot watch --host {host} --until-end"));
     Ok(())
 }
 
+fn created(order: &Stored) -> String {
+    let (name, host) = (&order.name, cell(&order.json, "/spec/host"));
+    let expires = expires(&order.json, words::now());
+    if waits(&order.json) {
+        return format!(
+            "Order {name} created: it waits until its site holds everything, {expires} at the latest; then {host} is \
+             installed at its next network boot"
+        );
+    }
+    format!("Order {name} created: {host} is installed at its next network boot; expires {expires}")
+}
+
 async fn revoke(context: &mut Context, revoke: Revoke) -> Result<(), Failure> {
     let mut client = context.connect().await?;
+    if !revoke.force && !revoke.abandon {
+        confirm_started(&client.get(Kind::Order, &revoke.name).await?)?;
+    }
     let order = client.revoke_order(&revoke.name, revoke.abandon).await?;
     if revoke.abandon {
         if !has_ended(&order.json) {
@@ -146,12 +201,32 @@ async fn revoke(context: &mut Context, revoke: Revoke) -> Result<(), Failure> {
         }
         return told(context, &order, |order| format!("Order {} is abandoned", order.name));
     }
+    if has_ended(&order.json) {
+        return told(context, &order, |order| {
+            format!("Order {} is taken back: it had not been armed", order.name)
+        });
+    }
     told(context, &order, |order| format!("Order {} is being revoked", order.name))?;
     // As it is shown, with what the controller knows of its agent.
     if let Some(remains) = client.find(Kind::Order, &order.name).await?.as_ref().and_then(unconfirmed) {
         context.output.remark(&remains);
     }
     Ok(())
+}
+
+/// Half a system may be left of an installation that is taken back.
+fn confirm_started(order: &Stored) -> Result<(), Failure> {
+    if cell(&order.json, "/status/phase") != OrderPhase::Started.word() {
+        return Ok(());
+    }
+    let (name, host) = (&order.name, cell(&order.json, "/spec/host"));
+    let warning =
+        format!("host {host} is being installed under order {name}: it may be left with half a system");
+    match agreed(&format!("{warning}. Revoke it?"))? {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::failed(format!("order {name} stays as it is"))),
+        None => Err(Failure::failed(warning).remedy(format!("bootlane order revoke {name} --force"))),
+    }
 }
 
 /// By the phase that the answer to a change has: an older controller's says nothing more.

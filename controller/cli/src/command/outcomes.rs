@@ -33,9 +33,9 @@ pub(crate) fn tell(
     dry_run: bool,
     places: Places<'_>,
 ) -> Result<(), Failure> {
-    let (outcomes, refused) = match written {
-        Written::Done(outcomes) => (outcomes, None),
-        Written::Refused { outcomes, conflict } => (outcomes, Some(conflict)),
+    let (outcomes, warnings, refused) = match written {
+        Written::Done { outcomes, warnings } => (outcomes, warnings, None),
+        Written::Refused { outcomes, conflict } => (outcomes, vec![], Some(conflict)),
     };
     match output.format_or(Format::Table) {
         Format::Table if refused.is_none() || dry_run => people(output, &outcomes, dry_run)?,
@@ -46,6 +46,7 @@ pub(crate) fn tell(
         }
         Format::Json => output.line(&document::json(&summary(&outcomes)))?,
     }
+    warnings.iter().for_each(|warning| output.remark(&format!("warning: {warning}")));
     match refused {
         None => Ok(()),
         Some(conflict) => Err(refusal(&outcomes, conflict, places)),

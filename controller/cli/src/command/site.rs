@@ -84,6 +84,16 @@ struct Fields {
     /// What each agent's image cache may take, for example 20GiB
     #[arg(long, value_name = "SIZE")]
     cache: Option<String>,
+    /// Whose clock the site's people read, for example Europe/Paris: what times of day in `wan.schedule` mean
+    #[arg(long, value_name = "ZONE")]
+    timezone: Option<String>,
+    /// How fast its agents together may fetch over the WAN, for example 50Mbit, or unlimited; a schedule by the time of day
+    /// is declared with `apply`
+    #[arg(long, value_name = "RATE")]
+    wan_rate: Option<String>,
+    /// The base URL of an object store or cache that has blobs at sha256/DIGEST; may be repeated, the order counts
+    #[arg(long = "blob-source", value_name = "URL")]
+    blob_sources: Vec<String>,
     /// Whether machines that ask for IPv6 are told at once that there is none, so that they wait for nothing; true
     /// unless it is said otherwise
     #[arg(long, value_name = "BOOL")]
@@ -122,6 +132,9 @@ impl Fields {
             Edit::optional("unknown", self.unknown.clone()),
             Edit::optional("loaders", self.loaders.clone()),
             Edit::optional("cache", self.cache.clone()),
+            Edit::optional("timezone", self.timezone.clone()),
+            Edit::optional("wan.rate", self.wan_rate.clone()),
+            Edit::list("blob_sources", &self.blob_sources),
             Edit::optional("decline_ipv6", self.decline_ipv6),
             Edit::optional("tftp_single_port", self.tftp_single_port),
             Edit::optional("link_wait", self.link_wait.clone()),

@@ -44,7 +44,17 @@ pub(crate) fn yaml(document: &Value) -> String {
 }
 
 /// The fields that are moments. Others of their ending are lengths of time and stay as they are.
-const MOMENTS: [&str; 5] = ["created_ms", "last_contact_ms", "not_after_ms", "over_ms", "since_ms"];
+const MOMENTS: [&str; 9] = [
+    "armed_ms",
+    "as_of_ms",
+    "created_ms",
+    "done_ms",
+    "last_contact_ms",
+    "not_after_ms",
+    "over_ms",
+    "since_ms",
+    "until_ms",
+];
 
 /// Milliseconds since 1970 as people read them: `not_after_ms: 1772366400000` becomes `not_after: 2026-03-01T12:00:00Z`.
 fn with_moments(value: &Value) -> Value {

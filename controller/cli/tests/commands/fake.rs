@@ -31,11 +31,17 @@ pub(crate) struct Catalog {
     pub(crate) boots: Mutex<Vec<v1::BootSummary>>,
     pub(crate) events: Mutex<Vec<v1::BootEvent>>,
     pub(crate) leases: Mutex<Vec<v1::LeaseEntry>>,
+    pub(crate) readiness: Mutex<Vec<v1::Readiness>>,
+    pub(crate) warnings: Mutex<Vec<v1::PlanWarning>>,
 }
 
 impl Catalog {
     pub(crate) fn get(&self, kind: Kind, name: &str) -> Option<Value> {
         self.documents.lock().expect("whole").get(&(kind, name.to_owned())).cloned()
+    }
+
+    fn warnings(&self) -> Vec<v1::PlanWarning> {
+        self.warnings.lock().expect("whole").clone()
     }
 
     pub(crate) fn put(&self, json: Value) {
@@ -180,7 +186,12 @@ impl Admin for FakeAdmin {
             (false, false) => drop::<Vec<v1::Outcome>>(judge(true)),
             (true, _) => {}
         }
-        Ok(Response::new(v1::WriteResponse { outcomes, revision: 8 }))
+        Ok(Response::new(v1::WriteResponse {
+            outcomes,
+            revision: 8,
+            warnings: self.catalog.warnings(),
+            more_warnings: 0,
+        }))
     }
 
     async fn create_token(
@@ -214,9 +225,13 @@ impl Admin for FakeAdmin {
         self.catalog.permit()?;
         let asked = request.into_inner();
         let now = proto::Wall::from(SystemTime::now());
-        let order = json!({"kind": "Order", "name": "web-1-1", "spec": {
+        let mut order = json!({"kind": "Order", "name": "web-1-1", "spec": {
             "site": "lyon", "host": asked.host, "profile": asked.profile, "agent": "edge-1", "number": 1,
             "not_after_ms": now.plus(Duration::from_secs(asked.seconds + 30)).0}});
+        if asked.when_ready {
+            let until = now.plus(Duration::from_secs(asked.wait_seconds + 30)).0;
+            order["spec"]["waiting"] = json!({"until_ms": until, "life": "2h"});
+        }
         self.catalog.put(order.clone());
         Ok(Response::new(document(&order)))
     }
@@ -330,6 +345,32 @@ impl Admin for FakeAdmin {
     }
 
     /// One lease to a page.
+    /// One site to a page.
+    async fn image_status(
+        &self,
+        request: Request<v1::ImageStatusRequest>,
+    ) -> Result<Response<v1::ImageStatusResponse>, Status> {
+        self.catalog.permit()?;
+        let asked = request.into_inner();
+        let readiness = self.catalog.readiness.lock().expect("whole");
+        let fits = |entry: &&v1::Readiness| {
+            let image = asked.image.is_empty() || entry.image == asked.image;
+            image && entry.site > asked.after && (asked.site.is_empty() || entry.site == asked.site)
+        };
+        let entries: Vec<_> = readiness.iter().filter(fits).take(1).cloned().collect();
+        let next = entries.last().map(|entry| entry.site.clone()).unwrap_or_default();
+        Ok(Response::new(v1::ImageStatusResponse { entries, next }))
+    }
+
+    async fn order_readiness(
+        &self,
+        _: Request<v1::OrderReadinessRequest>,
+    ) -> Result<Response<v1::OrderReadinessResponse>, Status> {
+        self.catalog.permit()?;
+        let readiness = self.catalog.readiness.lock().expect("whole").first().cloned();
+        Ok(Response::new(v1::OrderReadinessResponse { readiness }))
+    }
+
     async fn list_leases(
         &self,
         request: Request<v1::ListLeasesRequest>,

@@ -65,6 +65,87 @@ fn an_order_is_made_listed_and_revoked() {
         .stderr(contains("length of time"));
 }
 
+fn readiness(site: &str, state: &str, held_bytes: u64) -> v1::Readiness {
+    v1::Readiness {
+        site: site.into(),
+        agent: format!("{site}-1"),
+        image: "debian-12".into(),
+        state: state.into(),
+        blobs: 2,
+        missing_blobs: u32::from(held_bytes < 10 << 20),
+        bytes: 10 << 20,
+        held_bytes,
+        ..v1::Readiness::default()
+    }
+}
+
+#[test]
+fn what_sites_hold_is_shown_page_by_page() {
+    let fleet = Fleet::start();
+    let now = proto::Wall::from(std::time::SystemTime::now());
+    let done_ms = now.plus(std::time::Duration::from_secs(300)).0;
+    *fleet.catalog.readiness.lock().expect("whole") = vec![
+        v1::Readiness { bytes_per_second: 1 << 20, done_ms, ..readiness("lyon", "arriving", 4 << 20) },
+        readiness("nice", "ready", 10 << 20),
+        v1::Readiness { why: "404".into(), remedy: "import it".into(), ..readiness("oslo", "failed", 0) },
+    ];
+    let shown = contains("lyon  debian-12  lyon-1  arriving 40%  10.0 MiB  1.0 MiB/s  in 5m")
+        .and(contains("nice  debian-12  nice-1  ready "))
+        .and(contains("404: import it"));
+    fleet.bootlane(["image", "status"]).assert().success().stdout(shown);
+    let one =
+        fleet.bootlane(["image", "status", "debian-12", "--site", "nice", "-o", "json"]).assert().success();
+    let value: serde_json::Value = serde_json::from_slice(&one.get_output().stdout).expect("JSON");
+    assert_eq!((value.as_array().map(Vec::len), value[0]["state"].as_str()), (Some(1), Some("ready")));
+}
+
+#[test]
+fn an_order_may_wait_until_its_site_is_ready() {
+    let fleet = Fleet::start();
+    *fleet.catalog.readiness.lock().expect("whole") = vec![readiness("lyon", "arriving", 4 << 20)];
+    let create = ["order", "create", "web-1", "--when-ready", "--wait", "2h"];
+    let made = contains("waits until its site holds everything, in 2h at the latest");
+    fleet
+        .bootlane(create)
+        .assert()
+        .success()
+        .stdout(made)
+        .stderr(contains("agent lyon-1 holds 4.0 MiB of 10.0 MiB, 40%"));
+    let listed = contains("waiting").and(contains("agent edge-1 is to hold everything first"));
+    fleet.bootlane(["order", "list"]).assert().success().stdout(listed);
+    fleet.bootlane(["order", "create", "web-1", "--wait", "2h"]).assert().code(2);
+    // An older controller would arm it at once.
+    fleet.catalog.refuse(tonic::Status::unimplemented("no such call"));
+    fleet.bootlane(create).assert().code(1).stderr(contains("nothing was ordered"));
+}
+
+#[test]
+fn an_installation_that_has_started_is_not_taken_back_by_mistake() {
+    let fleet = Fleet::start();
+    let order = json!({"kind": "Order", "name": "web-1-1", "status": {"phase": "started"},
+        "spec": {"site": "lyon", "host": "web-1", "agent": "edge-1"}});
+    fleet.catalog.put(order);
+    let refused = contains("half a system").and(contains("order revoke web-1-1 --force"));
+    fleet.bootlane(["order", "revoke", "web-1-1"]).assert().code(1).stderr(refused);
+    fleet.bootlane(["order", "revoke", "web-1-1", "--force"]).assert().success();
+}
+
+#[test]
+fn what_plans_lack_since_a_write_is_a_warning() {
+    let fleet = Fleet::start();
+    *fleet.catalog.warnings.lock().expect("whole") = vec![v1::PlanWarning {
+        site: "lyon".into(),
+        kind: "Site".into(),
+        name: "lyon".into(),
+        field: "spec.cache".into(),
+        message: "is 1GiB, and that is not enough".into(),
+    }];
+    let add = ["site", "add", "lyon", "--network", "10.1.0.0/24", "--cache", "1GiB"];
+    let warning =
+        contains("warning: plan of site lyon: Site lyon: spec.cache: is 1GiB, and that is not enough");
+    fleet.bootlane(add).assert().success().stderr(warning);
+}
+
 fn moved(after_ms: u64, phase: OrderPhase) -> v1::BootEvent {
     let kind = EventKind::OrderMoved { order: OrderId([4; 16]), number: 1, phase, reason: String::new() };
     let at = Wall(1_772_366_400_000 + after_ms);

@@ -8,6 +8,7 @@
 
 mod over;
 mod phase;
+mod wait;
 
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ use crate::store::Epoch;
 
 pub(super) use over::why_it_stays;
 pub use phase::{PhaseReport, RecordError};
+pub use wait::DEFAULT_WAIT;
 
 /// How long an order lasts if nothing is said.
 pub const DEFAULT_LIFE: Duration = Duration::from_secs(2 * 3_600);
@@ -53,6 +55,8 @@ pub struct NewOrder {
     pub life: Option<Duration>,
     /// Which agent may obey it; None: the site's only one.
     pub agent: Option<String>,
+    /// For how long it may wait until the site holds what it needs; its life begins only then. None: it waits for nothing.
+    pub wait: Option<Duration>,
 }
 
 /// Will it never be obeyed again, as far as its agent has confirmed?
@@ -118,7 +122,9 @@ impl Catalog {
                 return Err(not_found());
             };
             not_at_end(&before)?;
-            if !before.spec.revoked {
+            if before.spec.waiting.is_some() {
+                wait::cancel(&mut draft, before, actor, now).await?;
+            } else if !before.spec.revoked {
                 let mut after = before.clone();
                 after.spec.revoked = true;
                 after.spec.revoked_by = Some(actor.label());
@@ -149,6 +155,8 @@ fn blank() -> Resource<OrderSpec> {
         number: 0,
         not_after_ms: Wall(0),
         install_time: None,
+        waiting: None,
+        armed_ms: None,
         revoked: false,
         revoked_by: None,
     };
@@ -177,6 +185,9 @@ async fn fill(
     if life.is_zero() || life > LONGEST_LIFE {
         problems.push(Problem::new("seconds", "expected 1 second to 30 days"));
     }
+    if new.wait.is_some_and(|wait| wait.is_zero() || wait > LONGEST_LIFE) {
+        problems.push(Problem::new("wait_seconds", "expected 1 second to 30 days"));
+    }
     let (Some(profile), Some(agent), true) = (profile, agent, problems.is_empty()) else {
         return Err(ChangeError::Refused { problems });
     };
@@ -185,6 +196,7 @@ async fn fill(
         replace(draft, live, &agent, now).await?;
     }
     let number = next_number(orders.number, draft.catalog().store().epoch().await.map_err(ReadError::from)?);
+    let waiting = new.wait.map(|wait| wait::begin(wait, life, now));
     order.name = order_name(&host.name, number, &order);
     order.spec = OrderSpec {
         site: host.spec.site.clone(),
@@ -193,8 +205,10 @@ async fn fill(
         profile: profile.name,
         agent,
         number,
-        not_after_ms: now.plus(life),
+        not_after_ms: wait::not_after(waiting.as_ref(), life, now),
         install_time: Some(profile.spec.install_time),
+        waiting,
+        armed_ms: None,
         revoked: false,
         revoked_by: None,
     };
@@ -260,6 +274,12 @@ async fn replace(draft: &mut Draft, live: &str, agent: &str, now: Wall) -> Resul
     let Some(AnyResource::Order(before)) = draft.get(Kind::Order, live).await? else { return Ok(()) };
     if at_end(&before) {
         return Ok(());
+    }
+    if let (Some(_), host) = (&before.spec.waiting, &before.spec.host) {
+        let text = format!(
+            "host {host} has the order {live}, which waits until its site holds what it needs: revoke it first"
+        );
+        return Err(ChangeError::Precondition(text));
     }
     let seen = draft.catalog().status(Kind::Order, live).await?;
     let seen: Option<OrderStatus> = seen.and_then(|seen| serde_json::from_value(seen).ok());

@@ -34,6 +34,10 @@ pub(super) fn entered_by(order: &OrderSpec) -> Wall {
 /// After this moment nothing is served under the order any more, whether or not its agent can say so. The order's own
 /// time counts: its agent holds what it started with, whatever its profile says by now.
 pub(super) fn over_at(order: &OrderSpec, profile: Option<&AnyResource>) -> Wall {
+    if let Some(waiting) = &order.waiting {
+        // No agent has it.
+        return waiting.until_ms;
+    }
     let install_time = match (order.install_time, profile) {
         (Some(own), _) => own.into(),
         (None, Some(AnyResource::Profile(profile))) => profile.spec.install_time.into(),
@@ -177,7 +181,11 @@ impl Catalog {
                 return Ok(false);
             }
             free_host(&mut draft, &order).await?;
-            end(&mut draft, order, OrderPhase::Expired, "its agent did not report its end", now)?;
+            let reason = match order.spec.waiting {
+                Some(_) => "its site did not hold what it needs in time",
+                None => "its agent did not report its end",
+            };
+            end(&mut draft, order, OrderPhase::Expired, reason, now)?;
             if attempts.commit(draft, "controller", now).await?.is_some() {
                 return Ok(true);
             }
@@ -235,7 +243,7 @@ impl Catalog {
 }
 
 /// The host may have another order.
-async fn free_host(draft: &mut Draft, order: &Resource<OrderSpec>) -> Result<(), CommitError> {
+pub(super) async fn free_host(draft: &mut Draft, order: &Resource<OrderSpec>) -> Result<(), CommitError> {
     let orders = draft.catalog().host_orders(&order.spec.host).await?;
     if orders.live.as_ref() == Some(&order.name) {
         put_host_orders(draft, &order.spec.host, &HostOrders { live: None, ..orders })?;

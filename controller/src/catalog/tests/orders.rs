@@ -23,7 +23,7 @@ async fn fleet() -> Fleet {
 }
 
 fn new(host: &str) -> NewOrder {
-    NewOrder { host: host.into(), profile: None, life: None, agent: None }
+    NewOrder { host: host.into(), profile: None, life: None, agent: None, wait: None }
 }
 
 async fn create_at(fleet: &Fleet, new: &NewOrder, now: Wall) -> Result<Resource<OrderSpec>, ChangeError> {
@@ -382,4 +382,54 @@ async fn a_token_enrols_as_often_as_it_says_and_repeats_its_answer() {
     assert!(fleet.agent("edge-5").await.revoked);
     let revoked = fleet.catalog.enrol(&joining("edge-5", b"5"), NOW).await;
     assert!(matches!(revoked, Err(JoinError::Revoked(_))));
+}
+
+fn waiting(host: &str) -> NewOrder {
+    NewOrder { wait: Some(Duration::from_secs(3_600)), life: Some(Duration::from_secs(60)), ..new(host) }
+}
+
+#[tokio::test]
+async fn an_order_that_waits_is_armed_once_and_lives_from_then_on() {
+    let fleet = fleet().await;
+    let order = create_at(&fleet, &waiting("web-1"), NOW).await.expect("in order");
+    let wait = order.spec.waiting.clone().expect("it waits");
+    assert_eq!(wait.until_ms, NOW.plus(Duration::from_secs(3_600)));
+    let refused = create_at(&fleet, &new("web-1"), NOW).await.expect_err("one waits");
+    assert!(refused.to_string().contains("web-1-1, which waits"), "{refused}");
+    let later = NOW.plus(Duration::from_secs(600));
+    assert!(fleet.catalog.arm_order("web-1-1", later).await.expect("written"));
+    assert!(!fleet.catalog.arm_order("web-1-1", later).await.expect("it stands"));
+    let armed = fleet.catalog.get_order("web-1-1").await.expect("read").expect("there").spec;
+    assert_eq!((armed.waiting, armed.armed_ms), (None, Some(later)));
+    assert_eq!(armed.not_after_ms, later.plus(Duration::from_secs(60)));
+}
+
+#[tokio::test]
+async fn a_wait_can_be_cancelled_and_ends_at_once() {
+    let fleet = fleet().await;
+    create_at(&fleet, &waiting("web-1"), NOW).await.expect("in order");
+    let revoked = fleet.catalog.revoke_order(&fleet.admin, "web-1-1", NOW).await.expect("taken back");
+    assert!(revoked.status.is_some());
+    assert_eq!(phase(&fleet, "web-1-1").await, Some(OrderPhase::Revoked));
+    assert!(!fleet.catalog.arm_order("web-1-1", NOW).await.expect("nothing"), "it is over");
+    create_at(&fleet, &new("web-1"), NOW).await.expect("the host is free");
+}
+
+#[tokio::test]
+async fn a_wait_ends_by_its_own_limit_and_not_while_the_host_is_locked() {
+    let fleet = fleet().await;
+    create_at(&fleet, &waiting("web-1"), NOW).await.expect("in order");
+    let mut locked = host("web-1", 1);
+    locked["spec"]["locked"] = true.into();
+    fleet.apply(&[locked]).await.expect("locked");
+    assert!(
+        !fleet.catalog.arm_order("web-1-1", NOW).await.expect("nothing"),
+        "a locked host is not overwritten"
+    );
+    let end = NOW.plus(Duration::from_secs(3_600));
+    assert_eq!(fleet.catalog.end_overdue_orders(end).await.expect("looked"), 0);
+    let after = end.plus(Duration::from_millis(1));
+    assert!(!fleet.catalog.arm_order("web-1-1", after).await.expect("nothing"), "too late");
+    assert_eq!(fleet.catalog.end_overdue_orders(after).await.expect("looked"), 1);
+    assert_eq!(phase(&fleet, "web-1-1").await, Some(OrderPhase::Expired));
 }

@@ -52,7 +52,7 @@ async fn an_operator_neither_takes_hosts_from_nor_gives_them_to_other_sites() {
     let oslo = actor("o", Role::Operator, &["oslo"]);
     let denied = fleet.write_as(&oslo, vec![remove(Kind::Host, "web-1")]).await;
     assert!(matches!(denied, Err(WriteError::Denied(Denied::Site { .. }))), "{denied:?}");
-    let order = NewOrder { host: "web-1".into(), profile: None, life: None, agent: None };
+    let order = NewOrder { host: "web-1".into(), profile: None, life: None, agent: None, wait: None };
     let denied = fleet.catalog.create_order(&oslo, &order, NOW).await;
     assert!(matches!(denied, Err(ChangeError::Denied(Denied::Site { .. }))), "{denied:?}");
 }

@@ -15,7 +15,7 @@ fn waiting(site_says: Option<&str>, host_says: Option<&str>) -> SitePlan {
         "menu": {"entries": ["rescue"]}});
     let hosts = [("node-1".to_owned(), resource("node-1", 3, host_spec))].into();
     let orders = [order("one", 4, ("node-1", 3), "deb"), order("two", 5, ("node-1", 3), "write")].into();
-    let planned = planned(&globals, &Local { site: Some(site(spec)), hosts, orders });
+    let planned = planned(&globals, &Local { site: Some(site(spec)), hosts, orders, ..Local::default() });
     assert_eq!(planned.problems, []);
     decoded(&planned)
 }

@@ -1,0 +1,132 @@
+//! The facts of one site: its plan, its agents and what they said.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use proto::Digest;
+use proto::catalog::ImageSpec;
+use proto::plan::{BlobRef, SitePlan, Wan};
+use proto::{Wall, v1};
+
+use super::judge::{Facts, Judged, State, judge};
+use crate::agents::status::last_heard;
+use crate::app::App;
+use crate::catalog::ReadError;
+use crate::holdings::{Known, known};
+use crate::planner::Published;
+
+/// One site as of now.
+pub(crate) struct SiteReadiness<'a> {
+    app: &'a App,
+    site: &'a str,
+    plan: Arc<Published>,
+    /// In order of need, and the rates; read from the plan when something is missing.
+    supply: Option<(Vec<BlobRef>, Wan)>,
+    agents: HashMap<String, (Option<Known>, Option<Wall>)>,
+    now: Wall,
+}
+
+impl<'a> SiteReadiness<'a> {
+    /// Of a site that has a plan.
+    pub(crate) fn of(app: &'a App, site: &'a str) -> Option<Self> {
+        let plan = app.planner.latest(site)?;
+        Some(Self { app, site, plan, supply: None, agents: HashMap::new(), now: app.clock.wall() })
+    }
+
+    /// The plan that it is judged by.
+    pub(crate) fn plan(&self) -> &Arc<Published> {
+        &self.plan
+    }
+
+    /// Where these blobs, given with their sizes, stand at this agent.
+    pub(crate) async fn judge(&mut self, agent: &str, blobs: &BTreeMap<Digest, u64>) -> Judged {
+        let (known, away) = self.heard(agent).await;
+        let holding = known.as_ref().map(|known| known.holding.as_ref());
+        let current = known.as_ref().is_some_and(|known| speaks_of(known, &self.plan));
+        let (connected, now) = (away.is_none(), self.now);
+        let (queue, wan) = match holding.is_some_and(|holding| !holding.is_complete()) {
+            true => self.supply(),
+            false => (&[][..], &Wan::default()),
+        };
+        judge(blobs, &Facts { holding, current, connected, queue, wan, now })
+    }
+
+    /// The same in a message.
+    pub(crate) async fn message(
+        &mut self,
+        agent: &str,
+        image: &str,
+        blobs: &BTreeMap<Digest, u64>,
+    ) -> v1::Readiness {
+        let judged = self.judge(agent, blobs).await;
+        let as_of = self.heard(agent).await.1;
+        let count = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        v1::Readiness {
+            site: self.site.to_owned(),
+            agent: agent.to_owned(),
+            image: image.to_owned(),
+            state: judged.state.word().to_owned(),
+            blobs: count(judged.blobs),
+            missing_blobs: count(judged.missing),
+            bytes: judged.bytes,
+            held_bytes: judged.held,
+            bytes_per_second: judged.bytes_per_second,
+            done_ms: judged.done.map_or(0, |done| done.0),
+            why: judged.why,
+            remedy: judged.remedy,
+            as_of_ms: as_of.map_or(0, |at| at.0),
+        }
+    }
+
+    /// What the plan names of an image.
+    pub(crate) fn blobs_of(&self, image: &ImageSpec) -> BTreeMap<Digest, u64> {
+        let files = image.files.values().map(|file| (file.sha256, file.size));
+        files.filter(|(digest, _)| self.plan.blobs.contains_key(digest)).collect()
+    }
+
+    async fn heard(&mut self, agent: &str) -> (Option<Known>, Option<Wall>) {
+        if let Some(heard) = self.agents.get(agent) {
+            return heard.clone();
+        }
+        let heard = (known(self.app, agent).await, last_heard(self.app, agent).await);
+        self.agents.insert(agent.to_owned(), heard.clone());
+        heard
+    }
+
+    fn supply(&mut self) -> (&[BlobRef], &Wan) {
+        let plan = &self.plan;
+        let (queue, wan) = self.supply.get_or_insert_with(|| match SitePlan::decode(&plan.document) {
+            Ok(plan) => (plan.blobs().collect(), plan.network.wan),
+            // This controller made it; then there is nothing to foretell.
+            Err(_) => (Vec::new(), Wan::default()),
+        });
+        (queue, wan)
+    }
+}
+
+/// Is it the plan's content that the agent speaks of? The same content may have got a newer id since.
+fn speaks_of(known: &Known, plan: &Published) -> bool {
+    let (said, newest) = (known.holding.plan, plan.document.id());
+    said.digest == newest.digest && said.generation.epoch == newest.generation.epoch
+}
+
+/// Does the order's agent hold all that the order takes, by its own word to this controller and of the newest plan?
+pub(super) async fn is_ready(app: &App, plan: &Published, order: &str) -> bool {
+    let Some(need) = plan.orders.get(order) else { return false };
+    let Some(known) = known(app, &need.agent).await else { return false };
+    let nothing_awaited = need.blobs.keys().all(|digest| !known.holding.awaited.contains_key(digest));
+    known.heard && speaks_of(&known, plan) && known.holding.unnamed == 0 && nothing_awaited
+}
+
+/// Where an order's blobs stand; None: its site has no plan, or that lacks the order.
+///
+/// # Errors
+/// [`ReadError`].
+pub(crate) async fn of_order(app: &App, name: &str) -> Result<Option<(v1::Readiness, State)>, ReadError> {
+    let Some(order) = app.catalog.get_order(name).await? else { return Ok(None) };
+    let Some(mut site) = SiteReadiness::of(app, &order.spec.site) else { return Ok(None) };
+    let Some(need) = site.plan().orders.get(name).cloned() else { return Ok(None) };
+    let judged = site.judge(&need.agent, &need.blobs).await;
+    let message = site.message(&need.agent, "", &need.blobs).await;
+    Ok(Some((message, judged.state)))
+}

@@ -1,0 +1,222 @@
+//! What agents hold, what operators see of it, and orders that wait for it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use controller::catalog::orders::NewOrder;
+use proto::holding::{Awaited, BlobState, Holding};
+use proto::plan::{PlanDocument, SitePlan};
+use proto::v1::report_request::Report;
+use proto::v1::{self, update::Change};
+use proto::{Digest, PlanId};
+use serde_json::json;
+
+use super::harness::{Agent, Controller, PATIENCE, admin, next_plan, operator};
+use super::reports::Stream;
+
+/// An agent that takes plans and says what it lacks of them.
+struct Site {
+    agent: Agent,
+    updates: tonic::Streaming<v1::Update>,
+    plan: Option<PlanDocument>,
+    reports: Stream,
+    told: Option<Holding>,
+}
+
+impl Site {
+    async fn of(agent: Agent) -> Self {
+        let updates = agent.follow(None).await;
+        let reports = Stream::open(&agent).await;
+        Self { agent, updates, plan: None, reports, told: None }
+    }
+
+    /// The next plan, as agents understand it.
+    async fn adopt(&mut self) -> SitePlan {
+        let update = next_plan(&mut self.updates).await.expect("open").expect("a plan");
+        let document = match update.change.expect("a change") {
+            Change::Snapshot(plan) => PlanDocument::try_from(plan).expect("whole"),
+            Change::Delta(delta) => self.plan.take().expect("its base").apply(delta).expect("it fits"),
+            other => panic!("{other:?}"),
+        };
+        let plan = SitePlan::decode(&document).expect("legal");
+        self.plan = Some(document);
+        plan
+    }
+
+    fn id(&self) -> PlanId {
+        self.plan.as_ref().expect("it has one").id()
+    }
+
+    /// Says that it lacks these of its plan.
+    async fn lacks(&mut self, lacks: &[(Digest, u64, BlobState)], rate: u64) {
+        let mut holding = Holding::of(self.id());
+        holding.bytes_per_second = rate;
+        for (digest, arrived, state) in lacks {
+            let awaited = Awaited { size: 6, arrived: *arrived, state: *state, reason: String::new() };
+            holding.lacks(*digest, awaited);
+        }
+        if let Some(report) = holding.report(self.told.as_ref()) {
+            self.reports.send(Report::Holding(report)).await;
+        }
+        self.told = Some(holding);
+    }
+}
+
+async fn admin_of(controller: &Controller) -> v1::admin_client::AdminClient<tonic::transport::Channel> {
+    let file = controller.folder.path().join("state").join(controller::ADMIN_CREDENTIAL);
+    operator(&file, controller.running.fleet).await
+}
+
+/// What operators see of an image at `lyon`, once it is in this state.
+async fn image_in(controller: &Controller, image: &str, state: &str) -> v1::Readiness {
+    let mut client = admin_of(controller).await;
+    let looked = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let request = v1::ImageStatusRequest { image: image.into(), ..v1::ImageStatusRequest::default() };
+            let entries = client.image_status(request).await.expect("answered").into_inner().entries;
+            if let Some(entry) = entries.into_iter().find(|entry| entry.state == state) {
+                return entry;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    looked.await.unwrap_or_else(|_| panic!("{image} never became {state}"))
+}
+
+async fn waiting_order(controller: &Controller, host: &str) -> String {
+    let app = &controller.running.app;
+    let new = NewOrder {
+        host: host.into(),
+        profile: Some("install".into()),
+        life: None,
+        agent: None,
+        wait: Some(Duration::from_secs(600)),
+    };
+    app.catalog.create_order(&admin(), &new, app.clock.wall()).await.expect("a legal order").name
+}
+
+fn kernel() -> Digest {
+    Digest::of(b"kernel")
+}
+
+#[tokio::test]
+async fn operators_see_what_a_site_holds_and_when_the_rest_comes() {
+    let controller = Controller::with_lyon().await;
+    let mut site = Site::of(controller.agent("lyon", "lyon-1").await).await;
+    image_in(&controller, "live", "unknown").await;
+    site.adopt().await;
+    site.lacks(&[(kernel(), 0, BlobState::Queued)], 0).await;
+    let waiting = image_in(&controller, "live", "waiting").await;
+    assert_eq!((waiting.missing_blobs, waiting.bytes, waiting.done_ms), (1, 6, 0));
+    site.lacks(&[(kernel(), 3, BlobState::Arriving)], 3).await;
+    let arriving = image_in(&controller, "live", "arriving").await;
+    assert_eq!((arriving.held_bytes, arriving.bytes_per_second), (3, 3));
+    assert!(arriving.done_ms > 0 && arriving.as_of_ms == 0, "{arriving:?}");
+    site.lacks(&[], 0).await;
+    image_in(&controller, "live", "ready").await;
+}
+
+#[tokio::test]
+async fn what_an_agent_held_is_known_after_a_restart_while_it_is_away() {
+    let controller = Controller::with_lyon().await;
+    let mut site = Site::of(controller.agent("lyon", "lyon-1").await).await;
+    site.adopt().await;
+    site.lacks(&[(kernel(), 2, BlobState::Arriving)], 3).await;
+    image_in(&controller, "live", "arriving").await;
+    drop(site);
+    let controller = controller.restart().await;
+    let silent = image_in(&controller, "live", "silent").await;
+    assert_eq!((silent.held_bytes, silent.done_ms), (2, 0));
+    assert!(silent.as_of_ms > 0);
+}
+
+#[tokio::test]
+async fn an_order_waits_for_its_site_over_a_restart_and_is_then_armed() {
+    let controller = Controller::with_lyon().await;
+    controller.apply(&[super::harness::host("web-2", 2, "run")]).await;
+    let mut site = Site::of(controller.agent("lyon", "lyon-1").await).await;
+    site.adopt().await;
+    let order = waiting_order(&controller, "web-2").await;
+    let plan = site.adopt().await;
+    assert!(plan.orders.is_empty() && plan.prefetch.contains_key(&format!("order/{order}")), "{plan:?}");
+    site.lacks(&[(kernel(), 3, BlobState::Arriving)], 1).await;
+    image_in(&controller, "live", "arriving").await;
+    let mut client = admin_of(&controller).await;
+    let request = v1::GetRequest { kind: "Order".into(), name: order.clone() };
+    let shown = client.get(request).await.expect("there").into_inner();
+    let shown: serde_json::Value = serde_json::from_slice(&shown.json).expect("JSON");
+    assert_eq!(shown["status"]["readiness"]["state"], json!("arriving"), "{shown}");
+    assert!(shown["spec"].get("waiting").is_some());
+
+    let controller = controller.restart().await;
+    let mut site = Site { told: None, ..Site::of(site.agent.at(&controller)).await };
+    let plan = site.adopt().await;
+    assert!(plan.orders.is_empty(), "it waits on");
+    site.lacks(&[], 0).await;
+    let plan = site.adopt().await;
+    let armed: BTreeMap<_, _> = plan.orders.values().map(|order| (order.number, order)).collect();
+    assert_eq!((armed.len(), plan.prefetch.len()), (1, 0));
+    let stored = controller.running.app.catalog.get_order(&order).await.expect("readable").expect("there");
+    assert!(stored.spec.waiting.is_none() && stored.spec.armed_ms.is_some());
+}
+
+#[tokio::test]
+async fn an_agent_that_speaks_of_an_older_plan_arms_nothing() {
+    let controller = Controller::with_lyon().await;
+    let mut site = Site::of(controller.agent("lyon", "lyon-1").await).await;
+    site.adopt().await;
+    let order = waiting_order(&controller, "web-1").await;
+    // It holds all of the plan that it has; the order is in the next.
+    site.lacks(&[], 0).await;
+    let mut client = admin_of(&controller).await;
+    let request = v1::OrderReadinessRequest { order: order.clone() };
+    let readiness = client.order_readiness(request).await.expect("answered").into_inner().readiness;
+    assert_eq!(readiness.expect("planned").state, "waiting");
+    let stored = controller.running.app.catalog.get_order(&order).await.expect("readable").expect("there");
+    assert!(stored.spec.waiting.is_some());
+}
+
+#[tokio::test]
+async fn who_writes_hears_what_plans_lack_since() {
+    let controller = Controller::with_lyon().await;
+    let mut client = admin_of(&controller).await;
+    let mut write = async |cache: &str| {
+        let spec = json!({"subnets": [{"network": "10.1.0.0/24"}], "cache": cache});
+        let json = json!({"kind": "Site", "name": "lyon", "spec": spec}).to_string().into_bytes().into();
+        let document = v1::Document { kind: "Site".into(), name: "lyon".into(), json, revision: 0 };
+        let change = v1::Change { change: Some(v1::change::Change::Apply(document)) };
+        let request =
+            v1::WriteRequest { changes: vec![change], manager: "cli".into(), ..v1::WriteRequest::default() };
+        client.write(request).await.expect("written").into_inner().warnings
+    };
+    let tight = write("5B").await;
+    let fields: Vec<_> =
+        tight.iter().map(|warning| (warning.site.as_str(), warning.field.as_str())).collect();
+    assert_eq!(fields, [("lyon", "spec.cache")]);
+    assert_eq!(write("5B").await, [], "it was said before");
+    assert_eq!(write("6B").await, []);
+}
+
+#[tokio::test]
+async fn agents_that_give_blobs_are_named_to_each_other() {
+    let controller = Controller::with_lyon().await;
+    let one = controller.agent("lyon", "lyon-1").await;
+    let two = controller.agent("lyon", "lyon-2").await;
+    let (first, second) = (Stream::open(&one).await, Stream::open(&two).await);
+    let status = |address: &str| {
+        Report::Status(v1::AgentStatus { peer_addresses: vec![address.into()], ..v1::AgentStatus::default() })
+    };
+    first.send(status("10.1.0.2:7445")).await;
+    second.send(status("10.1.0.3:7445")).await;
+    let mut site = Site::of(two).await;
+    let named = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let peers = site.adopt().await.network.peers;
+            if peers.len() == 2 {
+                return peers;
+            }
+        }
+    });
+    let names: Vec<_> = named.await.expect("both are named").into_iter().map(|peer| peer.name).collect();
+    assert_eq!(names, ["lyon-1", "lyon-2"]);
+}
