@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod binaries;
 pub mod cases;
+pub mod delta_bench;
 pub mod fleet;
 pub mod fleet_bench;
 pub mod formats;

@@ -1,6 +1,7 @@
 //! `cargo lab bench`: measurements, side by side with what others use.
 
 mod boot;
+mod delta;
 mod fleet;
 mod measuring;
 mod release;
@@ -27,6 +28,8 @@ enum Bench {
     Dhcp(measuring::Arguments),
     /// Many machines that ask for an image which is still arriving.
     Cache(measuring::Arguments),
+    /// What a new version of an image costs the WAN: real initial RAM disks, an ISO image, a file system, or OLD and NEW.
+    Delta(delta::Arguments),
     /// Two hundred machines that boot at once through all stages, beside dnsmasq with nginx.
     Swarm(measuring::Arguments),
     /// The agent's memory under everything at once.
@@ -55,6 +58,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> anyhow::Result<Ve
         Bench::Http(arguments) => measuring::run(arguments, console, bench::http::run),
         Bench::Dhcp(arguments) => measuring::run(arguments, console, bench::dhcp::run),
         Bench::Cache(arguments) => measuring::run(arguments, console, bench::cache::run),
+        Bench::Delta(arguments) => delta::run(arguments, console),
         Bench::Swarm(arguments) => measuring::run(arguments, console, bench::swarm::run),
         Bench::Trial(arguments) => measuring::run(arguments, console, bench::trial::run),
         Bench::Soak { minutes, arguments } => {
