@@ -75,7 +75,10 @@ impl Service {
 
     fn is_named(&self, digest: &Digest) -> bool {
         let plan = self.plan.borrow();
-        plan.as_ref().is_some_and(|plan| plan.blobs().any(|blob| blob.digest == *digest))
+        plan.as_ref().is_some_and(|plan| {
+            let lists = plan.chunk_lists.values().map(|of| of.list);
+            plan.blobs().chain(lists).any(|blob| blob.digest == *digest)
+        })
     }
 }
 
