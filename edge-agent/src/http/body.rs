@@ -34,7 +34,7 @@ use crate::{
 
 /// Bytes that wait in a socket and are not on the wire yet, at most (`TCP_NOTSENT_LOWAT`).
 pub(super) const UNSENT: u32 = 256 << 10;
-/// What leaves before others have their turn, in bytes.
+/// What leaves before others have their turn, in bytes, at most.
 const CHUNK: u64 = 256 << 10;
 /// What is brought into the page cache in one go, in bytes.
 const WINDOW: u64 = 1 << 20;
@@ -135,6 +135,7 @@ pub(super) async fn file<D: Desk>(
     (reads, arrival_stall): (&Reads, Duration),
 ) -> Result<(), Broken> {
     let mut rest = Rest { opened, range, cached: 0 };
+    let most = in_segments(CHUNK, wire.segment());
     // What follows at once shares a segment with the head.
     let follows = !rest.range.is_empty() && rest.arrived().is_some();
     let flags = if follows { SendFlags::MORE | SendFlags::NOSIGNAL } else { SendFlags::NOSIGNAL };
@@ -147,7 +148,7 @@ pub(super) async fn file<D: Desk>(
             Some(readable) => readable,
             None => wire.unless_gone(rest.arrives(arrival_stall)).await??,
         };
-        let chunk = rest.range.start..readable.min(rest.range.end).min(rest.range.start + CHUNK);
+        let chunk = rest.range.start..readable.min(rest.range.end).min(rest.range.start + most);
         rest.bring(reads, chunk.end, readable).await?;
         let wrote = rest.send(wire, chunk).await?;
         sending.left(wrote);
@@ -217,6 +218,15 @@ impl Rest<'_> {
     }
 }
 
+/// So many bytes fill segments of the connection to their end: a chunk that does not sends a small one behind it, which cost
+/// about a tenth of the CPU time on the loopback interface, whose segments are large.
+fn in_segments(bytes: u64, segment: u64) -> u64 {
+    match bytes / segment.max(1) {
+        0 => bytes,
+        segments => segments * segment.max(1),
+    }
+}
+
 /// Can the byte be read without waiting for a disk? A file system that cannot tell is taken to have no disk.
 fn is_cached(file: &File, at: u64) -> bool {
     let mut byte = [0];
@@ -231,5 +241,18 @@ async fn beyond(progress: &FillProgress, offset: u64) -> Result<u64, Broken> {
         (_, FillState::Stopped) => Err(Broken::Stopped),
         // All of a published blob may be read, so these have ended before `offset`: a range that does not exist.
         (_, FillState::Arriving | FillState::Published) => Err(Broken::Stopped),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_end_with_a_segment() {
+        assert_eq!(in_segments(CHUNK, 1_448), 181 * 1_448);
+        assert_eq!(in_segments(CHUNK, 65_483), 4 * 65_483);
+        assert_eq!(in_segments(CHUNK, 0), CHUNK);
+        assert_eq!(in_segments(1_000, 1_448), 1_000);
     }
 }

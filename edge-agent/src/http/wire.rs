@@ -7,6 +7,7 @@ use std::{
     cell::RefCell, future::poll_fn, io, pin::Pin, task::Context, task::Poll, task::ready, time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWriteExt, Interest, ReadBuf},
     net::TcpStream,
@@ -56,6 +57,11 @@ impl Wire {
 
     pub(super) fn into_socket(self) -> TcpStream {
         self.socket
+    }
+
+    /// The bytes of a segment that the connection sends now (`TCP_MAXSEG`, tcp(7)); one, if the system does not say.
+    pub(super) fn segment(&self) -> u64 {
+        SockRef::from(&self.socket).tcp_mss().map_or(1, u64::from)
     }
 
     /// Waits for more, until `by`; puts it at the end of `into`, which is empty between two requests.

@@ -160,7 +160,8 @@ impl Offer {
         if !head.is_empty() {
             return Ok(writev(socket, &[IoSlice::new(head)])? as u64);
         }
-        let chunk = usize::try_from(CHUNK.min(self.size - place)).unwrap_or(usize::MAX);
+        let segment = u64::from(SockRef::from(socket).tcp_mss().unwrap_or(1));
+        let chunk = usize::try_from((CHUNK / segment * segment).min(self.size - place)).unwrap_or(usize::MAX);
         Ok(sendfile(socket, &self.file, Some(&mut place), chunk)? as u64)
     }
 }
