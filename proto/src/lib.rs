@@ -10,6 +10,7 @@ pub mod chunks;
 pub mod event;
 pub mod holding;
 pub mod ledger;
+pub mod mirror;
 pub mod plan;
 
 mod address;

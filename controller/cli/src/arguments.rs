@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::client::Connection;
 use crate::command::{
-    agent, apply, audit, backup, boot, form, host, image, lease, manual, operator, order, profile, secret,
-    site, token,
+    agent, apply, audit, backup, boot, form, host, image, lease, manual, mirror, operator, order, profile,
+    secret, site, token,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -43,6 +43,9 @@ pub(crate) enum Command {
     /// Ways to boot an image
     #[command(subcommand)]
     Profile(profile::Verb),
+    /// Package mirrors that agents serve and keep
+    #[command(subcommand)]
+    Mirror(mirror::Verb),
     /// Permissions to install one host once
     #[command(subcommand)]
     Order(order::Verb),

@@ -43,7 +43,7 @@ async fn check_document(
         AnyResource::Operator(operator) => check_operator(draft, operator).await,
         AnyResource::Agent(agent) => site_exists(draft, &agent.spec.site).await,
         AnyResource::Token(token) => site_exists(draft, &token.spec.site).await,
-        AnyResource::Order(_) | AnyResource::Secret(_) => Ok(vec![]),
+        AnyResource::Mirror(_) | AnyResource::Order(_) | AnyResource::Secret(_) => Ok(vec![]),
     }
 }
 
@@ -296,6 +296,7 @@ async fn check_removal(draft: &Draft, (kind, name): &Id, edit: &Edit) -> Result<
             | AnyResource::Host(_)
             | AnyResource::Image(_)
             | AnyResource::Profile(_)
+            | AnyResource::Mirror(_)
             | AnyResource::Secret(_)
             | AnyResource::Token(_),
         )

@@ -99,7 +99,13 @@ fn check_certificate_name(any: &AnyResource) -> Option<Problem> {
         Kind::Site => any.name().parse::<certs::SiteName>().err(),
         Kind::Agent => any.name().parse::<certs::AgentName>().err(),
         Kind::Operator => any.name().parse::<certs::OperatorName>().err(),
-        Kind::Host | Kind::Image | Kind::Profile | Kind::Order | Kind::Secret | Kind::Token => None,
+        Kind::Host
+        | Kind::Image
+        | Kind::Profile
+        | Kind::Mirror
+        | Kind::Order
+        | Kind::Secret
+        | Kind::Token => None,
     };
     error.map(|error| Problem::new("name", error.to_string()))
 }

@@ -50,7 +50,10 @@ pub(super) fn entries(resource: &AnyResource) -> Result<Vec<Indexed>, NotAName> 
         AnyResource::Agent(agent) => all.push(plain(keys::name_index(kind, name)?, &agent.spec.site)),
         AnyResource::Token(token) => all.push(plain(keys::name_index(kind, name)?, &token.spec.site)),
         AnyResource::Profile(profile) => all.extend(of_profile(profile)?),
-        AnyResource::Image(_) | AnyResource::Secret(_) | AnyResource::Operator(_) => {}
+        AnyResource::Image(_)
+        | AnyResource::Mirror(_)
+        | AnyResource::Secret(_)
+        | AnyResource::Operator(_) => {}
     }
     Ok(all)
 }

@@ -66,7 +66,7 @@ pub struct NotAName(pub String);
 pub fn resource(kind: Kind, site: &str, name: &str) -> Result<Key, NotAName> {
     checked(name)?;
     match kind {
-        Kind::Image | Kind::Profile | Kind::Secret | Kind::Operator => {
+        Kind::Image | Kind::Profile | Kind::Mirror | Kind::Secret | Kind::Operator => {
             key(format!("{GLOBAL}{}/{name}", segment(kind)))
         }
         Kind::Site => key(format!("{SITES}{name}/site")),
@@ -82,7 +82,9 @@ pub fn resource(kind: Kind, site: &str, name: &str) -> Result<Key, NotAName> {
 /// [`NotAName`].
 pub fn resources(kind: Kind, site: &str) -> Result<String, NotAName> {
     Ok(match kind {
-        Kind::Image | Kind::Profile | Kind::Secret | Kind::Operator => format!("{GLOBAL}{}/", segment(kind)),
+        Kind::Image | Kind::Profile | Kind::Mirror | Kind::Secret | Kind::Operator => {
+            format!("{GLOBAL}{}/", segment(kind))
+        }
         Kind::Site => format!("{SITES}{}/site", checked(site)?),
         Kind::Host | Kind::Order | Kind::Agent | Kind::Token => {
             format!("{SITES}{}/{}/", checked(site)?, segment(kind))
@@ -276,7 +278,7 @@ impl<'a> Place<'a> {
 pub const fn in_site(kind: Kind) -> bool {
     match kind {
         Kind::Host | Kind::Order | Kind::Agent | Kind::Token => true,
-        Kind::Site | Kind::Image | Kind::Profile | Kind::Secret | Kind::Operator => false,
+        Kind::Site | Kind::Image | Kind::Profile | Kind::Mirror | Kind::Secret | Kind::Operator => false,
     }
 }
 
@@ -288,6 +290,7 @@ const fn segment(kind: Kind) -> &'static str {
         Kind::Host => "host",
         Kind::Image => "image",
         Kind::Profile => "profile",
+        Kind::Mirror => "mirror",
         Kind::Order => "order",
         Kind::Secret => "secret",
         Kind::Token => "token",

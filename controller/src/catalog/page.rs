@@ -107,6 +107,7 @@ impl Catalog {
                 | AnyResource::Host(_)
                 | AnyResource::Image(_)
                 | AnyResource::Profile(_)
+                | AnyResource::Mirror(_)
                 | AnyResource::Secret(_)
                 | AnyResource::Token(_)
                 | AnyResource::Operator(_) => seen,

@@ -121,6 +121,7 @@ impl Actor {
                 | Kind::Agent
                 | Kind::Image
                 | Kind::Profile
+                | Kind::Mirror
                 | Kind::Secret
                 | Kind::Token
                 | Kind::Operator,

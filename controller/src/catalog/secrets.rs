@@ -68,6 +68,7 @@ fn variables_of(document: &AnyResource) -> Option<&BTreeMap<String, Value>> {
         AnyResource::Host(host) => Some(&host.spec.variables),
         AnyResource::Agent(_)
         | AnyResource::Image(_)
+        | AnyResource::Mirror(_)
         | AnyResource::Order(_)
         | AnyResource::Secret(_)
         | AnyResource::Token(_)

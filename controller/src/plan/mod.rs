@@ -8,6 +8,7 @@
 mod boot;
 mod chunks;
 mod loaders;
+mod mirrors;
 mod network;
 mod script;
 mod supply;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use proto::catalog::{Dhcp, HostSpec, Kind, MenuSpec, Mode, OrderSpec, OrderStatus, Resource};
 use proto::plan::{
     BlobRef, Boot, Content, Entry, Guard, HostPlan, OrderPlan, PlanDocument, PlannedFile, Stage,
-    chunks_entry, host_entry, loaders_entry, network_entry, order_entry, secrets_entry,
+    chunks_entry, host_entry, loaders_entry, mirror_entry, network_entry, order_entry, secrets_entry,
 };
 use proto::{Digest, Generation};
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,7 @@ pub fn plan(view: &SiteView<'_>, generation: Generation) -> Option<Planned> {
     planner.prefetch(&site.spec.prefetch);
     let loaders = planner.loaders(&site.spec);
     planner.chunks();
+    planner.out.entries.extend(mirrors::of(view, site).map(|mirror| mirror_entry(&mirror)));
     planner.check_budget(&site.spec);
     let Gathered { entries, mut problems, uses, blobs, ordered, .. } = planner.out;
     problems.sort();

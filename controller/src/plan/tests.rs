@@ -13,6 +13,7 @@ use super::*;
 
 mod chunks;
 mod link_wait;
+mod mirrors;
 mod supply;
 
 const KERNEL: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proto::Span;
-use proto::catalog::{AgentSpec, HostSpec, ImageSpec, OrderSpec, ProfileSpec, Resource, SiteSpec};
+use proto::catalog::{AgentSpec, HostSpec, ImageSpec, MirrorSpec, OrderSpec, ProfileSpec, Resource, SiteSpec};
 use zeroize::Zeroizing;
 
 use crate::catalog::Forms;
@@ -19,6 +19,8 @@ pub struct Globals {
     pub images: BTreeMap<String, Arc<Resource<ImageSpec>>>,
     /// Profiles.
     pub profiles: BTreeMap<String, Arc<Resource<ProfileSpec>>>,
+    /// Package mirrors.
+    pub mirrors: BTreeMap<String, Arc<Resource<MirrorSpec>>>,
     /// Secrets that could be opened.
     pub secrets: BTreeMap<String, SecretValue>,
     /// What was learnt of PXE ROMs.

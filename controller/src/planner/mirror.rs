@@ -71,6 +71,11 @@ impl Mirror {
         match (place.kind, place.site) {
             (Kind::Image, _) => set(&mut self.globals.images, key, name, value),
             (Kind::Profile, _) => set(&mut self.globals.profiles, key, name, value),
+            (Kind::Mirror, _) => {
+                set(&mut self.globals.mirrors, key, name, value);
+                // Which sites it is for is said by labels, before and after the change.
+                touched.extend(self.sites.keys().cloned());
+            }
             (Kind::Secret, _) => set_secret(&mut self.globals.secrets, vault, key, name, value),
             (Kind::Site, Some(site)) => self.local(site).site = value.and_then(|value| parse(key, value)),
             (Kind::Host, Some(site)) => set(&mut self.local(site).hosts, key, name, value),

@@ -58,6 +58,27 @@ async fn a_snapshot_and_then_what_changes() {
 }
 
 #[tokio::test]
+async fn a_mirror_comes_and_goes_with_the_labels_of_its_sites() {
+    let controller = Controller::with_lyon().await;
+    let agent = controller.agent("lyon", "lyon-1").await;
+    let (mut stream, plan) = snapshot(&agent).await;
+    let mirror = |labels| {
+        json!({"kind": "Mirror", "name": "debian",
+        "spec": {"family": "debian", "upstreams": ["https://deb.example/debian"], "sites": labels}})
+    };
+    controller.apply(&[mirror(json!({}))]).await;
+    let plan = plan.apply(delta(&mut stream).await).expect("it fits");
+    let mirrors =
+        |plan: &PlanDocument| SitePlan::decode(plan).expect("understood").mirrors.into_keys().collect();
+    let held: Vec<String> = mirrors(&plan);
+    assert_eq!(held, ["debian"]);
+    controller.apply(&[mirror(json!({"country": "fr"}))]).await;
+    let plan = plan.apply(delta(&mut stream).await).expect("it fits");
+    let held: Vec<String> = mirrors(&plan);
+    assert_eq!(held, Vec::<String>::new(), "the site has no such label");
+}
+
+#[tokio::test]
 async fn an_agent_that_is_up_to_date_is_told_so_and_one_behind_gets_what_it_lacks() {
     let controller = Controller::with_lyon().await;
     let agent = controller.agent("lyon", "lyon-1").await;

@@ -1,4 +1,5 @@
-//! The pure protocol engines of the edge agent: DHCP, TFTP, boot decision, orders, event journal, cache plan, and
+//! The pure protocol engines of the edge agent: DHCP, TFTP, boot decision, orders, event journal, cache plan, package
+//! mirrors, and
 //! the refusal of IPv6.
 //!
 //! No socket, disk, clock or source of randomness here (DESIGN §3): inputs and the time are handed in, actions
@@ -15,6 +16,7 @@ pub mod dhcp;
 mod forms;
 pub mod ipv6;
 pub mod journal;
+pub mod mirror;
 mod no_loader;
 pub mod orders;
 pub mod site;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    AgentSpec, HostSpec, ImageSpec, OperatorSpec, OrderSpec, ProfileSpec, SecretSpec, SiteSpec, TokenSpec,
+    AgentSpec, HostSpec, ImageSpec, MirrorSpec, OperatorSpec, OrderSpec, ProfileSpec, SecretSpec, SiteSpec,
+    TokenSpec,
 };
 use crate::{Uid, Wall};
 
@@ -23,6 +24,8 @@ pub enum Kind {
     Image,
     /// How to boot an image.
     Profile,
+    /// An upstream package mirror.
+    Mirror,
     /// Permission to install one host once.
     Order,
     /// A value for templates that is never shown.
@@ -35,10 +38,11 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order in which a set of documents is written: what is referred to comes first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Operator,
         Self::Secret,
         Self::Image,
+        Self::Mirror,
         Self::Site,
         Self::Profile,
         Self::Host,
@@ -56,6 +60,7 @@ impl Kind {
             Self::Host => "Host",
             Self::Image => "Image",
             Self::Profile => "Profile",
+            Self::Mirror => "Mirror",
             Self::Order => "Order",
             Self::Secret => "Secret",
             Self::Token => "Token",
@@ -67,7 +72,7 @@ impl Kind {
     #[must_use]
     pub const fn declarable(self) -> bool {
         match self {
-            Self::Site | Self::Host | Self::Image | Self::Profile | Self::Secret => true,
+            Self::Site | Self::Host | Self::Image | Self::Profile | Self::Mirror | Self::Secret => true,
             Self::Agent | Self::Order | Self::Token | Self::Operator => false,
         }
     }
@@ -81,7 +86,9 @@ impl fmt::Display for Kind {
 
 /// A word that names no kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected one of Site, Agent, Host, Image, Profile, Order, Secret, Token, Operator; found {0:?}")]
+#[error(
+    "expected one of Site, Agent, Host, Image, Profile, Mirror, Order, Secret, Token, Operator; found {0:?}"
+)]
 pub struct NotAKind(String);
 
 impl FromStr for Kind {
@@ -222,6 +229,7 @@ pub enum AnyResource {
     Host(Resource<HostSpec>),
     Image(Resource<ImageSpec>),
     Profile(Resource<ProfileSpec>),
+    Mirror(Resource<MirrorSpec>),
     Order(Resource<OrderSpec>),
     Secret(Resource<SecretSpec>),
     Token(Resource<TokenSpec>),
@@ -258,6 +266,7 @@ macro_rules! each {
             AnyResource::Host($resource) => $body,
             AnyResource::Image($resource) => $body,
             AnyResource::Profile($resource) => $body,
+            AnyResource::Mirror($resource) => $body,
             AnyResource::Order($resource) => $body,
             AnyResource::Secret($resource) => $body,
             AnyResource::Token($resource) => $body,
@@ -288,6 +297,7 @@ impl AnyResource {
             Kind::Host => Self::Host(typed(value)?),
             Kind::Image => Self::Image(typed(value)?),
             Kind::Profile => Self::Profile(typed(value)?),
+            Kind::Mirror => Self::Mirror(typed(value)?),
             Kind::Order => Self::Order(typed(value)?),
             Kind::Secret => Self::Secret(typed(value)?),
             Kind::Token => Self::Token(typed(value)?),
@@ -359,7 +369,7 @@ impl AnyResource {
             Self::Host(host) => Some(&host.spec.site),
             Self::Order(order) => Some(&order.spec.site),
             Self::Token(token) => Some(&token.spec.site),
-            Self::Image(_) | Self::Profile(_) | Self::Secret(_) | Self::Operator(_) => None,
+            Self::Image(_) | Self::Profile(_) | Self::Mirror(_) | Self::Secret(_) | Self::Operator(_) => None,
         }
     }
 

@@ -7,6 +7,7 @@
 mod chunks;
 mod document;
 mod loaders;
+mod mirror;
 mod prefetch;
 mod reply;
 mod site;
@@ -16,6 +17,7 @@ mod wire;
 pub use chunks::{ChunkListRef, ChunkLists};
 pub use document::{DeltaError, Entry, PlanDocument};
 pub use loaders::LoaderSet;
+pub use mirror::MirrorPlan;
 pub use prefetch::{Need, Peer, Prefetch};
 pub use reply::{CustomOption, LearnedForm, ReplyForm, ReplySettings, is_reserved};
 pub use site::{
@@ -24,7 +26,8 @@ pub use site::{
 };
 pub use wan::{Wan, WanWindow};
 pub use wire::{
-    chunks_entry, host_entry, loaders_entry, network_entry, order_entry, prefetch_entry, secrets_entry,
+    chunks_entry, host_entry, loaders_entry, mirror_entry, network_entry, order_entry, prefetch_entry,
+    secrets_entry,
 };
 
 /// The plan level that this build understands. Raise it with every addition that an older agent must not ignore.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, net::Ipv4Addr, time::Duration};
 use ipnet::Ipv4Net;
 use prost::bytes::Bytes;
 
-use super::{ChunkLists, LoaderSet, Need, Peer, Prefetch, ReplyForm, ReplySettings, Wan};
+use super::{ChunkLists, LoaderSet, MirrorPlan, Need, Peer, Prefetch, ReplyForm, ReplySettings, Wan};
 use crate::{
     BlobSource, Digest, FirmwareModel, HostId, Mac, OrderId, PlanId, Platform, Range, Wall, wire::twin,
 };
@@ -23,6 +23,8 @@ pub struct SitePlan {
     pub network: Network,
     /// Network bootstrap programs, by the names of their sets.
     pub loaders: BTreeMap<String, LoaderSet>,
+    /// Package mirrors, by name.
+    pub mirrors: BTreeMap<String, MirrorPlan>,
     /// The hosts that are known here.
     pub hosts: BTreeMap<HostId, HostPlan>,
     /// The orders that stand, with their secrets.

@@ -6,8 +6,8 @@ use prost::{Message, bytes::Bytes};
 
 use super::{
     BlobRef, Boot, ChunkLists, Content, DhcpMode, Doubt, Entry, Guard, HostPlan, LEVEL, Loader, LoaderSet,
-    Network, OrderPlan, Part, PlanDocument, PlannedFile, Prefetch, ReplySettings, SitePlan, Slot, Stage,
-    Subnet, UnknownMachines, Wan, chunks,
+    MirrorPlan, Network, OrderPlan, Part, PlanDocument, PlannedFile, Prefetch, ReplySettings, SitePlan, Slot,
+    Stage, Subnet, UnknownMachines, Wan, chunks,
 };
 use crate::{
     Digest, HostId, Mac, OrderId, Platform, Range, Wall, v1,
@@ -24,6 +24,12 @@ pub fn network_entry(network: &Network) -> (String, Entry) {
 #[must_use]
 pub fn loaders_entry(set: &LoaderSet) -> (String, Entry) {
     (format!("loaders/{}", set.name), entry(SETS, &v1::LoaderSet::from(set)))
+}
+
+/// The entry that describes a package mirror.
+#[must_use]
+pub fn mirror_entry(mirror: &MirrorPlan) -> (String, Entry) {
+    (format!("mirror/{}", mirror.name), entry(FIRST, &v1::Mirror::from(mirror)))
 }
 
 /// The entry that describes a host.
@@ -82,6 +88,7 @@ impl SitePlan {
     pub fn decode(document: &PlanDocument) -> Result<Self, WireError> {
         let mut network = None;
         let mut loaders = BTreeMap::new();
+        let mut mirrors = BTreeMap::new();
         let mut hosts = BTreeMap::new();
         let mut orders: BTreeMap<OrderId, OrderPlan> = BTreeMap::new();
         let mut prefetch = BTreeMap::new();
@@ -99,6 +106,14 @@ impl SitePlan {
                         doubt(key, format!("holds the set {}", set.name))
                     }
                     Ok(set) => drop(loaders.insert(set.name.clone(), set)),
+                    Err(error) => doubt(key, error.to_string()),
+                },
+                Some("mirror") if entry.level > LEVEL => doubt(key, too_new(entry)),
+                Some("mirror") => match decode::<v1::Mirror>(entry).and_then(MirrorPlan::try_from) {
+                    Ok(mirror) if key != format!("mirror/{}", mirror.name) => {
+                        doubt(key, format!("holds the mirror {}", mirror.name))
+                    }
+                    Ok(mirror) => drop(mirrors.insert(mirror.name.clone(), mirror)),
                     Err(error) => doubt(key, error.to_string()),
                 },
                 Some("host") => match decode_host(entry) {
@@ -157,6 +172,7 @@ impl SitePlan {
             site: document.site().into(),
             network,
             loaders,
+            mirrors,
             hosts,
             orders,
             prefetch,

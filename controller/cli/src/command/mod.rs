@@ -12,6 +12,7 @@ pub(crate) mod host;
 pub(crate) mod image;
 pub(crate) mod lease;
 pub(crate) mod manual;
+pub(crate) mod mirror;
 pub(crate) mod operator;
 pub(crate) mod order;
 mod outcomes;
@@ -56,6 +57,7 @@ pub(crate) async fn run(context: &mut Context, command: Command) -> Result<(), F
         Command::Host(verb) => host::run(context, verb).await,
         Command::Image(verb) => image::run(context, verb).await,
         Command::Profile(verb) => profile::run(context, verb).await,
+        Command::Mirror(verb) => mirror::run(context, verb).await,
         Command::Order(verb) => order::run(context, verb).await,
         Command::Token(verb) => token::run(context, verb).await,
         Command::Secret(verb) => secret::run(context, verb).await,

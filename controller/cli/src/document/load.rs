@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use proto::catalog::{
-    AgentSpec, AnyResource, HostSpec, ImageSpec, Kind, OperatorSpec, OrderSpec, ProfileSpec, Resource,
-    SecretSpec, SiteSpec, Spec, TokenSpec,
+    AgentSpec, AnyResource, HostSpec, ImageSpec, Kind, MirrorSpec, OperatorSpec, OrderSpec, ProfileSpec,
+    Resource, SecretSpec, SiteSpec, Spec, TokenSpec,
 };
 use serde::de::{Deserializer as _, IgnoredAny};
 use serde_json::{Map, Value};
@@ -188,6 +188,7 @@ fn from_text(kind: Kind, text: Deserializer<'_>) -> Result<AnyResource, Error> {
         Kind::Host => AnyResource::Host(typed::<HostSpec>(text)?),
         Kind::Image => AnyResource::Image(typed::<ImageSpec>(text)?),
         Kind::Profile => AnyResource::Profile(typed::<ProfileSpec>(text)?),
+        Kind::Mirror => AnyResource::Mirror(typed::<MirrorSpec>(text)?),
         Kind::Order => AnyResource::Order(typed::<OrderSpec>(text)?),
         Kind::Secret => AnyResource::Secret(typed::<SecretSpec>(text)?),
         Kind::Token => AnyResource::Token(typed::<TokenSpec>(text)?),
@@ -324,7 +325,7 @@ mod tests {
     #[test]
     fn the_page_of_resources_is_legal_and_shows_every_field() {
         let examples = examples();
-        assert_eq!(examples.len(), 2, "a site and a host");
+        assert_eq!(examples.len(), 3, "a site, a host and a mirror");
         for example in examples {
             read(&example).expect("legal");
             let wrong = example.replace("\nspec:\n", "\nspec:\n  moon: 1\n");

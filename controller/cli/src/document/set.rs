@@ -55,7 +55,7 @@ fn undeclarable(document: &Declared) -> Option<Mistake> {
         Kind::Order => "orders are made by `bootlane order create`",
         Kind::Token => "join tokens are made by `bootlane token add`",
         Kind::Operator => "operators are made by `bootlane operator add`",
-        Kind::Site | Kind::Host | Kind::Image | Kind::Profile | Kind::Secret => return None,
+        Kind::Site | Kind::Host | Kind::Image | Kind::Profile | Kind::Mirror | Kind::Secret => return None,
     };
     let message = format!("kind: {} cannot be applied: {how}", document.kind);
     Some(Mistake { place: document.place("kind"), message })

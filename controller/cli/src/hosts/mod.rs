@@ -86,6 +86,7 @@ fn host(heading: &Heading, row: &Row, defaults: &Defaults) -> Result<Resource<Ho
         | AnyResource::Agent(_)
         | AnyResource::Image(_)
         | AnyResource::Profile(_)
+        | AnyResource::Mirror(_)
         | AnyResource::Order(_)
         | AnyResource::Secret(_)
         | AnyResource::Token(_)

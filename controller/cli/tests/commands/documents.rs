@@ -209,3 +209,30 @@ fn a_table_of_hosts_is_imported_or_every_bad_line_is_named() {
     );
     assert_eq!(fleet.catalog.get(Kind::Host, "a"), None);
 }
+
+#[test]
+fn a_mirror_is_added_shown_and_applied_again() {
+    let fleet = Fleet::start();
+    let arguments = [
+        "mirror",
+        "add",
+        "debian",
+        "--upstream",
+        "https://deb.example/debian",
+        "--family",
+        "debian",
+        "--site-label",
+        "country=fr",
+        "--budget",
+        "5GiB",
+    ];
+    fleet.bootlane(arguments).assert().success();
+    let stored = fleet.catalog.get(Kind::Mirror, "debian").expect("there");
+    assert_eq!(stored["spec"]["upstreams"], json!(["https://deb.example/debian/"]));
+    assert_eq!(stored["spec"]["sites"], json!({"country": "fr"}));
+    let shown = fleet.bootlane(["mirror", "get", "debian"]).assert().success();
+    let again = fleet.write("again.yaml", &shown.get_output().stdout);
+    fleet.bootlane(["apply", "-f"]).arg(again).assert().success().stdout("Mirror debian unchanged\n");
+    let wrong = fleet.write("wrong.yaml", "kind: Mirror\nname: m\nspec:\n  upstreams: ['http://me:pw@x/']\n");
+    fleet.bootlane(["apply", "-f"]).arg(wrong).assert().failure().stderr(contains("spec.upstreams[0]"));
+}

@@ -238,7 +238,7 @@ fn check_kind(kind: Kind, put_of_existing: bool) -> Option<Problem> {
         Kind::Order => "orders are made by `order create`",
         Kind::Token => "join tokens are made by `bootlane token add`",
         Kind::Operator => "operators are made by `bootlane operator add`",
-        Kind::Site | Kind::Host | Kind::Image | Kind::Profile | Kind::Secret => return None,
+        Kind::Site | Kind::Host | Kind::Image | Kind::Profile | Kind::Mirror | Kind::Secret => return None,
     };
     Some(Problem::new("kind", format!("cannot be written: {how}")))
 }
