@@ -12,6 +12,8 @@ use std::{
 use certs::AgentName;
 use serde::Deserialize;
 
+use crate::mirror::Proxy;
+
 /// The shipped default.
 pub const DEFAULT: &str = include_str!("../../deploy/agent.toml");
 
@@ -34,6 +36,8 @@ pub struct Config {
     pub low_disk_bytes: u64,
     /// Where other agents of the site may fetch blobs; None: nowhere.
     pub peers: Option<SocketAddr>,
+    /// How the upstreams of package mirrors are reached.
+    pub mirror_proxy: Proxy,
     /// The controllers.
     pub controller: ControllerConfig,
     /// What is logged, and how.
@@ -117,6 +121,7 @@ struct Raw {
     #[serde(default = "low_disk")]
     low_disk: String,
     peers: Option<String>,
+    mirror_proxy: Option<String>,
     controller: RawController,
     #[serde(default)]
     telemetry: telemetry::Settings,
@@ -198,7 +203,9 @@ impl Raw {
         let cache_bytes = keep(self.cache.parse::<proto::ByteSize>(), "cache", &mut problems);
         let low_disk_bytes = keep(self.low_disk.parse::<proto::ByteSize>(), "low_disk", &mut problems);
         let peers = self.peers.as_deref().and_then(|address| peer_address(address, &mut problems));
-        let (Some(name), Some(cache_bytes), Some(low_disk_bytes)) = (name, cache_bytes, low_disk_bytes)
+        let mirror_proxy = keep(proxy(self.mirror_proxy), "mirror_proxy", &mut problems);
+        let (Some(name), Some(cache_bytes), Some(low_disk_bytes), Some(mirror_proxy)) =
+            (name, cache_bytes, low_disk_bytes, mirror_proxy)
         else {
             return Err(problems);
         };
@@ -216,9 +223,21 @@ impl Raw {
             cache_bytes: cache_bytes.0,
             low_disk_bytes: low_disk_bytes.0,
             peers,
+            mirror_proxy,
             controller: ControllerConfig { enrol, fleet, name, token_file },
             telemetry: self.telemetry,
         })
+    }
+}
+
+/// The URL of a proxy, `none`, or nothing: as the environment says.
+fn proxy(text: Option<String>) -> Result<Proxy, String> {
+    match text {
+        None => Ok(Proxy::AsEnvironment),
+        Some(text) if text == "none" => Ok(Proxy::None),
+        Some(text) if text.starts_with("http://") || text.starts_with("https://") => Ok(Proxy::At(text)),
+        // Not repeated: it may hold a password.
+        Some(_) => Err("expected http://HOST:PORT, https://HOST:PORT or \"none\"".into()),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The edge agent: sockets, disk and the link to the controller around the engines of `netboot`.
 //!
 //! [`core`] owns the site engine and its ledger; the servers of DHCP, TFTP and HTTP ask it and never wait for the
-//! network; [`uplink`] follows the controller and [`fetch`] fills the image cache beside them. [`run`] puts them
-//! together. No protocol logic here.
+//! network; [`uplink`] follows the controller and [`fetch`] fills the image cache beside them, and [`mirror`] passes on
+//! and keeps packages. [`run`] puts them together. No protocol logic here.
 
 pub mod check;
 pub mod config;
@@ -18,6 +18,7 @@ pub mod interfaces;
 pub mod ipv6;
 pub mod library;
 pub mod link;
+pub mod mirror;
 mod outage;
 pub mod peers;
 pub mod plans;

@@ -24,6 +24,7 @@ use crate::{
     ipv6,
     library::Shelf,
     link,
+    mirror::{self, Mirrors},
     peers::{Peers, PeersError},
     plans::{Found, PlanStore},
     scrub::Scrub,
@@ -169,7 +170,15 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
     let (wanted, to_fetch) = mpsc::channel(WANTED);
     let images = Images::new(cache.clone(), wanted);
     let desk = Arc::new(core.clone());
-    let server = http::Server::new(desk.clone(), images.clone(), http::Limits::default());
+    let mirrors = Mirrors::new(mirror::Options {
+        folder: config.state.join("mirrors"),
+        plan: plan.clone(),
+        low_disk_bytes: config.low_disk_bytes,
+        proxy: config.mirror_proxy,
+        limits: mirror::Limits::default(),
+    });
+    let limits = http::Limits::default();
+    let server = http::Server::with_mirrors(desk.clone(), images.clone(), mirrors.clone(), limits);
     let (mut servers, mut workers) = (Tasks::default(), Tasks::default());
     for (arrival, subnet, dhcp, ipv6, sockets, listener) in served {
         let listener_of_dhcp = dhcp::overhear(core.clone(), dhcp.clone(), shutdown.clone());
@@ -220,6 +229,7 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         faults,
     });
     workers.spawn("the fetcher", fetcher.run());
+    workers.spawn("the keeper of mirrors", mirrors.tend());
     workers.spawn("the survey of the cache", survey.run());
     let identity_folder = config.state.join("identity");
     let uplink = Uplink {

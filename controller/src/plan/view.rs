@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proto::Span;
-use proto::catalog::{AgentSpec, HostSpec, ImageSpec, MirrorSpec, OrderSpec, ProfileSpec, Resource, SiteSpec};
+use proto::catalog::{
+    AgentSpec, HostSpec, ImageSpec, MirrorSpec, OrderSpec, ProfileSpec, Resource, SiteSpec,
+};
 use zeroize::Zeroizing;
 
 use crate::catalog::Forms;

@@ -30,6 +30,7 @@ use crate::{
     desk::Desk,
     disk::cache::{FillProgress, FillState},
     images::Opened,
+    mirror,
 };
 
 /// Bytes that wait in a socket and are not on the wire yet, at most (`TCP_NOTSENT_LOWAT`).
@@ -59,6 +60,9 @@ pub(super) enum Broken {
     /// The fill stood still.
     #[error("the blob stood still for {} s while it arrived", .0.as_secs())]
     StoodStill(Duration),
+    /// A mirror's file.
+    #[error(transparent)]
+    Mirror(#[from] mirror::Broken),
     /// The runtime is stopping.
     #[error("the agent is stopping")]
     Stopping,

@@ -22,14 +22,17 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Shared, body,
     given::{Given, Out},
-    odd, path,
+    mirrored, odd, path,
     reply::{Manner, Plain, healthy, not_found, not_now},
     report,
     request::{self, Parsed, Request},
     sending::Teller,
     wire::{Over, Wire},
 };
-use crate::desk::{Answered, Desk, Found};
+use crate::{
+    desk::{Answered, Desk, Found},
+    mirror::Claimed,
+};
 
 /// Buffers that have grown beyond this are let go when the connection is idle.
 const KEPT: usize = 1 << 10;
@@ -145,6 +148,9 @@ impl<D: Desk> Connection<D> {
         if !self.last.as_deref().is_some_and(stands) {
             // What was asked for before is told of before the next question.
             self.last = None;
+            if let Some(claimed) = self.claimed_by_mirror(request) {
+                return self.mirrored(claimed, request).await;
+            }
             let Some(name) = request.path().and_then(path::clean) else {
                 return self.say(&not_found(), request).await;
             };
@@ -164,6 +170,18 @@ impl<D: Desk> Connection<D> {
         self.head.clear();
         let out = Out { wire: &mut self.wire, head: &mut self.head, manner };
         given.answer(request, since, &self.shared, out).await?;
+        Ok(Turn::Answered)
+    }
+
+    fn claimed_by_mirror(&self, request: &Request) -> Option<Claimed> {
+        mirrored::claim(self.shared.mirrors.as_ref()?, request, self.from()?)
+    }
+
+    async fn mirrored(&mut self, claimed: Claimed, request: &Request) -> Result<Turn, Over> {
+        let (manner, shared) = (self.manner(request), Arc::clone(&self.shared));
+        let Some(mirrors) = &shared.mirrors else { return Ok(Turn::Odd) };
+        let head = &self.unread[..request.length];
+        mirrored::answer(&mut self.wire, head, (mirrors, claimed), manner).await?;
         Ok(Turn::Answered)
     }
 

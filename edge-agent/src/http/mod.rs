@@ -2,12 +2,13 @@
 //!
 //! HTTP/1.1 without TLS on the interfaces that the agent's file lists: machines are not served over TLS. What a path stands
 //! for is the [`Desk`](crate::desk::Desk)'s to say; there is no file system behind it. Every length is announced and nothing
-//! is chunked (QUIRKS 34); single ranges are served (QUIRKS 59); what is still arriving is sent as it arrives.
+//! is chunked (QUIRKS 34), but files of mirrors whose length nobody knows; single ranges are served (QUIRKS 59); what is still arriving is sent as it arrives.
 //!
 //! ```text
 //!  server ─accepts─► connection ─asks─► desk
 //!                      │    │ GET, HEAD: given ─► body: memory, or file to socket by sendfile
 //!                      │    └ sending: tells the desk how it went
+//!                      ├ mirrored: files of package mirrors
 //!                      └ all else: odd, on hyper
 //! ```
 //!
@@ -21,9 +22,10 @@ mod body;
 mod connection;
 mod given;
 mod memory;
+mod mirrored;
 mod odd;
 mod path;
-mod range;
+pub(crate) mod range;
 mod reply;
 mod report;
 mod request;
@@ -35,7 +37,7 @@ mod wire;
 
 use std::{sync::Arc, time::Duration};
 
-use crate::images::Images;
+use crate::{images::Images, mirror::Mirrors};
 
 pub(crate) use path::shown;
 pub use server::{ServeError, Server, Serving};
@@ -72,15 +74,16 @@ pub struct Limits {
 struct Shared<D> {
     desk: Arc<D>,
     images: Images,
+    mirrors: Option<Mirrors>,
     limits: Arc<Limits>,
     reads: body::Reads,
     memory: memory::Memory,
 }
 
 impl<D> Shared<D> {
-    fn new(desk: Arc<D>, images: Images, limits: Limits) -> Self {
+    fn new(desk: Arc<D>, images: Images, mirrors: Option<Mirrors>, limits: Limits) -> Self {
         let (reads, memory) = (body::Reads::new(), memory::Memory::new());
-        Self { desk, images, limits: Arc::new(limits), reads, memory }
+        Self { desk, images, mirrors, limits: Arc::new(limits), reads, memory }
     }
 }
 

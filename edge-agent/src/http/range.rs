@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What a `Range` field asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(crate) enum Asked {
     /// Everything: there is no field, or one to be ignored: malformed (QUIRKS 59 has seen `bytes=u-u`), several
     /// ranges, or another unit (RFC 9110 §14.2).
     Whole,
@@ -15,7 +15,7 @@ pub(super) enum Asked {
 }
 
 /// Reads `field` for a file of `size` bytes.
-pub(super) fn read(field: &str, size: u64) -> Asked {
+pub(crate) fn read(field: &str, size: u64) -> Asked {
     let Some((first, last)) = bounds(field) else { return Asked::Whole };
     match (number(first), number(last)) {
         (Bound::Number(first), Bound::Number(last)) if first > last => Asked::Whole,

@@ -131,7 +131,7 @@ fn any_matches(fields: &[String], etag: &str) -> bool {
 
 /// GRUB 2.06 knows `Content-Length` in this case alone (against RFC 9110 §5.1); without a length it has no memory for a
 /// kernel (QUIRKS 49). So are all names written.
-fn field(name: &str, value: &str, out: &mut Vec<u8>) {
+pub(super) fn field(name: &str, value: &str, out: &mut Vec<u8>) {
     for text in [name, ": ", value, "\r\n"] {
         out.extend_from_slice(text.as_bytes());
     }
@@ -142,7 +142,7 @@ fn numbers(text: std::fmt::Arguments<'_>, out: &mut Vec<u8>) {
 }
 
 /// In the version that was asked in.
-fn begin(status: StatusCode, version: Version, out: &mut Vec<u8>) {
+pub(super) fn begin(status: StatusCode, version: Version, out: &mut Vec<u8>) {
     let version = match version {
         Version::Http10 => "HTTP/1.0 ",
         Version::Http11 => "HTTP/1.1 ",
@@ -153,7 +153,7 @@ fn begin(status: StatusCode, version: Version, out: &mut Vec<u8>) {
     }
 }
 
-fn end(manner: Manner, out: &mut Vec<u8>) {
+pub(super) fn end(manner: Manner, out: &mut Vec<u8>) {
     match manner {
         Manner { version: Version::Http11, keep: false } => field("Connection", "close", out),
         Manner { version: Version::Http10, keep: true } => field("Connection", "keep-alive", out),

@@ -21,7 +21,7 @@ use super::{
     body,
     connection::Connection,
 };
-use crate::{desk::Desk, images::Images};
+use crate::{desk::Desk, images::Images, mirror::Mirrors};
 
 /// How long nothing is accepted after the system refused to, which is for want of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(100);
@@ -68,8 +68,18 @@ impl<D: Desk> Server<D> {
     /// Serves what `desk` gives, blobs from `images`.
     #[must_use]
     pub fn new(desk: Arc<D>, images: Images, limits: Limits) -> Self {
+        Self::with(desk, images, None, limits)
+    }
+
+    /// Serves package mirrors too.
+    #[must_use]
+    pub fn with_mirrors(desk: Arc<D>, images: Images, mirrors: Mirrors, limits: Limits) -> Self {
+        Self::with(desk, images, Some(mirrors), limits)
+    }
+
+    fn with(desk: Arc<D>, images: Images, mirrors: Option<Mirrors>, limits: Limits) -> Self {
         let admission = Admission::new(limits.connections, limits.connections_per_address);
-        Self { shared: Arc::new(Shared::new(desk, images, limits)), admission }
+        Self { shared: Arc::new(Shared::new(desk, images, mirrors, limits)), admission }
     }
 
     /// Serves `listener`, whose machines come in at `arrival`, until `shutdown`: then answers that are under way

@@ -16,6 +16,7 @@ mod install;
 mod loaders;
 mod local;
 mod menu;
+mod mirror;
 mod network;
 mod refusal;
 mod relay;
@@ -324,6 +325,13 @@ pub static CASES: &[Case] = &[
         bound: Duration::from_secs(480),
         everyday: true,
         run: slow_link::order_waits,
+    },
+    Case {
+        name: "debootstrap",
+        about: "debootstrap through a package mirror, again at the WAN's price of questions alone, and with the WAN cut",
+        bound: Duration::from_secs(1_500),
+        everyday: false,
+        run: mirror::debootstrap,
     },
     Case {
         name: "controller-down",

@@ -38,6 +38,7 @@ pub const NEEDED: &[(&str, &str)] = &[
     ("dhcpcd-base", "another"),
     ("systemd", "another, systemd-networkd"),
     ("xz-utils", "compressed kernel modules"),
+    ("debootstrap", "a Debian through a mirror"),
 ];
 
 /// The servers that benches stand beside, and the load generators that others use.

@@ -1,0 +1,268 @@
+//! Asking an upstream: one request, redirections within what the catalog declares, and the kinds of answers.
+//!
+//! Nothing that a machine sent is passed on but the path: no cookies, no credentials, no fields. Names that lead to the
+//! agent's own addresses or to link-local ones are refused after they were looked up (S8).
+
+use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{
+        ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+        LOCATION, RANGE,
+    },
+};
+use netboot::mirror::{NotFollowed, ObjectPath, redirect};
+use proto::{
+    mirror::{Upstream, is_local_address},
+    plan::MirrorPlan,
+};
+use reqwest::{Client, Response, Url, dns, redirect::Policy};
+use tokio::sync::OnceCell;
+
+use super::{Limits, Proxy, given::Given, store::Known};
+use crate::outage::chain;
+
+/// As many redirections are followed.
+const REDIRECTIONS: usize = 5;
+/// Idle connections that are kept to one upstream.
+const IDLE_CONNECTIONS: usize = 8;
+
+/// Why an upstream gave no answer that can be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AskError {
+    /// No client.
+    #[error("failed to make an HTTP client: {0}")]
+    Client(String),
+    /// The proxy that the agent's file names.
+    #[error("the proxy cannot be used: {0}")]
+    Proxy(String),
+    /// The path does not fit below the upstream.
+    #[error("the path cannot be asked for there")]
+    Path,
+    /// No connection, or it broke.
+    #[error("{0}")]
+    Transfer(String),
+    /// No head in time.
+    #[error("no answer came for {} s", .0.as_secs())]
+    Slow(Duration),
+    /// A redirection.
+    #[error(transparent)]
+    Redirect(#[from] NotFollowed),
+    /// A chain of them.
+    #[error("redirected more than {REDIRECTIONS} times")]
+    Redirections,
+    /// What is no answer to the question.
+    #[error("the upstream answered {0}")]
+    Status(StatusCode),
+    /// The rest of another version, or not the rest.
+    #[error("the file has changed while it was fetched")]
+    Changed,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) mirror: &'a MirrorPlan,
+    pub(super) upstream: &'a Upstream,
+    pub(super) object: &'a ObjectPath,
+    /// The version that is held: only another one is wanted.
+    pub(super) held: Option<&'a Known>,
+}
+
+/// What an upstream says.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// The file's bytes follow.
+    Bytes(Response),
+    /// What is held is the version it has.
+    Unchanged,
+    /// It has no such file.
+    Absent,
+}
+
+/// Where a transfer that broke off is to go on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rest<'a> {
+    pub(super) offset: u64,
+    pub(super) size: Option<u64>,
+    pub(super) given: &'a Given,
+}
+
+/// The way to upstreams.
+#[derive(Debug)]
+pub(super) struct Way {
+    client: OnceCell<Client>,
+    proxy: Proxy,
+    limits: Limits,
+}
+
+impl Way {
+    pub(super) fn new(proxy: Proxy, limits: Limits) -> Self {
+        Self { client: OnceCell::new(), proxy, limits }
+    }
+
+    /// Asks for a file.
+    pub(super) async fn ask(&self, question: Question<'_>) -> Result<Answer, AskError> {
+        let fields = question.held.map(|held| conditions(held, question.upstream)).unwrap_or_default();
+        let conditional = !fields.is_empty();
+        let response = self.send(question, fields).await?;
+        match response.status() {
+            StatusCode::OK => Ok(Answer::Bytes(response)),
+            StatusCode::NOT_MODIFIED if conditional => Ok(Answer::Unchanged),
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
+                Err(AskError::Status(response.status()))
+            }
+            status if status.is_client_error() => Ok(Answer::Absent),
+            status => Err(AskError::Status(status)),
+        }
+    }
+
+    /// Asks for the rest of a file.
+    pub(super) async fn go_on(&self, question: Question<'_>, rest: Rest<'_>) -> Result<Response, AskError> {
+        let version = rest.given.strong().and_then(|version| HeaderValue::from_str(version).ok());
+        let version = version.ok_or(AskError::Changed)?;
+        let range =
+            HeaderValue::try_from(format!("bytes={}-", rest.offset)).map_err(|_| AskError::Changed)?;
+        let response =
+            self.send(question, HeaderMap::from_iter([(RANGE, range), (IF_RANGE, version)])).await?;
+        match response.status() {
+            StatusCode::PARTIAL_CONTENT if begins_at(response.headers(), rest) => Ok(response),
+            StatusCode::PARTIAL_CONTENT | StatusCode::OK | StatusCode::RANGE_NOT_SATISFIABLE => {
+                Err(AskError::Changed)
+            }
+            status => Err(AskError::Status(status)),
+        }
+    }
+
+    async fn send(&self, question: Question<'_>, fields: HeaderMap) -> Result<Response, AskError> {
+        let client = self.client.get_or_try_init(|| async { self.client() }).await?;
+        let mut url = question.upstream.file(&question.object.encoded()).ok_or(AskError::Path)?;
+        for _ in 0..=REDIRECTIONS {
+            let request = client.get(url.clone()).headers(fields.clone()).send();
+            let response = tokio::time::timeout(self.limits.head, request).await;
+            let response = response.map_err(|_| AskError::Slow(self.limits.head))?.map_err(transfer)?;
+            match led_to(question.mirror, &url, &response)? {
+                Some(to) => url = to,
+                None => return Ok(response),
+            }
+        }
+        Err(AskError::Redirections)
+    }
+
+    fn client(&self) -> Result<Client, AskError> {
+        let builder = Client::builder()
+            .redirect(Policy::none())
+            .referer(false)
+            .http1_only()
+            .connect_timeout(self.limits.connect)
+            .read_timeout(self.limits.silence)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .pool_idle_timeout(self.limits.silence)
+            .user_agent(concat!("bootlane-agent/", env!("CARGO_PKG_VERSION")))
+            .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
+            .dns_resolver(Arc::new(Guarded));
+        let builder = match &self.proxy {
+            Proxy::At(url) => {
+                let proxy = reqwest::Proxy::all(url).map_err(|error| AskError::Proxy(without_url(error)))?;
+                builder.proxy(proxy)
+            }
+            Proxy::None => builder.no_proxy(),
+            Proxy::AsEnvironment => builder,
+        };
+        builder.build().map_err(|error| AskError::Client(without_url(error)))
+    }
+}
+
+/// Where a redirection leads; None: it is none.
+fn led_to(mirror: &MirrorPlan, from: &Url, response: &Response) -> Result<Option<Url>, AskError> {
+    match response.status().as_u16() {
+        301 | 302 | 303 | 307 | 308 => {}
+        _ => return Ok(None),
+    }
+    let location = response.headers().get(LOCATION).and_then(|field| field.to_str().ok());
+    Ok(Some(redirect(mirror, from, location.ok_or(NotFollowed::NoUrl)?)?))
+}
+
+/// An entity tag means something to the server alone that gave it; times of change are the archive's.
+fn conditions(held: &Known, upstream: &Upstream) -> HeaderMap {
+    let etag = held.given.etag.as_deref().filter(|_| held.upstream == upstream.to_string());
+    let fields = [(IF_NONE_MATCH, etag), (IF_MODIFIED_SINCE, held.given.last_modified.as_deref())];
+    let field = |(name, value): (HeaderName, Option<&str>)| Some((name, HeaderValue::from_str(value?).ok()?));
+    fields.into_iter().filter_map(field).collect()
+}
+
+/// Is it the rest of the same file (RFC 9110 §14.4)?
+fn begins_at(fields: &HeaderMap, rest: Rest<'_>) -> bool {
+    let same_tag = match (fields.get(ETAG).and_then(|field| field.to_str().ok()), &rest.given.etag) {
+        (Some(now), Some(then)) => now == then,
+        (Some(_) | None, _) => true,
+    };
+    let range = fields.get(CONTENT_RANGE).and_then(|field| field.to_str().ok());
+    let parsed = range.and_then(|range| {
+        let (bounds, size) = range.strip_prefix("bytes ")?.split_once('/')?;
+        let (first, last) = bounds.split_once('-')?;
+        Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?, size.parse::<u64>().ok()?))
+    });
+    let fits = |(first, last, size): (u64, u64, u64)| {
+        first == rest.offset
+            && last.checked_add(1) == Some(size)
+            && rest.size.is_none_or(|whole| whole == size)
+    };
+    same_tag && parsed.is_some_and(fits)
+}
+
+/// Without the URL, whose query may hold a signature.
+pub(super) fn transfer(error: reqwest::Error) -> AskError {
+    AskError::Transfer(without_url(error))
+}
+
+fn without_url(error: reqwest::Error) -> String {
+    chain(&error.without_url())
+}
+
+/// The system's name service, without the addresses that no upstream may have (S8).
+struct Guarded;
+
+impl dns::Resolve for Guarded {
+    fn resolve(&self, name: dns::Name) -> dns::Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let good: Vec<SocketAddr> = found.filter(|address| !is_local_address(address.ip())).collect();
+            if good.is_empty() {
+                let why =
+                    format!("{} leads to this machine or its link alone, where no mirror is", name.as_str());
+                return Err(Box::new(io::Error::other(why)) as Box<dyn Error + Send + Sync>);
+            }
+            Ok(Box::new(good.into_iter()) as dns::Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_rest(range: &'static str, size: Option<u64>) -> bool {
+        let fields = HeaderMap::from_iter([(CONTENT_RANGE, HeaderValue::from_static(range))]);
+        begins_at(&fields, Rest { offset: 4, size, given: &Given::default() })
+    }
+
+    #[test]
+    fn only_the_rest_of_the_same_file_goes_on() {
+        assert!(is_rest("bytes 4-9/10", Some(10)));
+        assert!(is_rest("bytes 4-9/10", None));
+        for range in
+            ["bytes 3-9/10", "bytes 4-8/10", "bytes 4-9/*", "bytes 4-10/11", "4-9/10", "bytes */10", ""]
+        {
+            assert!(!is_rest(range, Some(10)), "{range}");
+        }
+    }
+
+    #[tokio::test]
+    async fn s8_names_that_lead_to_this_machine_are_refused() {
+        let name: dns::Name = "localhost".parse().expect("a name");
+        let refused = dns::Resolve::resolve(&Guarded, name).await.err().expect("refused");
+        assert!(refused.to_string().contains("this machine"), "{refused}");
+    }
+}
