@@ -13,7 +13,6 @@ use self::archive::{Archive, Exchange, Upstream};
 use super::Bench;
 use super::guest::{CARD, Guest};
 use super::setting::Setting;
-use crate::fleet::last_lines;
 
 /// Where the upstream listens, beside the controller.
 const PORT: u16 = 8_008;
@@ -99,7 +98,7 @@ impl Build<'_> {
         let mut process = launch.spawn(&self.bench.run)?;
         let ended = process.wait(BUILD)?;
         if !ended.is_some_and(|status: ExitStatus| status.success()) {
-            bail!("debootstrap ended with {ended:?}:\n{}", last_lines(process.log(), 20));
+            bail!("debootstrap ended with {ended:?}:\n{}", last_lines(process.log()));
         }
         (self.bench.say)(&format!("the {name} debootstrap took {:.0} s", began.elapsed().as_secs_f32()));
         Ok(())
@@ -144,7 +143,13 @@ impl Build<'_> {
 fn must_only_have_asked(exchanges: &[Exchange]) -> anyhow::Result<()> {
     let good = |exchange: &&Exchange| exchange.conditional && exchange.status == 304 && exchange.bytes == 0;
     let bad: Vec<_> = exchanges.iter().filter(|exchange| !good(exchange)).collect();
-    ensure!(bad.is_empty(), "the second build fetched: {bad:#?}");
+    let words =
+        |exchange: &&Exchange| format!("{} ({}, {} bytes)", exchange.path, exchange.status, exchange.bytes);
+    ensure!(
+        bad.is_empty(),
+        "the second build fetched: {}",
+        bad.iter().map(words).collect::<Vec<_>>().join(", ")
+    );
     ensure!(!exchanges.is_empty(), "the second build did not ask after its release");
     Ok(())
 }
@@ -160,6 +165,12 @@ fn must_have_the_same_packages(first: &Path, second: &Path) -> anyhow::Result<()
     let installed = installed.count();
     ensure!(count >= installed, "{count} packages were fetched again of {installed} that are installed");
     Ok(())
+}
+
+fn last_lines(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
 fn told(exchanges: &[Exchange]) -> String {
