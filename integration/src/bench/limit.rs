@@ -58,7 +58,7 @@ impl<P> Contender<P> for Limit<P> {
         let Arguments { words, ready } = (self.arguments)(piece).context("there is no such limit")?;
         let program: PathBuf = std::env::current_exe().context("failed to find this program")?;
         self.starts += 1;
-        let launch = ground.command(&format!("limit-{}", self.starts), program);
+        let launch = ground.command("limit", program).numbered(self.starts);
         let process = launch.args(["bench", "limit", self.name]).args(words).spawn(ground.run())?;
         Server::wait(vec![(process, ready)])
     }

@@ -42,7 +42,7 @@ impl Taken {
             commit: commit().unwrap_or_else(|| "unknown".into()),
             kernel: line("/proc/sys/kernel/osrelease").unwrap_or_default(),
             cpu: cpu_name(&cpuinfo),
-            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            cpus: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
             governor: line(governor).unwrap_or_else(|| "none".into()),
             load_before: load_average(),
             load_after: 0.0,

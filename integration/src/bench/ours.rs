@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read as _};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,10 +13,10 @@ use anyhow::Context as _;
 use edge_agent::disk::cache::Cache;
 use edge_agent::plans::PlanStore;
 use proto::plan::{
-    BlobRef, DhcpMode, Entry, LoaderSet, Network, PlanDocument, Subnet, UnknownMachines, loaders_entry,
-    network_entry,
+    BlobRef, DhcpMode, Entry, HostPlan, LoaderSet, Network, PlanDocument, ReplySettings, Subnet,
+    UnknownMachines, host_entry, loaders_entry, network_entry,
 };
-use proto::{Digest, Generation, Platform, Program, Range};
+use proto::{Digest, Generation, HostId, Mac, Platform, Program, Range};
 use sha2::{Digest as _, Sha256};
 
 use super::contender::{Contender, Ready, Role, Server};
@@ -39,8 +40,10 @@ pub struct Offer {
     pub files: Vec<String>,
     /// The loaders that firmware is told of, among the files.
     pub loaders: BTreeMap<Platform, String>,
-    /// What is leased; None: nobody is answered.
+    /// What is leased. None: another server leases, and every address of the segment may fetch.
     pub pool: Option<Range>,
+    /// With a pool: addresses that fetch without having asked for a lease before; each is a host's of the plan.
+    pub clients: Vec<Ipv4Addr>,
     /// Other entries of the plan: hosts, orders.
     pub entries: Vec<(String, Entry)>,
     /// Files of [`Ground::files`] that those entries name as blobs.
@@ -108,7 +111,7 @@ impl<P> Contender<P> for Ours {
     fn start(&mut self, ground: &Ground, _piece: &P) -> anyhow::Result<Server> {
         self.forget().context("failed to tidy up the agent's state")?;
         self.starts += 1;
-        let launch = ground.command(&format!("{NAME}-{}", self.starts), &self.program);
+        let launch = ground.command(NAME, &self.program).numbered(self.starts);
         let process = launch.arg("--config").arg(&self.configuration).spawn(ground.run())?;
         Server::wait(vec![(process, Ready::Says("serving"))])
     }
@@ -178,6 +181,7 @@ fn plan(offer: &Offer, files: &BTreeMap<String, BlobRef>) -> PlanDocument {
         texts: BTreeMap::new(),
     };
     let mut entries = vec![network_entry(&network(offer.pool)), loaders_entry(&set)];
+    entries.extend(offer.clients.iter().map(|address| host_entry(&host(*address))));
     entries.extend(offer.entries.iter().cloned());
     PlanDocument::assemble("bench", "bench", Generation { epoch: 1, revision: 1 }, 1, entries)
 }
@@ -194,10 +198,29 @@ fn network(pool: Option<Range>) -> Network {
         shared: None,
     };
     Network {
-        dhcp: if pool.is_some() { DhcpMode::Authoritative } else { DhcpMode::Off },
+        dhcp: if pool.is_some() { DhcpMode::Authoritative } else { DhcpMode::Proxy },
         subnets: vec![subnet],
         unknown: UnknownMachines::Lease,
         ..Network::default()
+    }
+}
+
+/// A host that has nothing but this address.
+fn host(address: Ipv4Addr) -> HostPlan {
+    let [a, b, c, d] = address.octets();
+    let mut id = [b'c'; 16];
+    id[12..].copy_from_slice(&[a, b, c, d]);
+    HostPlan {
+        id: HostId(id),
+        name: format!("client-{a}-{b}-{c}-{d}"),
+        macs: vec![Mac([0x52, 0x55, a, b, c, d])],
+        uuid: None,
+        serial: None,
+        address: Some(address),
+        locked: false,
+        boot: None,
+        tftp_single_port: false,
+        reply: ReplySettings::default(),
     }
 }
 
@@ -222,7 +245,8 @@ mod tests {
         fs::write(files.join("small"), b"0123456789").expect("written");
         let names = ["small".to_owned()];
         let stored = store(&state, &files, names.iter()).expect("stored");
-        let offer = Offer { files: names.into(), ..Offer::default() };
+        let clients = vec![Ipv4Addr::new(10, 64, 0, 9)];
+        let offer = Offer { files: names.into(), clients, ..Offer::default() };
         adopt(&state, plan(&offer, &stored)).expect("adopted");
 
         let path = folder.path().join("agent.toml");
@@ -232,6 +256,7 @@ mod tests {
         let adopted = plans.current().expect("it was adopted");
         let plan = proto::plan::SitePlan::decode(adopted).expect("a plan");
         assert!(plan.doubts.is_empty(), "{:?}", plan.doubts);
+        assert_eq!(plan.hosts.values().filter_map(|host| host.address).collect::<Vec<_>>(), offer.clients);
         let blob = plan.blobs().next().expect("the file's");
         assert_eq!((blob.digest, blob.size), (Digest::of(b"0123456789"), 10));
         let (cache, _) = Cache::open(&state.join("cache"), SystemTime::now(), Duration::ZERO).expect("open");

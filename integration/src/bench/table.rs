@@ -10,13 +10,13 @@ use super::report::{CellReport, Report, Side};
 /// All tables of a report, as docs/benchmarks.md has them.
 #[must_use]
 pub fn markdown(report: &Report) -> String {
-    let mut text = format!("**{}.** {}.", report.taken.line(), conditions(report));
+    let mut text = format!("**{}.** {}.\n", report.taken.line(), conditions(report));
     for (title, table) in [
         ("Rate: median [least–most] (server's CPU)", rates(report)),
         ("Latency, memory, failures: medians", latencies(report)),
         ("Goals: ratios are of medians", goals(report)),
     ] {
-        let _ = write!(text, "\n\n{title}\n\n{table}");
+        let _ = write!(text, "\n{title}\n\n{table}");
     }
     let versions = versions(report);
     let _ = writeln!(text, "\nVersions: {versions}.");
@@ -28,7 +28,8 @@ pub fn markdown(report: &Report) -> String {
 
 fn conditions(report: &Report) -> String {
     let quick = if report.quick { ", cut short to try it out" } else { "" };
-    format!("{} rounds{quick}; {}", report.rounds, report.cores)
+    let rounds = if report.rounds == 1 { "round" } else { "rounds" };
+    format!("{} {rounds}{quick}; {}", report.rounds, report.cores)
 }
 
 fn rates(report: &Report) -> String {

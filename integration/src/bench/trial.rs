@@ -148,7 +148,8 @@ fn contenders(
     let Setting { lab, say, .. } = setting;
     let at = |last| Ipv4Addr::new(10, 68, 0, last);
     let pool = Range::new(at(10), at(250)).context("a pool begins before it ends")?;
-    let offer = Offer { files: vec![FILE.0.into()], pool: Some(pool), ..Offer::default() };
+    let leases = (protocol == Protocol::Dhcp).then_some(pool);
+    let offer = Offer { files: vec![FILE.0.into()], pool: leases, ..Offer::default() };
     let ours = Box::new(Ours::lay_down(ground, setting.binaries.agent.clone(), offer)?);
     Ok(match protocol {
         Protocol::Tftp => vec![

@@ -1,5 +1,6 @@
 //! `cargo lab bench`: measurements, side by side with what others use.
 
+mod all;
 mod boot;
 mod delta;
 mod fleet;
@@ -42,6 +43,8 @@ enum Bench {
     },
     /// Whether we and all peers do their work at all: one file or lease from each.
     Trial(measuring::Arguments),
+    /// All of the above, one after the other, with everything written into a folder.
+    All(all::Arguments),
     /// Machines from power-on to their system, over the network and from their disk, beside dnsmasq and nginx.
     Boot(boot::Arguments),
     /// The time from a change to a hundred agents that have applied it; an idle agent's memory.
@@ -64,6 +67,7 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> anyhow::Result<Ve
         Bench::Soak { minutes, arguments } => {
             measuring::run(arguments, console, |setting| bench::soak::run(setting, *minutes))
         }
+        Bench::All(arguments) => all::run(arguments, console),
         Bench::Boot(arguments) => boot::run(*arguments, console),
         Bench::Fleet => fleet::run(console),
         Bench::Limit { name, words } => bench::limit::run(name, words).map(|()| Verdict::Passed),

@@ -93,6 +93,13 @@ impl Launch {
         }
     }
 
+    /// Tells it apart from others of the same name that are started after it: it has a log of its own.
+    #[must_use]
+    pub fn numbered(mut self, number: u32) -> Self {
+        self.name = format!("{}-{number}", self.name);
+        self
+    }
+
     /// Runs it in the network namespace of this full name.
     #[must_use]
     pub fn in_namespace(mut self, namespace: impl Into<String>) -> Self {

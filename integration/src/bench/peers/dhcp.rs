@@ -9,8 +9,8 @@ use super::super::contender::Ready;
 use super::super::ground::{NETWORK, SERVED, SERVER};
 use super::Peer;
 
-/// Where DHCP servers listen.
-const PORT: Ready = Ready::Udp(67);
+/// What Kea says once it takes what comes; what came before that it throws away.
+const STARTED: Ready = Ready::Says("DHCP4_STARTED");
 /// How long a lease lasts, in seconds.
 const LEASE: u32 = 3_600;
 
@@ -21,7 +21,7 @@ pub type Pool = proto::Range;
 #[must_use]
 pub fn kea(pool: Pool, threads: Option<u8>) -> Peer {
     let name = if threads.is_some() { "kea-mt" } else { "kea" };
-    Peer::packaged(name, "kea-dhcp4-server", PORT, move |ground, folder| {
+    Peer::packaged(name, "kea-dhcp4-server", STARTED, move |ground, folder| {
         let configuration = folder.join("kea.json");
         fs::write(&configuration, kea_text(folder, pool, threads))?;
         let launch = ground.command(name, "kea-dhcp4").arg("-c").arg(configuration);
@@ -46,15 +46,15 @@ fn kea_text(folder: &Path, pool: Pool, threads: Option<u8>) -> String {
         "next-server": SERVER.to_string(),
         "boot-file-name": "loader",
     });
+    let logger = |name: &str, severity: &str| json!({ "name": name, "severity": severity, "output_options": [{ "output": "stderr", "flush": true }] });
     let dhcp = json!({
         "interfaces-config": { "interfaces": [SERVED] },
         "lease-database": { "type": "memfile", "persist": true, "name": folder.join("leases.csv") },
         "multi-threading": threading,
         "valid-lifetime": LEASE,
         "subnet4": [subnet],
-        "loggers": [{
-            "name": "kea-dhcp4", "severity": "ERROR", "output_options": [{ "output": "stderr" }],
-        }],
+        // The second says when it has started; leases and packets have loggers of their own.
+        "loggers": [logger("kea-dhcp4", "ERROR"), logger("kea-dhcp4.dhcp4", "INFO")],
     });
     json!({ "Dhcp4": dhcp }).to_string()
 }
@@ -62,7 +62,7 @@ fn kea_text(folder: &Path, pool: Pool, threads: Option<u8>) -> String {
 /// dnsmasq with DHCP alone. Its 1,000 leases are raised, and it does not ping before it offers, which takes seconds.
 #[must_use]
 pub fn dnsmasq_dhcp(pool: Pool) -> Peer {
-    Peer::packaged("dnsmasq", "dnsmasq-base", PORT, move |ground, folder| {
+    Peer::packaged("dnsmasq", "dnsmasq-base", Ready::Udp(67), move |ground, folder| {
         let configuration = folder.join("dnsmasq.conf");
         let (first, last, mask) = (pool.first(), pool.last(), NETWORK.netmask());
         let folder = folder.display();

@@ -57,6 +57,8 @@ pub(super) fn rs_tftpd(lab: &LabFolder, say: &dyn Fn(&str)) -> Result<PathBuf, S
 fn cargo_install(root: &Path, name: &str, version: &str) -> Result<(), String> {
     let mut command = Command::new(cargo_path());
     command.args(["install", name, "--version", &format!("={version}"), "--locked", "--root"]).arg(root);
+    // Not the one that a cargo around us may be building in, which it locks.
+    command.env("CARGO_TARGET_DIR", root.join("target"));
     for name in inherited_names() {
         command.env_remove(name);
     }

@@ -96,7 +96,7 @@ impl<P> Contender<P> for Peer {
     fn start(&mut self, ground: &Ground, _piece: &P) -> anyhow::Result<Server> {
         let folder = ground.fresh_folder(self.name).context("failed to make the peer's folder")?;
         self.starts += 1;
-        let process = (self.prepare)(ground, &folder)?.spawn(ground.run())?;
+        let process = (self.prepare)(ground, &folder)?.numbered(self.starts).spawn(ground.run())?;
         Server::wait(vec![(process, self.ready)])
     }
 }

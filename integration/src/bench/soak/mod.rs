@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use proto::Range;
 
-use super::ground::{Ground, MACHINES, Place};
+use super::ground::{Ground, LOAD, MACHINES, Place};
 use super::{
     Cell, Contenders, Goal, Load, Measure, Offer, Options, Ours, Report, Server, Setting, Unit, Work, rounds,
 };
@@ -101,7 +101,7 @@ pub fn run(setting: &Setting<'_>, minutes: u32) -> anyhow::Result<Report> {
     let base = MACHINES.network().to_bits();
     let pool = Range::new((base + 0x1_0000).into(), (base + 0x1_ffff).into());
     let files = FILES.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let offer = Offer { files, pool, ..Offer::default() };
+    let offer = Offer { files, pool, clients: vec![LOAD], ..Offer::default() };
     let ours = Ours::lay_down(&ground, setting.binaries.agent.clone(), offer)?;
     let mut contenders: Contenders<()> = vec![Box::new(ours)];
     // Its length is its repetition.

@@ -30,6 +30,7 @@ pub(super) fn lay_down(ground: &Ground, program: PathBuf, members: &[Member]) ->
         ]),
         // For nobody: every machine has an address of its own, below these.
         pool: Range::new(upwards(network, 0x1_0000), upwards(network, 0x1_ffff)),
+        clients: vec![],
         entries,
         blobs: [KERNEL, INITRD].map(str::to_owned).into(),
     };

@@ -49,10 +49,11 @@ impl Contender<u32> for Chain {
         fs::write(&configuration, dnsmasq(&folder, &ground.files(), &self.members))?;
         self.starts += 1;
         let dnsmasq = ground
-            .command(&format!("dnsmasq-{}", self.starts), "dnsmasq")
+            .command("dnsmasq", "dnsmasq")
+            .numbered(self.starts)
             .args(["--keep-in-foreground", &format!("--conf-file={}", configuration.display())])
             .spawn(ground.run())?;
-        let nginx = nginx_launch(ground, &folder)?.spawn(ground.run())?;
+        let nginx = nginx_launch(ground, &folder)?.numbered(self.starts).spawn(ground.run())?;
         Server::wait(vec![(dnsmasq, Ready::Udp(67)), (nginx, Ready::Tcp(80))])
     }
 }

@@ -1,7 +1,7 @@
 //! What the benches that stand beside peers have in common on the command line.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use integration::bench::{Cores, Options, Report, Setting, chart, table};
@@ -13,7 +13,7 @@ use crate::commands::{Verdict, boot, setup};
 /// Goals are asked of medians of at least five.
 const ROUNDS: u32 = 5;
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct Arguments {
     /// How often each piece of work is measured. [default: 5; 1 with --quick]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -33,6 +33,9 @@ pub(super) struct Arguments {
     /// Writes the tables that are printed, for docs/benchmarks.md.
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Writes all three of them into this folder, under the bench's name.
+    #[arg(long, value_name = "FOLDER")]
+    into: Option<PathBuf>,
     /// Measures nothing: reads what --json has written, and prints and writes it again.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["rounds", "quick", "only", "json"])]
     from: Option<PathBuf>,
@@ -42,6 +45,32 @@ impl Arguments {
     fn options(&self) -> Options {
         let rounds = self.rounds.unwrap_or(if self.quick { 1 } else { ROUNDS });
         Options { rounds, quick: self.quick, only: self.only.clone() }
+    }
+
+    /// What is to be written, and how.
+    fn files(&self, bench: &str) -> Vec<(PathBuf, Kind)> {
+        let named = [(&self.json, Kind::Json), (&self.svg, Kind::Svg), (&self.markdown, Kind::Markdown)];
+        let named = named.into_iter().filter_map(|(path, kind)| Some((path.clone()?, kind)));
+        let into = |folder: &PathBuf| {
+            let file = |ending: &str| folder.join(format!("{bench}.{ending}"));
+            [(file("json"), Kind::Json), (file("svg"), Kind::Svg), (file("md"), Kind::Markdown)]
+        };
+        named.chain(self.into.iter().flat_map(into)).collect()
+    }
+}
+
+/// A form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Json,
+    Svg,
+    Markdown,
+}
+
+impl Arguments {
+    /// For a bench of [`super::all`].
+    pub(super) fn into(folder: PathBuf, rounds: Option<u32>, quick: bool) -> Self {
+        Self { into: Some(folder), rounds, quick, ..Self::default() }
     }
 }
 
@@ -57,19 +86,15 @@ pub(super) fn run(
         }
         None => measure(arguments, console, bench)?,
     };
-    let tables = table::markdown(&report);
-    console.line(format!("\n{}\n\n{tables}", report.title));
-    let write = |path: &Path, text: &str| {
-        fs::write(path, text).with_context(|| format!("failed to write {}", path.display()))
-    };
-    if let Some(path) = &arguments.json {
-        report.write_json(path).with_context(|| format!("failed to write {}", path.display()))?;
-    }
-    if let Some(path) = &arguments.svg {
-        write(path, &chart::svg(&report))?;
-    }
-    if let Some(path) = &arguments.markdown {
-        write(path, &tables)?;
+    let text = format!("# {}\n\n{}", report.title, table::markdown(&report));
+    console.line(format!("\n{text}"));
+    for (path, kind) in arguments.files(&report.bench) {
+        let written = match kind {
+            Kind::Json => report.write_json(&path),
+            Kind::Svg => fs::write(&path, chart::svg(&report)),
+            Kind::Markdown => fs::write(&path, &text),
+        };
+        written.with_context(|| format!("failed to write {}", path.display()))?;
     }
     console.line(if report.is_met() { "goals: met" } else { "goals: not all met" });
     Ok(Verdict::of(report.is_met() || report.quick))
@@ -116,5 +141,18 @@ mod tests {
         assert_eq!(rounds(&["--quick", "--rounds", "3"]), Some(3));
         assert_eq!(rounds(&["--rounds", "0"]), None);
         assert_eq!(rounds(&["--from", "a.json", "--quick"]), None, "nothing is measured then");
+    }
+
+    #[test]
+    fn a_folder_gets_all_forms_under_the_benchs_name() {
+        let line = Line::try_parse_from(["bench", "--into", "docs", "--svg", "chart.svg"]).expect("legal");
+        let files = line.arguments.files("tftp");
+        let expected = [
+            ("chart.svg", Kind::Svg),
+            ("docs/tftp.json", Kind::Json),
+            ("docs/tftp.svg", Kind::Svg),
+            ("docs/tftp.md", Kind::Markdown),
+        ];
+        assert_eq!(files, expected.map(|(path, kind)| (PathBuf::from(path), kind)));
     }
 }
