@@ -16,7 +16,7 @@ use proto::plan::{
     BlobRef, DhcpMode, Entry, HostPlan, LoaderSet, Network, PlanDocument, ReplySettings, Subnet,
     UnknownMachines, host_entry, loaders_entry, network_entry,
 };
-use proto::{Digest, Generation, HostId, Mac, Platform, Program, Range};
+use proto::{BlobSource, Digest, Generation, HostId, Mac, Platform, Program, Range};
 use sha2::{Digest as _, Sha256};
 
 use super::contender::{Contender, Ready, Role, Server};
@@ -44,6 +44,8 @@ pub struct Offer {
     pub pool: Option<Range>,
     /// With a pool: addresses that fetch without having asked for a lease before; each is a host's of the plan.
     pub clients: Vec<Ipv4Addr>,
+    /// Where blobs are fetched from that are not in the cache.
+    pub blob_sources: Vec<BlobSource>,
     /// Other entries of the plan: hosts, orders.
     pub entries: Vec<(String, Entry)>,
     /// Files of [`Ground::files`] that those entries name as blobs.
@@ -180,13 +182,14 @@ fn plan(offer: &Offer, files: &BTreeMap<String, BlobRef>) -> PlanDocument {
         site_default: true,
         texts: BTreeMap::new(),
     };
-    let mut entries = vec![network_entry(&network(offer.pool)), loaders_entry(&set)];
+    let mut entries = vec![network_entry(&network(offer)), loaders_entry(&set)];
     entries.extend(offer.clients.iter().map(|address| host_entry(&host(*address))));
     entries.extend(offer.entries.iter().cloned());
     PlanDocument::assemble("bench", "bench", Generation { epoch: 1, revision: 1 }, 1, entries)
 }
 
-fn network(pool: Option<Range>) -> Network {
+fn network(offer: &Offer) -> Network {
+    let pool = offer.pool;
     let subnet = Subnet {
         network: NETWORK,
         pools: pool.into_iter().collect(),
@@ -201,6 +204,7 @@ fn network(pool: Option<Range>) -> Network {
         dhcp: if pool.is_some() { DhcpMode::Authoritative } else { DhcpMode::Proxy },
         subnets: vec![subnet],
         unknown: UnknownMachines::Lease,
+        blob_sources: offer.blob_sources.clone(),
         ..Network::default()
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn lay_down(ground: &Ground, program: PathBuf, members: &[Member]) ->
         clients: vec![],
         entries,
         blobs: [KERNEL, INITRD].map(str::to_owned).into(),
+        ..Offer::default()
     };
     Ours::lay_down(ground, program, offer)
 }
