@@ -1,5 +1,8 @@
 //! The cache as its callers see it.
 
+mod full;
+mod kill;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
