@@ -1,5 +1,7 @@
 //! Fetches from sources that misbehave, over real sockets: what is named, what is resumed, and what followers see.
 
+mod neighbours;
+
 use std::{
     collections::VecDeque,
     path::Path,

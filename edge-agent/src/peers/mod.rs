@@ -67,6 +67,14 @@ impl Peers {
         Ok(Self { listener, cache, plan, link })
     }
 
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
     /// Serves until the agent ends.
     pub async fn run(mut self) {
         let Some(config) = self.config().await else { return std::future::pending().await };
