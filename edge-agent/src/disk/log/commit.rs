@@ -34,6 +34,41 @@ impl Batch {
     }
 }
 
+/// What a snapshot that is written beside the ledger needs of it.
+#[derive(Debug, Default)]
+pub(super) enum Beside {
+    /// There is none.
+    #[default]
+    Nothing,
+    /// What was appended since it was begun.
+    Kept(Since),
+    /// That has become too much: the snapshot will be given up.
+    Outgrown,
+}
+
+/// Records that were appended since a snapshot was begun.
+#[derive(Debug, Default)]
+pub(super) struct Since {
+    bytes: Vec<u8>,
+    /// The tag of each, and where it ends.
+    records: Vec<(Tag, usize)>,
+}
+
+/// The most of them, in bytes.
+const MAX_SINCE_BYTES: usize = 64 << 20;
+
+impl Since {
+    fn push(&mut self, tag: Tag, body: &[u8]) {
+        self.bytes.extend_from_slice(body);
+        self.records.push((tag, self.bytes.len()));
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Tag, &[u8])> {
+        let starts = std::iter::once(0).chain(self.records.iter().map(|(_, end)| *end));
+        starts.zip(&self.records).map(|(start, (tag, end))| (*tag, &self.bytes[start..*end]))
+    }
+}
+
 /// How the two steps of a commit fail.
 enum Failure {
     /// Nothing of the batch is in the file.
@@ -60,6 +95,12 @@ impl Ledger {
             return Err(AppendError::BatchFull { bytes: held });
         }
         self.batch.push(&self.content.live, Kind::Record(tag), body);
+        if let Beside::Kept(since) = &mut self.beside {
+            since.push(tag, body);
+            if since.bytes.len() > MAX_SINCE_BYTES {
+                self.beside = Beside::Outgrown;
+            }
+        }
         Ok(())
     }
 
@@ -81,7 +122,8 @@ impl Ledger {
         }
         self.content.live.length += self.batch.bytes.len() as u64;
         self.batch.clear();
-        if self.content.live.length > self.options.segment_bytes {
+        // The next number is the snapshot's, while one is under way.
+        if self.content.live.length > self.options.segment_bytes && matches!(self.beside, Beside::Nothing) {
             self.follow_on();
         }
         Ok(())

@@ -1,12 +1,15 @@
 //! Compaction: a snapshot of the owner's live state takes the place of all segments before it.
 //!
-//! The snapshot is written to a new segment under a temporary name, synced, renamed, and the directory is
+//! It is written by the owner's thread ([`Ledger::compact`]), or by another one while the ledger goes on
+//! ([`Ledger::begin_snapshot`]): what is appended meanwhile is kept, and stands behind the snapshot in the same segment. A
+//! snapshot is written to a new segment under a temporary name, synced, renamed, and the directory is
 //! synced; only then are the older segments removed. A crash in between leaves either the old segments,
 //! or the new one with leftovers that the next open removes.
 
+use super::commit::{Beside, Since};
 use super::error::CompactError;
 use super::frame::{self, Kind, MAX_RECORD_BYTES, Mark, Tag};
-use super::reserve::make_room;
+use super::reserve::{Reserve, make_room};
 use super::segment::{self, Beginning, HEADER_BYTES, Header, Unborn};
 use super::{Ledger, Live};
 use crate::disk::DiskError;
@@ -29,50 +32,93 @@ impl Ledger {
         if self.poisoned {
             return Err(CompactError::Poisoned);
         }
-        let next = self.write_snapshot(snapshot)?;
-        if let Err(error) = next.publish() {
-            next.abandon();
+        self.is_free()?;
+        let mut next = self.unborn_snapshot()?;
+        let growth = self.options.growth_bytes;
+        match next.write(snapshot, Some((&mut self.reserve, growth))) {
+            Ok(()) => self.replace_by(next),
+            Err(error) => {
+                next.unborn.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins a snapshot of what was appended and committed until now, to be written beside the ledger and then handed to
+    /// [`Ledger::finish_snapshot`] or [`Ledger::give_up_snapshot`].
+    ///
+    /// # Errors
+    /// [`CompactError`]; the ledger goes on as it was.
+    pub fn begin_snapshot(&mut self) -> Result<Snapshot, CompactError> {
+        if self.poisoned {
+            return Err(CompactError::Poisoned);
+        }
+        self.is_free()?;
+        let next = self.unborn_snapshot()?;
+        self.beside = Beside::Kept(Since::default());
+        Ok(next)
+    }
+
+    /// A snapshot that was begun is not to be; the ledger goes on as it was.
+    pub fn give_up_snapshot(&mut self, snapshot: Snapshot) {
+        snapshot.unborn.abandon();
+        self.beside = Beside::Nothing;
+    }
+
+    /// Puts a snapshot that was written in place of everything before it; what was committed since it was begun stands
+    /// behind it. Nothing may be pending.
+    ///
+    /// # Errors
+    /// [`CompactError`] says which content the ledger goes on with.
+    pub fn finish_snapshot(&mut self, mut snapshot: Snapshot) -> Result<(), CompactError> {
+        let appended = match &self.beside {
+            Beside::Kept(since) if !self.poisoned => snapshot.append(since).map_err(CompactError::NotWritten),
+            Beside::Kept(_) => Err(CompactError::Poisoned),
+            Beside::Outgrown | Beside::Nothing => Err(CompactError::GivenUp),
+        };
+        match appended {
+            Ok(()) => {
+                self.beside = Beside::Nothing;
+                self.replace_by(snapshot)
+            }
+            Err(error) => {
+                self.give_up_snapshot(snapshot);
+                Err(error)
+            }
+        }
+    }
+
+    /// There is one next segment, and so one snapshot at a time.
+    fn is_free(&self) -> Result<(), CompactError> {
+        if matches!(self.beside, Beside::Nothing) { Ok(()) } else { Err(CompactError::UnderWay) }
+    }
+
+    fn unborn_snapshot(&self) -> Result<Snapshot, CompactError> {
+        let number = self.content.live.header.number.saturating_add(1);
+        let header = Header { beginning: Beginning::Snapshot, number, ..self.content.live.header };
+        let unborn = Unborn::create(&self.directory, header, &self.options.faults);
+        let unborn = unborn.map_err(CompactError::NotWritten)?;
+        Ok(Snapshot { bytes: unborn.length, unborn, room: 0, frames: Vec::new() })
+    }
+
+    fn replace_by(&mut self, next: Snapshot) -> Result<(), CompactError> {
+        let Snapshot { unborn, bytes, .. } = next;
+        if let Err(error) = unborn.publish() {
+            unborn.abandon();
             return Err(CompactError::NotWritten(error));
         }
         if let Err(error) = segment::sync_directory(&self.directory, &self.options.faults) {
             self.poison();
             return Err(CompactError::Uncertain(error));
         }
-        let superseded = self.content.oldest..next.header.number;
-        self.adopt(next);
-        self.remove_superseded(superseded).map_err(CompactError::OldRemains)
-    }
-
-    fn write_snapshot<B: AsRef<[u8]>>(
-        &mut self,
-        snapshot: impl IntoIterator<Item = (Tag, B)>,
-    ) -> Result<Unborn, CompactError> {
-        let number = self.content.live.header.number.saturating_add(1);
-        let header = Header { beginning: Beginning::Snapshot, number, ..self.content.live.header };
-        let unborn = Unborn::create(&self.directory, header, &self.options.faults);
-        let mut writer = Writer {
-            ledger: self,
-            unborn: unborn.map_err(CompactError::NotWritten)?,
-            room: 0,
-            frames: Vec::new(),
-            records: 0,
-        };
-        match writer.write_all(snapshot) {
-            Ok(()) => Ok(writer.unborn),
-            Err(error) => {
-                writer.unborn.abandon();
-                Err(error)
-            }
-        }
-    }
-
-    fn adopt(&mut self, next: Unborn) {
-        self.content.oldest = next.header.number;
+        let superseded = self.content.oldest..unborn.header.number;
+        self.content.oldest = unborn.header.number;
         self.content.sealed_bytes = 0;
-        self.content.snapshot_bytes = next.length;
-        self.content.live = Live::of(next);
+        self.content.snapshot_bytes = bytes;
+        self.content.live = Live::of(unborn);
         self.batch.clear();
         self.exhausted = false;
+        self.remove_superseded(superseded).map_err(CompactError::OldRemains)
     }
 
     fn remove_superseded(&self, numbers: std::ops::Range<u64>) -> Result<(), DiskError> {
@@ -83,33 +129,62 @@ impl Ledger {
     }
 }
 
-/// Writes the records of a snapshot to the segment that will hold it.
-struct Writer<'l> {
-    ledger: &'l mut Ledger,
+/// A snapshot on its way to disk, in the segment that will hold it.
+#[derive(Debug)]
+pub struct Snapshot {
     unborn: Unborn,
+    /// Of the snapshot alone.
+    bytes: u64,
     room: u64,
     frames: Vec<u8>,
-    records: u64,
 }
 
-impl Writer<'_> {
-    fn write_all<B: AsRef<[u8]>>(
+impl Snapshot {
+    /// Writes all of it, and syncs it. Room is taken where there is some.
+    ///
+    /// # Errors
+    /// [`CompactError`]; it is to be dropped.
+    pub fn write_beside<B: AsRef<[u8]>>(
         &mut self,
-        snapshot: impl IntoIterator<Item = (Tag, B)>,
+        records: impl IntoIterator<Item = (Tag, B)>,
     ) -> Result<(), CompactError> {
-        for (tag, body) in snapshot {
+        self.write(records, None)
+    }
+
+    fn write<B: AsRef<[u8]>>(
+        &mut self,
+        records: impl IntoIterator<Item = (Tag, B)>,
+        mut reserve: Option<(&mut Reserve, u64)>,
+    ) -> Result<(), CompactError> {
+        let mut count: u64 = 0;
+        for (tag, body) in records {
             let bytes = body.as_ref().len().saturating_add(1);
             if bytes > MAX_RECORD_BYTES {
                 return Err(CompactError::TooLong { bytes });
             }
             self.push(Kind::Record(tag), body.as_ref());
-            self.records += 1;
+            count += 1;
             if self.frames.len() >= WRITE_BYTES {
-                self.write_out().map_err(CompactError::NotWritten)?;
+                self.write_out(&mut reserve).map_err(CompactError::NotWritten)?;
             }
         }
-        self.push(Kind::Mark(Mark::SnapshotEnd), &self.records.to_le_bytes());
-        self.write_out().and_then(|()| self.unborn.sync()).map_err(CompactError::NotWritten)
+        self.push(Kind::Mark(Mark::SnapshotEnd), &count.to_le_bytes());
+        self.write_out(&mut reserve).and_then(|()| self.unborn.sync()).map_err(CompactError::NotWritten)?;
+        self.bytes = self.unborn.length;
+        Ok(())
+    }
+
+    /// What was committed after the snapshot, as one commit.
+    fn append(&mut self, since: &Since) -> Result<(), DiskError> {
+        for (number, (tag, body)) in since.iter().enumerate() {
+            let place = self.unborn.length + self.frames.len() as u64;
+            let (seed, kind) = (self.unborn.header.seed(), Kind::Record(tag));
+            frame::encode(&mut self.frames, seed, place, kind, number == 0, body);
+        }
+        if self.frames.is_empty() {
+            return Ok(());
+        }
+        self.write_out(&mut None).and_then(|()| self.unborn.sync())
     }
 
     fn push(&mut self, kind: Kind, body: &[u8]) {
@@ -118,14 +193,12 @@ impl Writer<'_> {
         frame::encode(&mut self.frames, self.unborn.header.seed(), place, kind, first, body);
     }
 
-    /// Room comes from the reserve too: under pressure a snapshot is what gives space back.
-    fn write_out(&mut self) -> Result<(), DiskError> {
+    /// Room comes from the reserve too, where that is at hand: under pressure a snapshot is what gives space back.
+    fn write_out(&mut self, reserve: &mut Option<(&mut Reserve, u64)>) -> Result<(), DiskError> {
         let end = self.unborn.length + self.frames.len() as u64;
-        if end > self.room {
-            let growth = self.ledger.options.growth_bytes;
+        if let Some((reserve, growth)) = reserve.as_mut().filter(|_| end > self.room) {
             let needed = self.frames.len() as u64;
-            let reserve = &mut self.ledger.reserve;
-            self.room = make_room(&self.unborn.file, self.unborn.length, needed, growth, reserve)
+            self.room = make_room(&self.unborn.file, self.unborn.length, needed, *growth, reserve)
                 .map_err(DiskError::at("write", self.unborn.path()))?;
         }
         self.unborn.write(&self.frames)?;

@@ -154,6 +154,12 @@ pub enum CommitError {
 /// Why a snapshot did not take the place of the segments before it.
 #[derive(Debug, thiserror::Error)]
 pub enum CompactError {
+    /// Too much was appended while it was written. The ledger goes on as it was.
+    #[error("the snapshot was given up: too much was written meanwhile")]
+    GivenUp,
+    /// Another one is being written. The ledger goes on as it was.
+    #[error("another snapshot is under way")]
+    UnderWay,
     /// A record of the snapshot is longer than the format permits. The ledger goes on as it was.
     #[error("a snapshot record of {bytes} bytes exceeds the limit of {MAX_RECORD_BYTES}")]
     TooLong {

@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 
 use proto::Incarnation;
 
+pub use compact::Snapshot;
 pub use error::{AppendError, CommitError, CompactError, Damage, OpenError};
 pub use frame::{MAX_RECORD_BYTES, Problem, Record, Tag};
 pub use open::{Salvaged, salvage};
@@ -39,7 +40,7 @@ pub use segment::FORMAT_VERSION;
 
 use crate::disk::DiskError;
 use crate::disk::space::ReserveState;
-use commit::Batch;
+use commit::{Batch, Beside};
 use fault::Faults;
 use lock::Lock;
 pub(crate) use lock::is_held as is_in_use;
@@ -102,6 +103,7 @@ pub struct Ledger {
     reserve: Reserve,
     exhausted: bool,
     poisoned: bool,
+    beside: Beside,
     _lock: Lock,
 }
 
@@ -156,7 +158,17 @@ impl Ledger {
     fn assemble(directory: &Path, lock: Lock, options: Options, content: Content, reserve: Reserve) -> Self {
         let directory = directory.to_path_buf();
         let batch = Batch::default();
-        Self { directory, options, content, batch, reserve, exhausted: false, poisoned: false, _lock: lock }
+        Self {
+            directory,
+            options,
+            content,
+            batch,
+            reserve,
+            exhausted: false,
+            poisoned: false,
+            beside: Beside::default(),
+            _lock: lock,
+        }
     }
 
     /// The identity that was made with the ledger.
@@ -170,6 +182,9 @@ impl Ledger {
     /// A snapshot that is itself large asks for the next one only when as much again was written.
     #[must_use]
     pub fn needs_snapshot(&self) -> bool {
+        if !matches!(self.beside, Beside::Nothing) {
+            return false;
+        }
         let Content { live, sealed_bytes, snapshot_bytes, .. } = &self.content;
         let since = (sealed_bytes + live.length).saturating_sub(*snapshot_bytes);
         since > self.options.snapshot_after_bytes.max(*snapshot_bytes)

@@ -1,5 +1,6 @@
 //! The ledger as its owner sees it, with the disk failing in every way that a test can arrange.
 
+mod beside;
 mod crash;
 mod damage;
 mod full;
