@@ -140,6 +140,13 @@ impl Record {
     /// For the ledger.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.encode_to(&mut bytes);
+        bytes
+    }
+
+    /// The same, behind what is there.
+    pub fn encode_to(&self, out: &mut Vec<u8>) {
         use v1::record::Record as Wire;
         let record = match self.clone() {
             Self::Event(event) => Wire::Event(event.into()),
@@ -169,7 +176,7 @@ impl Record {
                 at_ms: at.0,
             }),
         };
-        v1::Record { record: Some(record) }.encode_to_vec()
+        v1::Record { record: Some(record) }.encode(out).expect("a vector grows");
     }
 
     /// From the ledger.

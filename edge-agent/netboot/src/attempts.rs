@@ -4,7 +4,12 @@
 //! client ids each, so they are joined by MAC address, order of stages and time (QUIRKS 64). Memory only: after a
 //! restart they are made again from the order's state and from the journal.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    net::Ipv4Addr,
+    time::Duration,
+};
 
 use proto::{
     AttemptId, HostId, Mac, OrderId,
@@ -57,6 +62,8 @@ pub struct Attempt {
 #[derive(Debug)]
 pub struct Attempts {
     latest: BTreeMap<Mac, Attempt>,
+    /// Every machine once, by a time at which it was heard; it may have been heard since.
+    by_silence: BinaryHeap<Reverse<(Mono, Mac)>>,
     limit: usize,
 }
 
@@ -102,7 +109,7 @@ impl Attempts {
     /// Room for so many machines.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
-        Self { latest: BTreeMap::new(), limit }
+        Self { latest: BTreeMap::new(), by_silence: BinaryHeap::new(), limit }
     }
 
     /// A boot-class packet of `client`: the attempt that it belongs to. `fresh` names a new one if one begins.
@@ -184,11 +191,25 @@ impl Attempts {
     }
 
     fn insert(&mut self, attempt: Attempt) {
-        if self.latest.len() >= self.limit && !self.latest.contains_key(&attempt.mac) {
-            let quietest = self.latest.values().min_by_key(|attempt| attempt.last).map(|attempt| attempt.mac);
-            quietest.and_then(|mac| self.latest.remove(&mac));
+        let Attempt { mac, last, .. } = attempt;
+        if !self.latest.contains_key(&mac) {
+            while self.latest.len() >= self.limit
+                && let Some(Reverse((known, quietest))) = self.by_silence.pop()
+            {
+                self.give_way(known, quietest);
+            }
+            self.by_silence.push(Reverse((last, mac)));
         }
-        self.latest.insert(attempt.mac, attempt);
+        self.latest.insert(mac, attempt);
+    }
+
+    /// Takes a machine out, unless it was heard since. Who stands first by a time that still holds was silent longest: no other
+    /// was heard before the time that it stands by.
+    fn give_way(&mut self, known: Mono, mac: Mac) {
+        match self.latest.get(&mac).map(|attempt| attempt.last) {
+            Some(last) if last > known => self.by_silence.push(Reverse((last, mac))),
+            Some(_) | None => drop(self.latest.remove(&mac)),
+        }
     }
 }
 
@@ -267,7 +288,21 @@ mod tests {
             let [a, b, c, d, ..] = (machine as u64).to_le_bytes();
             attempts.boot_packet(at(machine as u64), Mac([2, 0, a, b, c, d]), None, Client::PxeRom, id(1));
         }
-        assert_eq!(attempts.latest.len(), MACHINES);
+        assert_eq!((attempts.latest.len(), attempts.by_silence.len()), (MACHINES, MACHINES));
         assert_eq!(attempts.of(Mac([2, 0, 0, 0, 0, 0])), None, "the quietest has given way");
+    }
+
+    #[test]
+    fn who_has_spoken_since_stays() {
+        let (mut attempts, mac) = (Attempts::with_limit(3), |n| Mac([2, 0, 0, 0, 0, n]));
+        let begin = |attempts: &mut Attempts, second, n| {
+            attempts.boot_packet(at(second), mac(n), None, Client::PxeRom, id(n));
+        };
+        (0..3).for_each(|n| begin(&mut attempts, n.into(), n));
+        attempts.heard(at(10), mac(0)).expect("it is there");
+        begin(&mut attempts, 11, 3);
+        begin(&mut attempts, 12, 4);
+        let there: Vec<_> = (0..5).filter(|n| attempts.of(mac(*n)).is_some()).collect();
+        assert_eq!(there, [0, 3, 4]);
     }
 }

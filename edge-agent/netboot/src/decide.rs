@@ -2,7 +2,7 @@
 //!
 //! In doubt (clock, identity, plan, order) the answer is the local disk.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use proto::{
     AttemptId, Digest, Platform, Wall,
@@ -58,7 +58,7 @@ pub struct Decision<'plan> {
     /// The answer.
     pub answer: Answer,
     /// For people.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// The order that it rests on.
     pub order: Option<&'plan OrderPlan>,
     /// What is booted; None for the local disk and for silence.
@@ -81,10 +81,11 @@ pub fn decide<'plan>(facts: &Facts, at: &Circumstances<'plan, '_>) -> Decision<'
     let (boot, order, reason) = match (standing_order(host, at), &host.boot) {
         (Err(why), _) => return plain(Answer::LocalDisk, why),
         (Ok(Some(order)), _) => {
-            (&order.boot, Some(order), format!("order {} installs {}", order.number, order.boot.profile))
+            let reason = format!("order {} installs {}", order.number, order.boot.profile);
+            (&order.boot, Some(order), Cow::from(reason))
         }
-        (Ok(None), Some(boot)) if boot.menu => (boot, None, "it is shown a menu".to_owned()),
-        (Ok(None), Some(boot)) => (boot, None, format!("profile {} is what it runs", boot.profile)),
+        (Ok(None), Some(boot)) if boot.menu => (boot, None, "it is shown a menu".into()),
+        (Ok(None), Some(boot)) => (boot, None, format!("profile {} is what it runs", boot.profile).into()),
         (Ok(None), None) => return plain(Answer::LocalDisk, nothing_stands(host, at)),
     };
     if boot.blobs().any(|blob| at.out_of_reach.contains(&blob.digest)) {
@@ -103,7 +104,7 @@ pub fn decide<'plan>(facts: &Facts, at: &Circumstances<'plan, '_>) -> Decision<'
     }
 }
 
-fn plain<'plan>(answer: Answer, reason: impl Into<String>) -> Decision<'plan> {
+fn plain<'plan>(answer: Answer, reason: impl Into<Cow<'static, str>>) -> Decision<'plan> {
     Decision { answer, reason: reason.into(), order: None, boot: None, alarm: None }
 }
 
@@ -258,7 +259,7 @@ mod tests {
     fn without_an_order_the_local_disk() {
         let (plan, orders) = (paper::plan(), Orders::default());
         let decision = decide(&facts(Client::PxeRom), &at(&plan, &orders));
-        assert_eq!((decision.answer, decision.reason.as_str()), (Answer::LocalDisk, "no order stands"));
+        assert_eq!((decision.answer, &*decision.reason), (Answer::LocalDisk, "no order stands"));
     }
 
     #[test]
@@ -330,6 +331,6 @@ mod tests {
         let decision = decide(&mainframe, &at(&plan, &orders));
         let reason =
             "profile debian-12 has no loader for architecture 0x001f, S390 Basic, and none is known to exist";
-        assert_eq!((decision.answer, decision.reason.as_str()), (Answer::LocalDisk, reason));
+        assert_eq!((decision.answer, &*decision.reason), (Answer::LocalDisk, reason));
     }
 }

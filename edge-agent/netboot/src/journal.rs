@@ -83,6 +83,12 @@ impl Journal {
         self.waiting.len()
     }
 
+    /// How many of them up to `number`.
+    #[must_use]
+    pub fn len_until(&self, number: u64) -> usize {
+        self.waiting.len() - self.waiting.range(number.saturating_add(1)..).count()
+    }
+
     /// Does none wait?
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -68,7 +68,7 @@ fn boot(firmware: Firmware, answer: impl Fn(Client) -> BootAnswer, script: &str)
                     base_url: BASE,
                     answer: &answer(request.client),
                     form: proto::plan::ReplyForm::default(),
-                    probes: true,
+                    wire: Some(0),
                     grants_allowed: true,
                 };
                 for effect in server.handle(now, &request, &context) {

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use ipnet::Ipv4Net;
 use proto::{
+    Range,
     ledger::{Lease, LeaseKey},
     plan::SitePlan,
 };
@@ -18,8 +19,8 @@ use super::{
 };
 use crate::time::{Mono, Now};
 
-/// Leases at one time; beyond it pools count as empty (about 200 bytes each).
-const MAX_LEASES: usize = 131_072;
+/// Leases at one time; beyond it pools count as empty (about 120 bytes each).
+const MAX_LEASES: usize = 1 << 20;
 
 /// How long a subnet's pools are not searched again after none of their addresses was free: a flood of new
 /// machines must not make each packet walk a whole pool (S5).
@@ -47,8 +48,13 @@ impl Book {
     }
 
     /// The address to offer, held for the machine if it comes from a pool: its fixed one, its present one, the
-    /// one offered already, the one it wishes for, any.
-    pub(super) fn choose(&mut self, now: Now, exchange: Exchange<'_>) -> Option<Ipv4Addr> {
+    /// one offered already, the one it wishes for, its former one (RFC 2131 §4.3.1), one that stands ready, any.
+    pub(super) fn choose(
+        &mut self,
+        now: Now,
+        exchange: Exchange<'_>,
+        ready: Option<Ipv4Addr>,
+    ) -> Option<Ipv4Addr> {
         if let Some(fixed) = self.fixed(exchange) {
             return Some(fixed);
         }
@@ -63,7 +69,7 @@ impl Book {
         if self.offers.is_full() && self.offers.of(key).is_none() {
             self.offers.remove(self.offers.oldest_stranger(None).filter(|_| known)?);
         }
-        let address = self.find_in_pool(now, exchange).or_else(|| self.push_out(exchange))?;
+        let address = self.find_in_pool(now, exchange, ready).or_else(|| self.push_out(exchange))?;
         self.offers.insert(now.mono, key, address, known);
         Some(address)
     }
@@ -126,16 +132,24 @@ impl Book {
         (in_plan && self.is_usable(address, exchange)).then_some(address)
     }
 
-    fn find_in_pool(&mut self, now: Now, exchange: Exchange<'_>) -> Option<Ipv4Addr> {
+    fn find_in_pool(
+        &mut self,
+        now: Now,
+        exchange: Exchange<'_>,
+        ready: Option<Ipv4Addr>,
+    ) -> Option<Ipv4Addr> {
         let (link, request) = (exchange.link(), exchange.request);
-        let wishes = [self.offers.of(key_of(exchange)), request.requested];
-        if let Some(wish) = wishes.into_iter().flatten().find(|wish| self.is_free(*wish, exchange)) {
+        let held = self.leases.of_machine(request.mac).map(|lease| lease.address);
+        let wishes = self.offers.of(key_of(exchange)).into_iter().chain(request.requested).chain(held);
+        let mut wishes = wishes.chain(self.leases.former(request.mac)).chain(ready);
+        if let Some(wish) = wishes.find(|wish| self.is_free(*wish, exchange)) {
             return Some(wish);
         }
         if self.full.get(&link).is_some_and(|until| now.mono < *until) {
             return None;
         }
-        let mut candidates = exchange.subnets().flat_map(|subnet| pool::candidates(subnet, request.mac));
+        let mut candidates =
+            exchange.subnets().flat_map(|subnet| pool::candidates(subnet, request.mac, &self.leases));
         let found = candidates.find(|address| self.is_free(*address, exchange));
         match found {
             Some(_) => self.full.remove(&link),
@@ -153,8 +167,20 @@ impl Book {
         self.is_free(address, exchange).then_some(address)
     }
 
+    /// The addresses of a range that nobody has leased.
+    pub(super) fn unleased(&self, range: Range) -> impl Iterator<Item = Ipv4Addr> {
+        pool::unleased(range, &self.leases)
+    }
+
+    /// Is an unleased address offered to nobody, kept for no host, and not at rest?
+    pub(super) fn is_free_for_anybody(&self, address: Ipv4Addr) -> bool {
+        self.offers.holder(address).is_none()
+            && !self.reservations.contains(address)
+            && !self.quarantined.contains(address)
+    }
+
     /// Is the address in a pool, and nobody else's by lease or offer?
-    fn is_free(&self, address: Ipv4Addr, exchange: Exchange<'_>) -> bool {
+    pub(super) fn is_free(&self, address: Ipv4Addr, exchange: Exchange<'_>) -> bool {
         let mac = exchange.request.mac;
         in_pool(exchange, address)
             && self.is_usable(address, exchange)

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use proto::{Platform, Program, event::Client, plan::ReplyForm};
 
-use super::{BootAnswer, Context, MAX_FILE, Port, Request, option};
+use super::{BootAnswer, Context, MAX_FILE, Options, Port, Request, option};
 
 /// Option 43.6: use the file of this offer, ask no boot server (QUIRKS 17, 19).
 const USE_OFFERED_FILE: u8 = 8;
@@ -20,7 +20,7 @@ pub(super) struct Boot {
     pub(super) siaddr: Option<Ipv4Addr>,
     pub(super) file: Vec<u8>,
     /// The most important first.
-    pub(super) options: Vec<(u8, Vec<u8>)>,
+    pub(super) options: Options,
     /// For the event: a name without folder, host or tokens.
     pub(super) label: String,
 }
@@ -28,11 +28,11 @@ pub(super) struct Boot {
 impl Boot {
     /// The machine has chosen a menu entry, and is told that this is it (PXE 2.1 §2.2.4).
     pub(super) fn choose(&mut self, item: [u8; 4]) {
-        let vendor = self.options.iter_mut().find(|(code, _)| *code == option::VENDOR_SPECIFIC);
-        if let Some((_, value)) = vendor {
+        if let Some(mut value) = self.options.get(option::VENDOR_SPECIFIC).map(<[u8]>::to_vec) {
             value.pop_if(|last| *last == option::END);
-            option::write(value, option::BOOT_ITEM, &item);
+            option::write(&mut value, option::BOOT_ITEM, &item);
             value.push(option::END);
+            self.options.set(option::VENDOR_SPECIFIC, value);
         }
     }
 }
@@ -58,14 +58,14 @@ pub(super) fn boot(request: &Request, context: &Context<'_>) -> Boot {
         (Client::Ipxe | Client::Gpxe, BootAnswer::Loader { name }) => {
             let mut loader = pxe_loader(name, context);
             if !context.network.is_proxy() {
-                loader.options.push((option::IPXE, NO_PXEDHCP.into()));
+                loader.options.set(option::IPXE, NO_PXEDHCP);
             }
             loader
         }
         (Client::Ipxe | Client::Gpxe, BootAnswer::LocalDisk) => {
             let mut menu = local_disk(context.server);
             if !context.network.is_proxy() {
-                menu.options.push((option::IPXE, NO_PXEDHCP.into()));
+                menu.options.set(option::IPXE, NO_PXEDHCP);
             }
             menu
         }
@@ -74,7 +74,8 @@ pub(super) fn boot(request: &Request, context: &Context<'_>) -> Boot {
 
 /// QUIRKS 62: `file` and `siaddr` are all that such a client reads.
 fn bootp(name: &str, context: &Context<'_>) -> Boot {
-    Boot { siaddr: Some(context.server), file: file(name), options: Vec::new(), label: last_segment(name) }
+    let options = Options::default();
+    Boot { siaddr: Some(context.server), file: file(name), options, label: last_segment(name) }
 }
 
 /// In the form that was found for the machine (QUIRKS 19, 20, 22).
@@ -84,13 +85,13 @@ fn rom_loader(name: &str, port: Port, context: &Context<'_>) -> Boot {
         // QUIRKS 20: the class alone, and no file, sends the machine to port 4011 for it.
         (ReplyForm::BootService, Port::Dhcp) => Boot {
             siaddr: Some(context.server),
-            options: vec![(option::VENDOR_CLASS, b"PXEClient".into())],
+            options: options(&[(option::VENDOR_CLASS, b"PXEClient")]),
             label: last_segment(name),
             ..Boot::default()
         },
         (ReplyForm::BootService | ReplyForm::File, Port::BootService(_)) => {
             let mut loader = pxe_loader(name, context);
-            loader.options.retain(|(code, _)| *code != option::VENDOR_SPECIFIC);
+            loader.options.retain(|code| code != option::VENDOR_SPECIFIC);
             loader
         }
         (ReplyForm::File, Port::Dhcp) => {
@@ -101,7 +102,7 @@ fn rom_loader(name: &str, port: Port, context: &Context<'_>) -> Boot {
                 option::VENDOR_CLASS => context.network.is_proxy(),
                 _ => false,
             };
-            loader.options.retain(|(code, _)| stays(*code));
+            loader.options.retain(stays);
             loader
         }
     }
@@ -118,24 +119,22 @@ fn raspberry_pi(name: &str, context: &Context<'_>) -> Boot {
     }
     vendor.push(option::END);
     let mut loader = pxe_loader(name, context);
-    for (code, value) in &mut loader.options {
-        if *code == option::VENDOR_SPECIFIC {
-            value.clone_from(&vendor);
-        }
-    }
+    loader.options.set(option::VENDOR_SPECIFIC, vendor);
     loader
 }
 
 /// QUIRKS 23: some read `siaddr` and `file`, some 66 and 67, shim takes its folder from `file` alone.
 fn pxe_loader(name: &str, context: &Context<'_>) -> Boot {
     let control = [6, 1, USE_OFFERED_FILE, 10, 4, 0, b'P', b'X', b'E', option::END];
-    let mut options = vec![
-        (option::VENDOR_CLASS, b"PXEClient".into()),
-        (option::VENDOR_SPECIFIC, control.into()),
-        (option::BOOT_FILE, nul_terminated(name)),
-        (option::TFTP_SERVER, context.server.to_string().into_bytes()),
-    ];
-    options.extend(path_prefix(name, context).map(|prefix| (option::PATH_PREFIX, prefix.into_bytes())));
+    let mut options = options(&[
+        (option::VENDOR_CLASS, b"PXEClient"),
+        (option::VENDOR_SPECIFIC, &control),
+        (option::BOOT_FILE, &nul_terminated(name)),
+        (option::TFTP_SERVER, context.server.to_string().as_bytes()),
+    ]);
+    if let Some(prefix) = path_prefix(name, context) {
+        options.set(option::PATH_PREFIX, prefix);
+    }
     Boot { options, ..bootp(name, context) }
 }
 
@@ -154,44 +153,49 @@ fn http_loader(name: &str, context: &Context<'_>) -> Boot {
     Boot {
         siaddr: Some(context.server),
         file: file(&url),
-        options: vec![
-            (option::VENDOR_CLASS, b"HTTPClient".into()),
-            (option::BOOT_FILE, nul_terminated(&url)),
-        ],
+        options: options(&[
+            (option::VENDOR_CLASS, b"HTTPClient"),
+            (option::BOOT_FILE, &nul_terminated(&url)),
+        ]),
         label: last_segment(name),
     }
 }
 
 /// LAB: iPXE takes a name only beside a `siaddr`, even when the name is a URL.
 fn script(url: &str, context: &Context<'_>) -> Boot {
-    let mut options = vec![(option::BOOT_FILE, url.into())];
-    if context.network.is_proxy() {
+    let url_bytes = url.as_bytes();
+    let options = if context.network.is_proxy() {
         // iPXE knows a proxy's offer by its class alone; and here it has to wait for one.
-        options.insert(0, (option::VENDOR_CLASS, b"PXEClient".into()));
+        options(&[(option::VENDOR_CLASS, b"PXEClient"), (option::BOOT_FILE, url_bytes)])
     } else {
-        options.push((option::IPXE, NO_PXEDHCP.into()));
-    }
+        options(&[(option::BOOT_FILE, url_bytes), (option::IPXE, &NO_PXEDHCP)])
+    };
     Boot { siaddr: Some(context.server), file: file(url), options, label: last_segment(url) }
 }
 
 /// A PXE menu with one entry, of type 0 (the local disk), chosen at once: "PXE-E21: Remote boot cancelled" and
 /// the next boot device, without the firmware's minute of waiting (LAB; QUIRKS 63).
 fn local_disk(server: Ipv4Addr) -> Boot {
-    const NAME: &[u8] = b"Local";
+    const NAME: [u8; 5] = *b"Local";
     const TYPE: [u8; 2] = [0, 0];
-    let server_list = [&TYPE[..], &[1], &server.octets()].concat();
-    let menu = [&TYPE[..], &[5], NAME].concat();
-    let prompt = [&[0], NAME].concat();
-    let mut menu_options = Vec::new();
+    let [a, b, c, d] = server.octets();
+    let [l, o, k, i, n] = NAME;
+    let server_list = [TYPE[0], TYPE[1], 1, a, b, c, d];
+    let menu = [TYPE[0], TYPE[1], 5, l, o, k, i, n];
+    let prompt = [0, l, o, k, i, n];
+    let mut menu_options = Vec::with_capacity(64);
     for (code, value) in [(6, &[USE_OFFERED_FILE][..]), (8, &server_list), (9, &menu), (10, &prompt)] {
         option::write(&mut menu_options, code, value);
     }
     menu_options.push(option::END);
-    Boot {
-        siaddr: Some(server),
-        options: vec![(option::VENDOR_CLASS, b"PXEClient".into()), (option::VENDOR_SPECIFIC, menu_options)],
-        ..Boot::default()
-    }
+    let options = options(&[(option::VENDOR_CLASS, b"PXEClient"), (option::VENDOR_SPECIFIC, &menu_options)]);
+    Boot { siaddr: Some(server), options, ..Boot::default() }
+}
+
+fn options(list: &[(u8, &[u8])]) -> Options {
+    let mut options = Options::with_room();
+    list.iter().for_each(|(code, value)| options.set(*code, value));
+    options
 }
 
 /// QUIRKS 23: what does not fit goes into option 67 alone.

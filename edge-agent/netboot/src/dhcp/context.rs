@@ -28,8 +28,8 @@ pub struct Context<'a> {
     pub answer: &'a BootAnswer,
     /// How a PXE ROM is told to fetch a loader.
     pub form: ReplyForm,
-    /// Can the wire be asked who has an address? Not where the interface carries no ARP.
-    pub probes: bool,
+    /// The number of the interface at whose wire can be asked who has an address; None: it carries no ARP.
+    pub wire: Option<u32>,
     /// False while the disk is full: no new lease from a pool; fixed addresses and renewals go on (DESIGN §6).
     pub grants_allowed: bool,
 }
@@ -63,6 +63,13 @@ pub enum Effect {
     /// Ask the wire who has this address, at the interface that the request came in at; answers go to
     /// [`Server::handle_claim`](super::Server::handle_claim).
     Probe(Ipv4Addr),
+    /// The same, for nobody yet, and at the interface of this number.
+    ProbeAhead {
+        /// The interface.
+        wire: u32,
+        /// Which address.
+        address: Ipv4Addr,
+    },
     /// Nothing is said yet: the same request is to be handed in again then.
     Wait {
         /// When.

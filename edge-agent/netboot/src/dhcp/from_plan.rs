@@ -36,16 +36,22 @@ impl Server {
         let address = self.book.fixed(exchange)?;
         let wanted = request.requested.or(request.ciaddr) == Some(address);
         let reply = match request.kind {
-            MessageType::Discover => exchange.lease(Kind::Offer, address),
-            MessageType::Request if wanted && is_for_us(exchange) => exchange.lease(Kind::Ack, address),
-            MessageType::Bootp => exchange.bootp(address),
+            MessageType::Discover => exchange.lease(Kind::Offer, address, &exchange.boot()),
+            MessageType::Request if wanted && is_for_us(exchange) => {
+                exchange.lease(Kind::Ack, address, &exchange.boot())
+            }
+            MessageType::Bootp => exchange.bootp(address, &exchange.boot()),
             MessageType::Request | MessageType::Decline | MessageType::Release | MessageType::Inform => {
                 return None;
             }
         };
         match reply {
             Effect::Send { datagram, to } => Some((datagram, to)),
-            Effect::Persist(_) | Effect::Report(_) | Effect::Probe(_) | Effect::Wait { .. } => None,
+            Effect::Persist(_)
+            | Effect::Report(_)
+            | Effect::Probe(_)
+            | Effect::ProbeAhead { .. }
+            | Effect::Wait { .. } => None,
         }
     }
 }

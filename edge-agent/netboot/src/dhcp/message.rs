@@ -153,7 +153,8 @@ impl Message {
     /// Writes the datagram, padded to 300 bytes.
     #[must_use]
     pub fn emit(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(MIN_MESSAGE);
+        let options = self.options.as_ref().map_or(0, |options| options.iter().map(wire_size).sum());
+        let mut out = Vec::with_capacity(size(options).max(MIN_MESSAGE));
         out.extend([if self.operation == Operation::Request { 1 } else { 2 }, 1, 6, self.hops]);
         out.extend(self.xid.to_be_bytes());
         out.extend(self.secs.to_be_bytes());
@@ -180,9 +181,13 @@ pub(super) fn size(options_on_wire: usize) -> usize {
     FIXED + COOKIE.len() + options_on_wire + 1
 }
 
+fn wire_size((_, value): (u8, &[u8])) -> usize {
+    option::wire_size(value)
+}
+
 /// RFC 2131 §4.1: the option field first, then `file`, then `sname` as option 52 says (QUIRKS 5).
 fn read_options(area: &[u8], fixed: &[u8]) -> Options {
-    let mut options = Options::default();
+    let mut options = Options::with_room();
     options.read(area);
     let overload = overload(&options);
     if overload & 1 != 0 {

@@ -8,6 +8,7 @@
 //!
 //! Left to others: what a machine is to boot, whom to answer at all, sockets, the disk, the clock.
 
+mod ahead;
 mod alarm;
 mod book;
 mod boot;
@@ -23,6 +24,7 @@ mod message;
 mod offer;
 mod option;
 mod overheard;
+mod pages;
 #[cfg(test)]
 mod paper;
 mod parameters;

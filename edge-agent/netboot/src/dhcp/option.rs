@@ -1,7 +1,7 @@
 //! The option codes that this server reads or writes (RFC 2132 unless said otherwise), and an ordered list of
 //! options with the rules of RFC 3396 for long ones.
 
-use std::net::Ipv4Addr;
+use std::{fmt, net::Ipv4Addr};
 
 pub(super) const PAD: u8 = 0;
 pub(super) const SUBNET_MASK: u8 = 1;
@@ -50,14 +50,52 @@ pub(super) const END: u8 = 255;
 const MAX_PIECE: usize = 255;
 
 /// Options in the order in which they stand in a message, each code once.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Options(Vec<(u8, Vec<u8>)>);
+#[derive(Clone, Eq, Default)]
+pub struct Options {
+    places: Vec<Place>,
+    /// All values, one behind the other; of one that was set anew the former bytes stay behind.
+    bytes: Vec<u8>,
+}
+
+/// Where the value of an option stands in the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    code: u8,
+    from: u32,
+    length: u32,
+}
+
+impl Place {
+    fn of(self, bytes: &[u8]) -> &[u8] {
+        let from = self.from as usize;
+        bytes.get(from..from + self.length as usize).unwrap_or_default()
+    }
+}
+
+impl PartialEq for Options {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_map().entries(self.iter()).finish()
+    }
+}
 
 impl Options {
+    /// None, with room for as many bytes of values as a message usually has.
+    pub(super) fn with_room() -> Self {
+        const OPTIONS: usize = 20;
+        const BYTES: usize = 256;
+        Self { places: Vec::with_capacity(OPTIONS), bytes: Vec::with_capacity(BYTES) }
+    }
+
     /// The value of an option.
     #[must_use]
     pub fn get(&self, code: u8) -> Option<&[u8]> {
-        self.0.iter().find(|(known, _)| *known == code).map(|(_, value)| value.as_slice())
+        self.places.iter().find(|place| place.code == code).map(|place| place.of(&self.bytes))
     }
 
     /// The value of an option that is one address.
@@ -69,15 +107,29 @@ impl Options {
 
     /// Every option, in order.
     pub fn iter(&self) -> impl Iterator<Item = (u8, &[u8])> {
-        self.0.iter().map(|(code, value)| (*code, value.as_slice()))
+        self.places.iter().map(|place| (place.code, place.of(&self.bytes)))
     }
 
     /// Puts an option behind the others; a code that stands already is set where it stands.
-    pub fn set(&mut self, code: u8, value: impl Into<Vec<u8>>) {
-        match self.0.iter_mut().find(|(known, _)| *known == code) {
-            Some((_, old)) => *old = value.into(),
-            None => self.0.push((code, value.into())),
+    pub fn set(&mut self, code: u8, value: impl AsRef<[u8]>) {
+        let place = self.put(code, value.as_ref());
+        match self.places.iter_mut().find(|place| place.code == code) {
+            Some(known) => *known = place,
+            None => self.places.push(place),
         }
+    }
+
+    /// Only those stay that are to.
+    pub(super) fn retain(&mut self, stays: impl Fn(u8) -> bool) {
+        self.places.retain(|place| stays(place.code));
+    }
+
+    /// What is longer than any message is cut: nobody could be told of it.
+    fn put(&mut self, code: u8, value: &[u8]) -> Place {
+        let from = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
+        self.bytes.extend_from_slice(value);
+        Place { code, from, length }
     }
 
     /// Reads one area of options. A value whose code stands already is a continuation of it (RFC 3396 §7).
@@ -106,9 +158,12 @@ impl Options {
     }
 
     fn append(&mut self, code: u8, piece: &[u8]) {
-        match self.0.iter_mut().find(|(known, _)| *known == code) {
-            Some((_, value)) => value.extend_from_slice(piece),
-            None => self.0.push((code, piece.to_vec())),
+        match self.get(code).map(|value| [value, piece].concat()) {
+            Some(joined) => self.set(code, joined),
+            None => {
+                let place = self.put(code, piece);
+                self.places.push(place);
+            }
         }
     }
 }

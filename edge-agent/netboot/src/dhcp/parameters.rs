@@ -17,43 +17,47 @@ const DEFAULT_PARAMETERS: [u8; 4] = [option::ROUTER, option::DNS, option::DOMAIN
 const FORCED_PARAMETERS: [u8; 2] = [option::ROUTER, option::DNS];
 
 impl Exchange<'_> {
-    /// QUIRKS 9: type and server identifier are in every reply.
-    pub(super) fn head(&self, kind: Kind) -> Vec<(u8, Vec<u8>)> {
-        vec![(option::MESSAGE_TYPE, vec![kind as u8]), (option::SERVER_ID, self.server_id().octets().into())]
-    }
-
     /// The most important first: what does not fit any more is what the client misses least.
-    pub(super) fn options(&self, head: Vec<(u8, Vec<u8>)>, boot: &Boot) -> Options {
+    pub(super) fn options(&self, head: &Head, boot: &Boot) -> Options {
         let mut chosen = self.fitting();
-        self.identify(&mut chosen, &head, boot);
+        self.identify(&mut chosen, head, boot);
         for code in self.parameters() {
-            chosen.put_some(code, self.parameter(code).as_deref());
+            self.put_parameter(&mut chosen, code);
         }
         self.with_relay_agent(chosen.options)
     }
 
     /// Without an address: nothing of the subnet.
-    pub(super) fn boot_options(&self, head: &[(u8, Vec<u8>)], boot: &Boot) -> Options {
+    pub(super) fn boot_options(&self, head: &Head, boot: &Boot) -> Options {
         let mut chosen = self.fitting();
         self.identify(&mut chosen, head, boot);
         self.with_relay_agent(chosen.options)
     }
 
     /// RFC 2131 table 3: a NAK says why and nothing else.
-    pub(super) fn refusal_options(&self, head: &[(u8, Vec<u8>)], why: &str) -> Options {
+    pub(super) fn refusal_options(&self, why: &str) -> Options {
         let mut chosen = self.fitting();
-        for (code, value) in head {
-            chosen.put(*code, value);
-        }
+        self.put_head(&mut chosen, &Head::of(Kind::Nak));
         chosen.put(option::MESSAGE, why.as_bytes());
         chosen.put_some(option::CLIENT_ID, self.request.client_id.as_deref());
         self.with_relay_agent(chosen.options)
     }
 
+    /// QUIRKS 9: type and server identifier are in every reply.
+    fn put_head(&self, chosen: &mut Fitting, head: &Head) {
+        let Some(kind) = head.kind else { return };
+        chosen.put(option::MESSAGE_TYPE, &[kind as u8]);
+        chosen.put(option::SERVER_ID, &self.server_id().octets());
+        for (code, seconds) in head.lease.map(lease_times).into_iter().flatten() {
+            chosen.put(code, &seconds.to_be_bytes());
+        }
+    }
+
     /// What every reply begins with: what it is, what to boot, and whom it is for.
-    fn identify(&self, chosen: &mut Fitting, head: &[(u8, Vec<u8>)], boot: &Boot) {
-        for (code, value) in head.iter().chain(&boot.options) {
-            chosen.put(*code, value);
+    fn identify(&self, chosen: &mut Fitting, head: &Head, boot: &Boot) {
+        self.put_head(chosen, head);
+        for (code, value) in boot.options.iter() {
+            chosen.put(code, value);
         }
         // RFC 6842 and QUIRKS 4; RFC 4578 §2.3 and QUIRKS 16: verbatim.
         chosen.put_some(option::CLIENT_ID, self.request.client_id.as_deref());
@@ -69,7 +73,7 @@ impl Exchange<'_> {
     /// Option 82 stands last, unchanged, and its room is set aside (RFC 3046 §2.2, QUIRKS 2).
     fn fitting(&self) -> Fitting {
         let reserved = self.request.relay_agent.as_deref().map_or(0, option::wire_size);
-        Fitting { room: self.room().saturating_sub(reserved), options: Options::default() }
+        Fitting { room: self.room().saturating_sub(reserved), options: Options::with_room() }
     }
 
     fn with_relay_agent(&self, mut options: Options) -> Options {
@@ -89,42 +93,38 @@ impl Exchange<'_> {
         datagram - HEADERS - message::size(0)
     }
 
-    /// RFC 2132 §3.3: the mask stands before the router; then the client's order (QUIRKS 10).
-    fn parameters(&self) -> Vec<u8> {
-        let asked = self.request.parameters.as_deref().unwrap_or(&DEFAULT_PARAMETERS);
-        let mut codes = vec![option::SUBNET_MASK];
-        let custom: Vec<u8> = self.custom_codes().collect();
-        for code in asked.iter().chain(&FORCED_PARAMETERS).chain(&custom) {
-            if !codes.contains(code) {
-                codes.push(*code);
-            }
-        }
-        codes
+    /// RFC 2132 §3.3: the mask stands before the router; then the client's order (QUIRKS 10). Each code once.
+    fn parameters(&self) -> impl Iterator<Item = u8> {
+        let asked = self.request.parameters.as_deref().unwrap_or(&DEFAULT_PARAMETERS).iter().copied();
+        let all = std::iter::once(option::SUBNET_MASK).chain(asked).chain(FORCED_PARAMETERS);
+        let mut seen = [false; 256];
+        all.chain(self.custom_codes())
+            .filter(move |code| !std::mem::replace(&mut seen[usize::from(*code)], true))
     }
 
-    /// What the site says under a code; None for what it does not say and for what is no parameter.
-    fn parameter(&self, code: u8) -> Option<Vec<u8>> {
+    /// What the site says under a code; nothing for what it does not say and for what is no parameter.
+    fn put_parameter(&self, chosen: &mut Fitting, code: u8) {
         let subnet = self.subnet;
         if let Some(value) = self.custom(code).filter(|_| self.custom_codes().any(|known| known == code)) {
-            return Some(value);
+            return chosen.put(code, value);
         }
         match code {
-            option::SUBNET_MASK => Some(subnet.network.netmask().octets().into()),
-            option::BROADCAST_ADDRESS => Some(subnet.network.broadcast().octets().into()),
-            option::ROUTER => subnet.router.map(|router| router.octets().into()),
-            option::DNS => addresses(&subnet.dns),
-            option::NTP => addresses(&subnet.ntp),
-            option::DOMAIN_NAME => subnet.domain.as_ref().map(|name| name.clone().into_bytes()),
+            option::SUBNET_MASK => chosen.put(code, &subnet.network.netmask().octets()),
+            option::BROADCAST_ADDRESS => chosen.put(code, &subnet.network.broadcast().octets()),
+            option::ROUTER => chosen.put_addresses(code, subnet.router.as_slice()),
+            option::DNS => chosen.put_addresses(code, &subnet.dns),
+            option::NTP => chosen.put_addresses(code, &subnet.ntp),
+            option::DOMAIN_NAME => chosen.put_some(code, subnet.domain.as_deref().map(str::as_bytes)),
             // The plan's name, never what the machine calls itself (S9).
-            option::HOST_NAME => self.context.host.map(|host| host.name.clone().into_bytes()),
-            _ => None,
+            option::HOST_NAME => chosen.put_some(code, self.context.host.map(|host| host.name.as_bytes())),
+            _ => {}
         }
     }
 
     /// How replies to this machine differ from the usual: the host's word, then the site's.
-    fn custom(&self, code: u8) -> Option<Vec<u8>> {
+    fn custom(&self, code: u8) -> Option<&[u8]> {
         let host = self.context.host.and_then(|host| host.reply.option(code));
-        host.or_else(|| self.context.network.reply.option(code)).map(<[u8]>::to_vec)
+        host.or_else(|| self.context.network.reply.option(code))
     }
 
     /// What an operator has set for this machine. QUIRKS 28: 114 and 160 once meant other things to boot programs; and
@@ -157,17 +157,43 @@ impl Fitting {
             self.put(code, value);
         }
     }
+
+    fn put_addresses(&mut self, code: u8, list: &[Ipv4Addr]) {
+        match list {
+            [] => {}
+            [one] => self.put(code, &one.octets()),
+            several => self.put(code, &several.iter().flat_map(Ipv4Addr::octets).collect::<Vec<_>>()),
+        }
+    }
+}
+
+/// What a reply is, and the lease that it tells of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head {
+    /// None: BOOTP.
+    kind: Option<Kind>,
+    lease: Option<Duration>,
+}
+
+impl Head {
+    /// RFC 951: no message type, no lease.
+    pub(super) const BOOTP: Self = Self { kind: None, lease: None };
+
+    /// A message without a lease.
+    pub(super) fn of(kind: Kind) -> Self {
+        Self { kind: Some(kind), lease: None }
+    }
+
+    /// A message with one.
+    pub(super) fn with_lease(kind: Kind, lease: Duration) -> Self {
+        Self { kind: Some(kind), lease: Some(lease) }
+    }
 }
 
 /// Options 51, 58 and 59: the lease, half of it, seven eighths (RFC 2131 §4.4.5).
-pub(super) fn lease_times(lease: Duration) -> [(u8, Vec<u8>); 3] {
+fn lease_times(lease: Duration) -> [(u8, u32); 3] {
     // 0xffffffff means for ever (RFC 2131 §3.3); no lease of ours does.
     let seconds = u32::try_from(lease.as_secs()).unwrap_or(u32::MAX).min(u32::MAX - 1);
     let rebinding = seconds - seconds / 8;
     [(option::LEASE_TIME, seconds), (option::RENEWAL_TIME, seconds / 2), (option::REBINDING_TIME, rebinding)]
-        .map(|(code, seconds)| (code, seconds.to_be_bytes().into()))
-}
-
-fn addresses(list: &[Ipv4Addr]) -> Option<Vec<u8>> {
-    (!list.is_empty()).then(|| list.iter().flat_map(|address| address.octets()).collect())
 }

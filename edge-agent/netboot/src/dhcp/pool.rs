@@ -7,15 +7,48 @@ use proto::{
     plan::{SitePlan, Subnet},
 };
 
-/// Addresses of one pool that are tried for one machine, at most: another machine begins elsewhere.
-const SEARCH: u64 = 65_536;
+use super::lease::Leases;
 
-/// The addresses of a subnet's pools, each once, from a place that follows from the machine: a machine that
-/// comes back after its lease has ended finds its old address as long as that is free.
-pub(super) fn candidates(subnet: &Subnet, mac: Mac) -> impl Iterator<Item = Ipv4Addr> {
-    let count = size(subnet);
-    let start = hash(mac).checked_rem(count).unwrap_or(0);
-    (0..count.min(SEARCH)).filter_map(move |n| nth(&subnet.pools, (start + n) % count))
+/// Unleased addresses of a subnet that are tried for one machine, at most.
+const SEARCH: usize = 65_536;
+
+/// The addresses of a subnet's pools that nobody has leased, each once, from a place that follows from the machine: a machine
+/// that comes back after its lease has ended finds its old address as long as that is free.
+pub(super) fn candidates<'a>(
+    subnet: &'a Subnet,
+    mac: Mac,
+    leases: &'a Leases,
+) -> impl Iterator<Item = Ipv4Addr> {
+    stretches(&subnet.pools, hash(mac)).flat_map(|stretch| unleased(stretch, leases)).take(SEARCH)
+}
+
+/// The pools as stretches that begin at the nth address, and end before it.
+fn stretches(pools: &[Range], n: u64) -> impl Iterator<Item = Range> {
+    let size: u64 = pools.iter().map(|range| range.count()).sum();
+    let mut before = n.checked_rem(size).unwrap_or(0);
+    let within = pools.iter().position(|range| {
+        let within = before < range.count();
+        before -= if within { 0 } else { range.count() };
+        within
+    });
+    let within = within.unwrap_or(0);
+    let cut = pools.get(within).and_then(|range| cut(*range, before));
+    let (head, tail) = cut.map_or((None, None), |(head, tail)| (head, Some(tail)));
+    let others = pools.iter().cycle().skip(within + 1).take(pools.len().saturating_sub(1)).copied();
+    tail.into_iter().chain(others).chain(head)
+}
+
+/// A range before its nth address, and from there on.
+fn cut(range: Range, n: u64) -> Option<(Option<Range>, Range)> {
+    let from = range.first().to_bits().checked_add(u32::try_from(n).ok()?)?;
+    let head = from.checked_sub(1).and_then(|last| Range::new(range.first(), last.into()));
+    Some((head, Range::new(from.into(), range.last())?))
+}
+
+/// The addresses of a range that nobody has leased, in order.
+pub(super) fn unleased(stretch: Range, leases: &Leases) -> impl Iterator<Item = Ipv4Addr> {
+    let from = move |first| leases.first_unleased(first, stretch.last());
+    std::iter::successors(from(stretch.first()), move |found| from(found.to_bits().checked_add(1)?.into()))
 }
 
 /// How many addresses the pools have.
@@ -38,16 +71,6 @@ pub(super) fn is_station(subnet: &Subnet, address: Ipv4Addr) -> bool {
 /// Does the subnet itself name the address as somebody's?
 pub(super) fn is_infrastructure(subnet: &Subnet, address: Ipv4Addr) -> bool {
     subnet.router == Some(address) || subnet.dns.contains(&address) || subnet.ntp.contains(&address)
-}
-
-fn nth(pools: &[Range], mut n: u64) -> Option<Ipv4Addr> {
-    for range in pools {
-        if n < range.count() {
-            return Some(Ipv4Addr::from_bits(range.first().to_bits() + u32::try_from(n).ok()?));
-        }
-        n -= range.count();
-    }
-    None
 }
 
 /// FNV-1a; the pool is probed by address afterwards, so nothing is won by finding collisions.
@@ -91,6 +114,11 @@ impl Reservations {
 mod tests {
     use std::{collections::BTreeSet, time::Duration};
 
+    use proto::{
+        Wall,
+        ledger::{Lease, LeaseKey},
+    };
+
     use super::*;
 
     fn subnet(network: &str, pools: &[&str]) -> Subnet {
@@ -106,15 +134,31 @@ mod tests {
         }
     }
 
+    fn lease(address: Ipv4Addr) -> Lease {
+        let [.., last] = address.octets();
+        let key =
+            LeaseKey { mac: Mac([2, 9, 0, 0, 0, last]), network: "10.1.0.0/24".parse().expect("a network") };
+        Lease { key, address, until: Wall(9) }
+    }
+
     #[test]
     fn every_address_of_every_pool_comes_once() {
         let subnet = subnet("10.1.0.0/24", &["10.1.0.10-10.1.0.14", "10.1.0.200-10.1.0.202"]);
-        for last in 0..9 {
-            let tried: Vec<_> = candidates(&subnet, Mac([2, 0, 0, 0, 0, last])).collect();
+        let mut leases = Leases::default();
+        let mut firsts = BTreeSet::new();
+        for last in 0..99 {
+            let tried: Vec<_> = candidates(&subnet, Mac([2, 0, 0, 0, 0, last]), &leases).collect();
             assert_eq!((tried.len(), tried.iter().collect::<BTreeSet<_>>().len()), (8, 8));
             assert!(tried.iter().all(|address| contains(&subnet, *address)));
+            firsts.insert(tried[0]);
         }
-        assert_eq!(candidates(&self::subnet("10.1.0.0/24", &[]), Mac([2; 6])).count(), 0);
+        assert_eq!(firsts.len(), 8, "machines begin everywhere");
+        let none = self::subnet("10.1.0.0/24", &[]);
+        assert_eq!(candidates(&none, Mac([2; 6]), &leases).count(), 0);
+        for (left, address) in (0..8).rev().zip(firsts) {
+            leases.insert(lease(address));
+            assert_eq!(candidates(&subnet, Mac([2; 6]), &leases).count(), left);
+        }
     }
 
     #[test]

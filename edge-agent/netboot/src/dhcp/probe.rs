@@ -1,8 +1,9 @@
 //! Is an address that the book holds for free also free on the wire? (RFC 2131 §3.1 and §4.3.1, RFC 5227 §2.1.1)
 //!
 //! A pool address that its machine does not have yet is asked for before it is offered. Operating systems wait for the
-//! answer that does not come; firmware has its offer at once (QUIRKS 8), and an answer that comes before its REQUEST
-//! withdraws the offer. Silence counts for a minute. No ARP crosses a relay agent, so nothing is asked there.
+//! answer that does not come, unless an address stands ready that was asked for before (see [`super::ahead`]); they and
+//! firmware have their offer at once then (QUIRKS 8), and an answer that comes before the REQUEST withdraws the offer. Silence
+//! counts for a minute. No ARP crosses a relay agent, so nothing is asked there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,6 +20,7 @@ use proto::{
 
 use super::{
     Effect, Server,
+    ahead::{self, Ahead, Due},
     alarm::Subject,
     claims::{Claims, Worth},
     exchange::Exchange,
@@ -39,6 +41,9 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 /// Addresses that are remembered, those under way among them: as many as offers; further ones are offered as they are.
 const MAX_PROBES: usize = 1_024;
 
+/// Unleased addresses that are looked at for one that is to stand ready, at most.
+const SEARCH: usize = 1_024;
+
 /// What the wire was asked, and who answered.
 #[derive(Debug, Default)]
 pub(super) struct Probes {
@@ -46,16 +51,27 @@ pub(super) struct Probes {
     /// Those of them that lift a rest, by the time at which they were asked.
     lifting: BTreeSet<(Mono, Ipv4Addr)>,
     claims: Claims,
+    /// None: nothing is asked for ahead of time.
+    pub(super) ahead: Option<Ahead>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Probe {
     at: Mono,
-    /// Whose own answer is no conflict, and for whom alone silence counts: who had the address since may use it still.
-    machine: Mac,
+    /// Whose own answer is no conflict, and for whom alone silence counts: who had the address since may use it still. None:
+    /// it stands ready for anybody.
+    machine: Option<Mac>,
     pool: Pool,
     /// A rest that ends if nobody answers.
     lifts_rest: bool,
+    /// It had stood ready.
+    is_silent: bool,
+}
+
+impl Probe {
+    fn counts(&self, now: Mono) -> bool {
+        now.since(self.at) < if self.machine.is_some() { REMEMBERED } else { ahead::FRESH }
+    }
 }
 
 /// The pools of a link.
@@ -78,17 +94,19 @@ impl Pool {
 }
 
 impl Probes {
-    /// When the address was last asked for on this machine's behalf, and whether it is to be asked for now; None: there is no
-    /// room to remember it.
-    fn ask(&mut self, address: Ipv4Addr, probe: Probe) -> Option<(Mono, bool)> {
+    /// The question that was put for the address on this machine's behalf, and whether it is new; None: there is no room to
+    /// remember it.
+    fn ask(&mut self, address: Ipv4Addr, probe: Probe) -> Option<(Probe, bool)> {
         let now = probe.at;
         let known = self.of(now, address).filter(|known| known.machine == probe.machine && !probe.lifts_rest);
         if let Some(known) = known {
-            return Some((known.at, false));
+            return Some((known, false));
         }
+        let is_silent = probe.machine.is_some() && self.stands_ready(now, address) && !probe.lifts_rest;
+        let probe = Probe { is_silent, ..probe };
         self.forget(address);
         if self.asked.len() >= MAX_PROBES {
-            self.asked.retain(|_, probe| now.since(probe.at) < REMEMBERED);
+            self.asked.retain(|_, probe| probe.counts(now));
             if self.asked.len() >= MAX_PROBES {
                 return None;
             }
@@ -97,11 +115,26 @@ impl Probes {
         if probe.lifts_rest {
             self.lifting.insert((now, address));
         }
-        Some((now, true))
+        Some((probe, true))
     }
 
     fn of(&self, now: Mono, address: Ipv4Addr) -> Option<Probe> {
-        self.asked.get(&address).copied().filter(|probe| now.since(probe.at) < REMEMBERED)
+        self.asked.get(&address).copied().filter(|probe| probe.counts(now))
+    }
+
+    /// Was it asked for ahead of time, and has nobody answered?
+    fn stands_ready(&self, now: Mono, address: Ipv4Addr) -> bool {
+        self.of(now, address).is_some_and(|probe| probe.machine.is_none() && now.since(probe.at) >= PATIENCE)
+    }
+
+    /// The address is somebody's from now on, or was: what was asked of it before counts no longer.
+    pub(super) fn is_given(&mut self, address: Ipv4Addr) {
+        if self.asked.get(&address).is_some_and(|probe| probe.machine.is_none()) {
+            self.forget(address);
+        }
+        if let Some(ahead) = &mut self.ahead {
+            ahead.forget(address);
+        }
     }
 
     fn forget(&mut self, address: Ipv4Addr) {
@@ -131,13 +164,58 @@ impl Server {
         if !reaches(exchange) || self.book.is_its_own(address, exchange) {
             return Vec::new();
         }
-        let (machine, pool) = (request.mac, Pool::of(exchange));
-        let probe = Probe { at: now.mono, machine, pool, lifts_rest: false };
-        let Some((at, new)) = self.probes.ask(address, probe) else { return Vec::new() };
-        let over = at.plus(PATIENCE);
-        let waits = now.mono < over && !request.is_boot_class();
+        let (machine, pool) = (Some(request.mac), Pool::of(exchange));
+        let probe = Probe { at: now.mono, machine, pool, lifts_rest: false, is_silent: false };
+        let Some((probe, new)) = self.probes.ask(address, probe) else { return Vec::new() };
+        if let Some(ahead) = self.probes.ahead.as_mut().filter(|_| new && !request.is_boot_class()) {
+            ahead.took(now.mono, pool.link, address);
+        }
+        let over = probe.at.plus(PATIENCE);
+        let waits = now.mono < over && !probe.is_silent && !request.is_boot_class();
         let probe = new.then_some(Effect::Probe(address));
         probe.into_iter().chain(waits.then_some(Effect::Wait { until: over })).collect()
+    }
+
+    /// An address that stands ready, for a system that has none and that wishes for none.
+    pub(super) fn ready_address(&mut self, now: Now, exchange: Exchange<'_>) -> Option<Ipv4Addr> {
+        let wire = exchange.context.wire.filter(|_| reaches(exchange))?;
+        let Probes { asked, ahead, .. } = &mut self.probes;
+        let ahead = ahead.as_mut().filter(|_| !exchange.request.is_boot_class())?;
+        let ranges = exchange.subnets().flat_map(|subnet| subnet.pools.iter().copied());
+        let offered = ahead.offer(now.mono, wire, Pool::of(exchange), ranges);
+        let silent = |address: &Ipv4Addr| {
+            asked.get(address).is_some_and(|probe| {
+                probe.machine.is_none() && probe.counts(now.mono) && now.mono.since(probe.at) >= PATIENCE
+            })
+        };
+        offered.into_iter().find(|address| silent(address) && self.book.is_free(*address, exchange))
+    }
+
+    /// Asks for what is to stand ready.
+    pub(super) fn ask_ahead(&mut self, now: Now) -> Vec<Effect> {
+        let Some(due) = self.probes.ahead.as_mut().map(|ahead| ahead.due(now.mono)) else {
+            return Vec::new();
+        };
+        let mut effects = Vec::new();
+        for Due { link, wire, pool } in due {
+            let found = self.free_for_anybody(now, link);
+            let probe = Probe { at: now.mono, machine: None, pool, lifts_rest: false, is_silent: false };
+            let found = found.filter(|address| self.probes.ask(*address, probe).is_some());
+            if let Some(ahead) = &mut self.probes.ahead {
+                ahead.ask(now.mono, link, found);
+            }
+            effects.extend(found.map(|address| Effect::ProbeAhead { wire, address }));
+        }
+        effects
+    }
+
+    /// An address of a link's pools that the book holds for free, and of which nothing is known.
+    fn free_for_anybody(&self, now: Now, link: Ipv4Net) -> Option<Ipv4Addr> {
+        let ahead = self.probes.ahead.as_ref()?;
+        let mut unleased = ahead.search(link).flat_map(|range| self.book.unleased(range)).take(SEARCH);
+        unleased.find(|address| {
+            self.book.is_free_for_anybody(*address) && self.probes.of(now.mono, *address).is_none()
+        })
     }
 
     /// A fixed address that its host has declined rests for nothing if nobody else has it.
@@ -150,8 +228,9 @@ impl Server {
         if !reaches(exchange) {
             return None;
         }
-        let (machine, pool) = (exchange.request.mac, Pool::of(exchange));
-        self.probes.ask(address, Probe { at: now.mono, machine, pool, lifts_rest: true })?;
+        let (machine, pool) = (Some(exchange.request.mac), Pool::of(exchange));
+        let probe = Probe { at: now.mono, machine, pool, lifts_rest: true, is_silent: false };
+        self.probes.ask(address, probe)?;
         Some(Effect::Probe(address))
     }
 
@@ -182,7 +261,7 @@ impl Server {
         let Some(probe) = self.probes.of(now.mono, address) else { return effects };
         let holder = self.book.leases.holder(address).or_else(|| self.book.offers.holder(address));
         let late = self.book.leases.holder(address).is_some() && probe.at.plus(PATIENCE) <= now.mono;
-        if mac == probe.machine || Some(mac) == holder || late {
+        if Some(mac) == probe.machine || Some(mac) == holder || late {
             return effects;
         }
         effects.extend(if probe.lifts_rest {
@@ -224,6 +303,7 @@ impl Server {
     fn rest_claimed(&mut self, now: Now, claim: Claim, probe: Probe) -> Vec<Effect> {
         let Claim { address, mac } = claim;
         self.probes.forget(address);
+        self.probes.is_given(address);
         self.book.offers.withdraw(address);
         let quarantine = Quarantine { address, until: now.wall.plus(self.book.rest(address, CLAIMED)) };
         self.book.quarantined.insert(quarantine);
@@ -245,12 +325,15 @@ impl Server {
     }
 
     fn tell_of_claim(&mut self, now: Now, Claim { address, mac }: Claim, probe: Probe) -> Vec<Effect> {
-        let detail = format!("{mac} uses {address}, which was about to be given to {}", probe.machine);
+        let detail = match probe.machine {
+            Some(machine) => format!("{mac} uses {address}, which was about to be given to {machine}"),
+            None => format!("{mac} uses {address}, which is leased to nobody"),
+        };
         self.alarm(now, Subject::Claim(address), AlarmKind::AddressInUse, detail)
     }
 }
 
 /// Does ARP reach the machine's link from here?
 fn reaches(exchange: Exchange<'_>) -> bool {
-    exchange.context.probes && exchange.request.giaddr.is_none()
+    exchange.context.wire.is_some() && exchange.request.giaddr.is_none()
 }

@@ -12,8 +12,8 @@ use proto::{
 };
 
 use super::{
-    BootAnswer, Destination, Effect, MessageType, Request, Server, boot::boot, exchange::Exchange,
-    reply::Kind, request::Port, server::is_for_us, sighting::Word,
+    BootAnswer, Destination, Effect, MessageType, Request, Server, exchange::Exchange, reply::Kind,
+    request::Port, server::is_for_us, sighting::Word,
 };
 
 impl Server {
@@ -109,6 +109,6 @@ fn says_something(exchange: Exchange<'_>) -> bool {
 }
 
 fn offered(exchange: Exchange<'_>) -> Effect {
-    let (client, file) = (exchange.request.client, boot(exchange.request, exchange.context).label);
+    let (client, file) = (exchange.request.client, exchange.boot().label);
     Effect::Report(EventKind::Offered { address: None, file, client })
 }

@@ -6,7 +6,7 @@ use super::{
     Destination, Effect, Message, MessageType, Operation,
     boot::{Boot, boot},
     exchange::Exchange,
-    parameters::lease_times,
+    parameters::Head,
     request::Port,
 };
 
@@ -23,33 +23,35 @@ pub(super) enum Kind {
 
 impl Exchange<'_> {
     /// OFFER or ACK of an address, with its lease and what goes with its subnet.
-    pub(super) fn lease(&self, kind: Kind, address: Ipv4Addr) -> Effect {
+    pub(super) fn lease(&self, kind: Kind, address: Ipv4Addr, boot: &Boot) -> Effect {
         let there = Exchange { subnet: self.subnet_with(address).unwrap_or(self.subnet), ..*self };
-        let mut head = there.head(kind);
-        head.extend(lease_times(there.lease_time()));
-        there.send(address, head, &boot(there.request, there.context))
+        there.send(address, &Head::with_lease(kind, there.lease_time()), boot)
     }
 
     /// RFC 2131 §4.3.5: neither an address nor a lease.
     pub(super) fn inform(&self) -> Effect {
-        let head = self.head(Kind::Ack);
-        self.send(Ipv4Addr::UNSPECIFIED, head, &boot(self.request, self.context))
+        self.send(Ipv4Addr::UNSPECIFIED, &Head::of(Kind::Ack), &self.boot())
     }
 
     /// RFC 951 and 1534: no message type, no lease.
-    pub(super) fn bootp(&self, address: Ipv4Addr) -> Effect {
+    pub(super) fn bootp(&self, address: Ipv4Addr, boot: &Boot) -> Effect {
         let there = Exchange { subnet: self.subnet_with(address).unwrap_or(self.subnet), ..*self };
-        there.send(address, Vec::new(), &boot(self.request, self.context))
+        there.send(address, &Head::BOOTP, boot)
+    }
+
+    /// What the machine is told to boot.
+    pub(super) fn boot(&self) -> Boot {
+        boot(self.request, self.context)
     }
 
     /// OFFER or ACK of a proxy or boot server: what to boot and nothing else, without an address (PXE 2.1 §2.2.3).
     pub(super) fn boot_only(&self, kind: Kind, to: Destination) -> Effect {
-        let (request, mut boot) = (self.request, boot(self.request, self.context));
+        let (request, mut boot) = (self.request, self.boot());
         if let (Some(item), Port::BootService(_)) = (request.boot_item_echo, request.port) {
             boot.choose(item);
         }
         let mut reply = self.booting(Ipv4Addr::UNSPECIFIED, &boot);
-        reply.options = Some(self.boot_options(&self.head(kind), &boot));
+        reply.options = Some(self.boot_options(&Head::of(kind), &boot));
         Effect::Send { datagram: reply.emit(), to }
     }
 
@@ -63,7 +65,7 @@ impl Exchange<'_> {
     pub(super) fn nak(&self, why: &str) -> Effect {
         let mut reply = self.blank(Ipv4Addr::UNSPECIFIED);
         (reply.broadcast, reply.ciaddr) = (true, Ipv4Addr::UNSPECIFIED);
-        reply.options = Some(self.refusal_options(&self.head(Kind::Nak), why));
+        reply.options = Some(self.refusal_options(why));
         Effect::Send { datagram: reply.emit(), to: self.without_address() }
     }
 
@@ -86,7 +88,7 @@ impl Exchange<'_> {
         reply
     }
 
-    fn send(&self, yiaddr: Ipv4Addr, head: Vec<(u8, Vec<u8>)>, boot: &Boot) -> Effect {
+    fn send(&self, yiaddr: Ipv4Addr, head: &Head, boot: &Boot) -> Effect {
         let mut reply = self.booting(yiaddr, boot);
         reply.options = self.request.has_cookie.then(|| self.options(head, boot));
         Effect::Send { datagram: reply.emit(), to: self.destination(yiaddr) }

@@ -11,9 +11,9 @@ use proto::{
 
 use super::{
     Context, Effect, MessageType, Request,
+    ahead::Ahead,
     alarm::{Alarms, Subject},
     book::Book,
-    boot::boot,
     exchange::Exchange,
     probe::Probes,
     quarantine::QUARANTINE,
@@ -40,6 +40,14 @@ impl Server {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same, which asks for some addresses ahead of time where operating systems would wait.
+    #[must_use]
+    pub fn asking_ahead() -> Self {
+        let mut server = Self::new();
+        server.probes.ahead = Some(Ahead::default());
+        server
     }
 
     /// Replays a record of the ledger, in the ledger's order; records of others are passed over.
@@ -83,16 +91,21 @@ impl Server {
         self.book.leases.iter()
     }
 
+    /// How many leases stand.
+    #[must_use]
+    pub fn lease_count(&self) -> usize {
+        self.book.leases.len()
+    }
+
     /// When [`Self::handle_timeout`] is next due; ask again after each `handle` and `handle_timeout`. Leases end
     /// by wall time; when that is on the monotonic clock follows from the `now` that was handed in last.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Mono> {
         let walls = [self.book.leases.next_end(), self.book.quarantined.next_end()];
         let on_mono = |wall: Wall| self.last.mono.plus(wall.since(self.last.wall));
-        [walls.into_iter().flatten().min().map(on_mono), self.book.offers.next_end(), self.probes.next_end()]
-            .into_iter()
-            .flatten()
-            .min()
+        let ahead = self.probes.ahead.as_ref().and_then(Ahead::next_end);
+        let monos = [self.book.offers.next_end(), self.probes.next_end(), ahead];
+        monos.into_iter().chain([walls.into_iter().flatten().min().map(on_mono)]).flatten().min()
     }
 
     /// Ends the leases, offers and quarantines whose time is over.
@@ -101,6 +114,7 @@ impl Server {
         self.book.offers.drop_ended(now.mono);
         self.book.quarantined.drop_ended(now.wall);
         let mut effects = self.lift_rests(now);
+        effects.extend(self.ask_ahead(now));
         while let Some(lease) = self.book.leases.pop_ended(now.wall) {
             effects.extend(ended(&lease, LeaseEnd::Expired));
         }
@@ -121,6 +135,7 @@ impl Server {
     pub fn follow(&mut self, plan: &SitePlan) {
         if self.book.follow(plan) {
             self.sightings.follow(plan);
+            self.probes.ahead.iter_mut().for_each(Ahead::clear);
         }
     }
 
@@ -155,7 +170,8 @@ impl Server {
     /// RFC 2131 §4.3.1.
     fn discover(&mut self, now: Now, exchange: Exchange<'_>) -> Vec<Effect> {
         let mut effects = self.report_conflict(now, exchange);
-        let Some(address) = self.book.choose(now, exchange) else {
+        let ready = self.ready_address(now, exchange);
+        let Some(address) = self.book.choose(now, exchange, ready) else {
             effects.extend(self.report_empty_pool(now, exchange));
             return effects;
         };
@@ -163,13 +179,10 @@ impl Server {
         if matches!(effects.last(), Some(Effect::Wait { .. })) {
             return effects;
         }
-        let (request, file) = (exchange.request, boot(exchange.request, exchange.context).label);
-        effects.push(Effect::Report(EventKind::Offered {
-            address: Some(address),
-            file,
-            client: request.client,
-        }));
-        effects.push(exchange.lease(Kind::Offer, address));
+        let (client, boot) = (exchange.request.client, exchange.boot());
+        let offer = exchange.lease(Kind::Offer, address, &boot);
+        effects.push(Effect::Report(EventKind::Offered { address: Some(address), file: boot.label, client }));
+        effects.push(offer);
         effects
     }
 
@@ -210,6 +223,7 @@ impl Server {
             effects.extend(ended(&former, LeaseEnd::Released));
         }
         let lease = Lease { key, address, until };
+        self.probes.is_given(address);
         self.book.offers.remove(key);
         self.book.leases.insert(lease);
         effects.push(Effect::Persist(Record::Lease(lease)));
@@ -220,7 +234,7 @@ impl Server {
                 .then_some(EventKind::LeaseRenewed { address, until }),
         };
         effects.extend(told.map(Effect::Report));
-        effects.push(exchange.lease(Kind::Ack, address));
+        effects.push(exchange.lease(Kind::Ack, address, &exchange.boot()));
         effects
     }
 
@@ -234,6 +248,7 @@ impl Server {
             return Vec::new();
         }
         let quarantine = Quarantine { address, until: now.wall.plus(self.book.rest(address, QUARANTINE)) };
+        self.probes.is_given(address);
         self.book.offers.remove(key);
         self.book.quarantined.insert(quarantine);
         let mut effects = vec![Effect::Persist(Record::Quarantine(quarantine))];
@@ -265,9 +280,10 @@ impl Server {
     /// RFC 1534 §2: BOOTP knows no lease, so only a fixed address can be given.
     fn bootp(&mut self, exchange: Exchange<'_>) -> Vec<Effect> {
         let Some(address) = self.book.fixed(exchange) else { return Vec::new() };
-        let (client, file) = (exchange.request.client, boot(exchange.request, exchange.context).label);
-        let offered = EventKind::Offered { address: Some(address), file, client };
-        vec![Effect::Report(offered), exchange.bootp(address)]
+        let (client, boot) = (exchange.request.client, exchange.boot());
+        let reply = exchange.bootp(address, &boot);
+        let offered = EventKind::Offered { address: Some(address), file: boot.label, client };
+        vec![Effect::Report(offered), reply]
     }
 
     /// A host's fixed address is with somebody else, or in quarantine.

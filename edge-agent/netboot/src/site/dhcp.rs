@@ -61,7 +61,7 @@ impl Site {
             base_url: &arrival.base_url,
             answer: &answer,
             form,
-            probes: (arrival.interface as usize) < self.config.stations.len(),
+            wire: Some(arrival.interface).filter(|number| (*number as usize) < self.config.stations.len()),
             grants_allowed: self.disk == Disk::Fine,
         };
         let effects = self.dhcp.handle(now, request, &context);
@@ -104,7 +104,7 @@ impl Site {
             base_url: &arrival.base_url,
             answer: &BootAnswer::LocalDisk,
             form: ReplyForm::default(),
-            probes: false,
+            wire: None,
             grants_allowed: false,
         };
         self.dhcp.reply_from_plan(request, &context)
@@ -129,7 +129,7 @@ impl Site {
         let (attempt, joined) = table.boot_packet(now.mono, mac, host_id, request.client, fresh);
         attempt.uuid = request.uuid.or(attempt.uuid);
         let about = About { attempt: Some(attempt.id), host: host_id, mac: Some(mac) };
-        if joined == Joined::Begins {
+        if joined == Joined::Begins && !self.passes_over(now, about) {
             self.tell(now, about, began(request));
         }
         about
@@ -185,12 +185,11 @@ impl Site {
             return;
         }
         attempt.answered = answered;
-        let order = decision.order.map(|order| order.id);
-        self.tell(
-            now,
-            about,
-            EventKind::Decided { answer: decision.answer, reason: decision.reason.clone(), order },
-        );
+        if !self.passes_over(now, about) {
+            let (answer, reason) = (decision.answer, decision.reason.clone().into_owned());
+            let order = decision.order.map(|order| order.id);
+            self.tell(now, about, EventKind::Decided { answer, reason, order });
+        }
         if let Some((kind, detail)) = decision.alarm.clone() {
             self.tell(now, about, EventKind::Alarm { kind, detail });
         }
@@ -236,6 +235,9 @@ impl Site {
                     self.actions.push_back(Action::Send { interface, datagram, to });
                 }
                 Effect::Probe(address) => self.actions.push_back(Action::Probe { interface, address }),
+                Effect::ProbeAhead { wire, address } => {
+                    self.actions.push_back(Action::Probe { interface: wire, address });
+                }
                 Effect::Wait { until } => {
                     self.deferred.insert(until, about.host.is_some(), arrival, request);
                 }
@@ -257,6 +259,9 @@ impl Site {
             match effect {
                 Effect::Persist(record) => self.persist(record),
                 Effect::Report(kind) => self.tell(now, about, kind),
+                Effect::ProbeAhead { wire, address } => {
+                    self.actions.push_back(Action::Probe { interface: wire, address });
+                }
                 Effect::Send { .. } | Effect::Probe(_) | Effect::Wait { .. } => {
                     debug_assert!(false, "only a message is answered");
                 }

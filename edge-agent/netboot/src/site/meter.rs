@@ -140,6 +140,13 @@ impl Allowance {
         allowed
     }
 
+    /// Is one more left out already before it is made? It counts as such.
+    fn passes_over(&mut self, now: Mono, limit: &Limit) -> bool {
+        let spent = self.spent >= limit.events && now.since(self.window) < limit.window;
+        self.left_out = self.left_out.saturating_add(u32::from(spent));
+        spent
+    }
+
     /// How many were left out, once their window is over.
     fn due(&mut self, now: Mono, limit: &Limit) -> Option<u32> {
         let over = self.left_out > 0 && now.since(self.window) >= limit.window;
@@ -248,6 +255,11 @@ impl Site {
                 self.report(now, about, EventKind::Alarm { kind: AlarmKind::TooManyEvents, detail });
             }
         }
+    }
+
+    /// Is one more diagnostic of this machine to be left out? Then it is counted, and need not be made.
+    pub(super) fn passes_over(&mut self, now: Now, about: About) -> bool {
+        about.host.is_none() && self.meter.unknown.passes_over(now.mono, &UNKNOWN)
     }
 
     /// A machine that the plan does not know is not answered: it gets no attempt, which would never end.

@@ -249,7 +249,7 @@ impl Site {
         Self {
             config,
             plan: None,
-            dhcp: Server::new(),
+            dhcp: Server::asking_ahead(),
             attempts: Attempts::default(),
             forms: Forms::default(),
             recall: Recall::default(),
@@ -344,6 +344,13 @@ impl Site {
             Input::Disk(disk) => self.handle_disk(now, disk),
             Input::Alarm(kind, detail) => self.alarm(now, kind, detail),
         }
+    }
+
+    /// A DHCP message, as [`Input::Dhcp`]. Poll for actions afterwards.
+    pub fn hear(&mut self, now: Now, arrival: &Arrival, request: &Request) {
+        let now = self.never_back(now);
+        self.changes += 1;
+        self.handle_dhcp(now, arrival, request);
     }
 
     /// What to do next. Poll after `handle` and `handle_timeout` until None.

@@ -1,5 +1,6 @@
 //! A site on paper: a plan, machines that speak as the lab's did, and a server to answer them.
 
+mod ahead;
 mod beside;
 mod golden;
 mod links;
@@ -120,7 +121,7 @@ impl Site {
             base_url: &self.base_url,
             answer: &self.answer,
             form: self.plan.pinned_form(request.mac).unwrap_or_default(),
-            probes: self.probes,
+            wire: self.probes.then_some(0),
             grants_allowed: self.grants_allowed,
         };
         let effects = self.server.handle(self.now, request, &context);
@@ -146,7 +147,11 @@ impl Site {
     fn note(&mut self, effects: &[Effect]) {
         self.ledger.extend(effects.iter().filter_map(|effect| match effect {
             Effect::Persist(record) => Some(record.clone()),
-            Effect::Report(_) | Effect::Send { .. } | Effect::Probe(_) | Effect::Wait { .. } => None,
+            Effect::Report(_)
+            | Effect::Send { .. }
+            | Effect::Probe(_)
+            | Effect::ProbeAhead { .. }
+            | Effect::Wait { .. } => None,
         }));
     }
 
@@ -168,7 +173,11 @@ impl Site {
 fn sent(effects: &[Effect]) -> Option<(Message, Destination)> {
     let mut replies = effects.iter().filter_map(|effect| match effect {
         Effect::Send { datagram, to } => Some((Message::parse(datagram).expect("legal"), *to)),
-        Effect::Persist(_) | Effect::Report(_) | Effect::Probe(_) | Effect::Wait { .. } => None,
+        Effect::Persist(_)
+        | Effect::Report(_)
+        | Effect::Probe(_)
+        | Effect::ProbeAhead { .. }
+        | Effect::Wait { .. } => None,
     });
     let reply = replies.next();
     assert!(replies.next().is_none(), "one reply to one request");

@@ -27,6 +27,7 @@ pub(super) fn alarms(effects: &[Effect]) -> Vec<AlarmKind> {
             | Effect::Persist(_)
             | Effect::Send { .. }
             | Effect::Probe(_)
+            | Effect::ProbeAhead { .. }
             | Effect::Wait { .. } => None,
         })
         .collect()

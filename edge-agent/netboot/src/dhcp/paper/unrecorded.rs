@@ -14,7 +14,7 @@ impl Site {
             base_url: "http://10.1.0.2:8080",
             answer: &BootAnswer::LocalDisk,
             form: proto::plan::ReplyForm::default(),
-            probes: false,
+            wire: None,
             grants_allowed: false,
         };
         let (datagram, to) = self.server.reply_from_plan(&request, &context)?;

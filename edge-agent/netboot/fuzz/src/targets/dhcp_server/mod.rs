@@ -135,7 +135,7 @@ impl Model {
             base_url: "http://10.1.0.2:8080",
             answer: &self.answer,
             form: self.plan.pinned_form(request.mac).unwrap_or_default(),
-            probes: self.probes,
+            wire: self.probes.then_some(0),
             grants_allowed: self.grants_allowed,
         };
         let heard = Heard { message, request, plan: self.plan, now: self.now.wall };
@@ -184,7 +184,11 @@ impl Model {
                     self.reference.rested(&record, self.plan, self.now.wall);
                     self.ledger.push(record);
                 }
-                Effect::Report(_) | Effect::Send { .. } | Effect::Probe(_) | Effect::Wait { .. } => {}
+                Effect::Report(_)
+                | Effect::Send { .. }
+                | Effect::Probe(_)
+                | Effect::ProbeAhead { .. }
+                | Effect::Wait { .. } => {}
             }
         }
     }

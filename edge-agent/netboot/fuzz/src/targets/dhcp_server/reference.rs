@@ -50,7 +50,11 @@ impl Reference {
         });
         let mut sent = effects.iter().enumerate().filter_map(|(at, effect)| match effect {
             Effect::Send { datagram, to } => Some((at, datagram, *to)),
-            Effect::Persist(_) | Effect::Report(_) | Effect::Probe(_) | Effect::Wait { .. } => None,
+            Effect::Persist(_)
+            | Effect::Report(_)
+            | Effect::Probe(_)
+            | Effect::ProbeAhead { .. }
+            | Effect::Wait { .. } => None,
         });
         let (at, datagram, to) = sent.next()?;
         assert!(sent.next().is_none(), "one reply to one packet");
