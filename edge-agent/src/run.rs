@@ -139,14 +139,14 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
     let (plans, found) = PlanStore::open(&config.state.join("plans")).map_err(state)?;
     let cache = open_cache(&config).map_err(state)?;
 
-    let mut served = Vec::new();
+    let (mut served, mut answered) = (Vec::new(), Vec::new());
     for Interface { arrival, subnet, dhcp, ipv6, tftp, http } in interfaces {
-        served.push((arrival, subnet, Arc::new(dhcp.watch()?), ipv6.watch()?, tftp, http));
+        let (ports, wire) = dhcp.watch()?;
+        answered.push(core::Interface { arrival: arrival.clone(), ports });
+        served.push((arrival, subnet, wire, ipv6.watch()?, tftp, http));
     }
-    let sockets: Vec<_> = served.iter().map(|(_, _, dhcp, ..)| dhcp.clone()).collect();
-    let station =
-        |arrival: &Arrival, dhcp: &dhcp::Sockets| Station { address: arrival.server, mac: dhcp.mac() };
-    let stations = served.iter().map(|(arrival, _, dhcp, ..)| station(arrival, dhcp)).collect();
+    let station = |arrival: &Arrival, wire: &dhcp::Wire| Station { address: arrival.server, mac: wire.mac() };
+    let stations = served.iter().map(|(arrival, _, wire, ..)| station(arrival, wire)).collect();
     let addresses = served.iter().map(|(arrival, ..)| arrival.server.to_string()).collect();
 
     let (ended_orders, to_destroy) = mpsc::channel(ENDED_ORDERS);
@@ -158,7 +158,7 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
             stations,
         },
         low_disk_bytes: config.low_disk_bytes,
-        sockets,
+        interfaces: answered,
         ended_orders,
     })?;
 
@@ -166,6 +166,7 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
     // the end of an installation.
     let (plan_out, plan) = watch::channel(None);
     begin_with(&core, &plans, found, &plan_out).await?;
+    core.serve().await?;
 
     let (wanted, to_fetch) = mpsc::channel(WANTED);
     let images = Images::new(cache.clone(), wanted);
@@ -180,10 +181,9 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
     let limits = http::Limits::default();
     let server = http::Server::with_mirrors(desk.clone(), images.clone(), mirrors.clone(), limits);
     let (mut servers, mut workers) = (Tasks::default(), Tasks::default());
-    for (arrival, subnet, dhcp, ipv6, sockets, listener) in served {
-        let listener_of_dhcp = dhcp::overhear(core.clone(), dhcp.clone(), shutdown.clone());
+    for (arrival, subnet, wire, ipv6, sockets, listener) in served {
+        let listener_of_dhcp = dhcp::overhear(core.clone(), wire, shutdown.clone());
         servers.spawn("the listener to other DHCP servers", listener_of_dhcp);
-        servers.spawn("the DHCP server", dhcp::serve(core.clone(), dhcp, arrival.clone(), shutdown.clone()));
         servers.spawn("the refusal of IPv6", ipv6::decline(ipv6, plan.clone(), shutdown.clone()));
         let (events, told) = mpsc::channel(TFTP_EVENTS);
         let shelf = Arc::new(Shelf::new(desk.clone(), images.clone(), arrival.clone(), subnet));

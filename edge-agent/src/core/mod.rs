@@ -1,12 +1,14 @@
 //! The agent's core: the site engine and its ledger, in a thread of their own.
 //!
-//! Everybody else sends it inputs and awaits answers. It takes what has queued up, hands it to the engine, puts all
-//! records on disk with one commit, and only then lets the datagrams and answers go that rest on them. While the disk
-//! has no room at all it takes nothing in: known hosts are told what rests on the plan alone, which is their fixed address
-//! and the local disk, other machines get no answer and ask again, and the agent stays up.
+//! It reads the DHCP ports itself; everybody else sends it inputs and awaits answers. It takes what has queued up, hands it to
+//! the engine, has all records put on disk with one commit, and only then lets the datagrams and answers go that rest on them.
+//! While the disk has no room at all it takes nothing in: known hosts are told what rests on the plan alone, which is their
+//! fixed address and the local disk, other machines get no answer and ask again, and the agent stays up.
 
+mod bundle;
 mod standing;
 mod thread;
+mod writer;
 
 use std::{
     path::PathBuf,
@@ -19,7 +21,7 @@ use std::{
 
 use netboot::{
     arp::Claim,
-    dhcp::{Request, ServerMessage},
+    dhcp::ServerMessage,
     site::{self, Arrival, FileAnswer, FileRequest, FileTold, Input, ReportAnswer, ReportRequest},
 };
 use proto::{Incarnation, OrderId, event::NumberedEvent};
@@ -32,7 +34,7 @@ use crate::{
 
 pub use standing::{Epoch, Standing};
 
-/// Inputs that may wait; beyond it DHCP messages are dropped, as a full socket would, and others wait.
+/// Inputs that may wait; beyond it what is only told is dropped, and others wait.
 const QUEUE: usize = 4_096;
 
 /// What the core is started with.
@@ -44,10 +46,19 @@ pub struct Options {
     pub site: site::Config,
     /// Below this many free bytes the disk is low.
     pub low_disk_bytes: u64,
-    /// The sockets that DHCP replies leave by; their order is the interfaces' numbers.
-    pub sockets: Vec<Arc<dhcp::Sockets>>,
+    /// The interfaces, by their numbers.
+    pub interfaces: Vec<Interface>,
     /// Told of orders at their end, whose secrets are to be destroyed.
     pub ended_orders: mpsc::Sender<OrderId>,
+}
+
+/// An interface whose machines are answered.
+#[derive(Debug)]
+pub struct Interface {
+    /// What its messages come in with.
+    pub arrival: Arrival,
+    /// Where requests come in and replies leave.
+    pub ports: dhcp::Ports,
 }
 
 /// Why the core did not start.
@@ -59,9 +70,12 @@ pub enum StartError {
     /// Its disk.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// The thread.
+    /// The thread, its runtime, or the thread beside it.
     #[error("failed to start the core's thread")]
     Thread(#[source] std::io::Error),
+    /// The DHCP ports.
+    #[error(transparent)]
+    Dhcp(#[from] dhcp::OpenError),
     /// No randomness: tokens could be guessed.
     #[error("the system gives no randomness")]
     Randomness,
@@ -87,6 +101,7 @@ enum Command {
     File(FileRequest, oneshot::Sender<FileReply>),
     Report(ReportRequest, oneshot::Sender<ReportAnswer>),
     Events { after: u64, limit: usize, reply: oneshot::Sender<Vec<NumberedEvent>> },
+    Serve,
     Stop,
 }
 
@@ -130,10 +145,12 @@ impl Core {
         Ok((Self { commands, view, incarnation, asks: Arc::new(AtomicU64::new(1)), epoch }, ended))
     }
 
-    /// A DHCP message; dropped if the core is overwhelmed.
-    pub fn dhcp(&self, arrival: Arrival, request: Request) {
-        // A full queue is a full socket: the machine asks again.
-        drop(self.commands.try_send(Command::Input(Input::Dhcp(arrival, Box::new(request)))));
+    /// DHCP requests are answered from now on; until then they wait in their sockets.
+    ///
+    /// # Errors
+    /// When the core has stopped.
+    pub async fn serve(&self) -> Result<(), Stopped> {
+        self.commands.send(Command::Serve).await.map_err(|_| Stopped)
     }
 
     /// What was heard on the wire, as far as it says anything; dropped if the core is busy: who asks us comes first.
@@ -192,7 +209,7 @@ impl Core {
         drop(self.commands.try_send(Command::Input(Input::Told(told))));
     }
 
-    /// Waiting events after `after`, at most `limit`; all are on disk. While the disk has no room at all it waits.
+    /// Waiting events after `after` that are on disk, at most `limit`. While the disk has no room at all it waits.
     ///
     /// # Errors
     /// When the core has stopped.

@@ -33,7 +33,7 @@ fn options(folder: &Path, ended_orders: mpsc::Sender<OrderId>) -> Options {
         ledger: folder.join("ledger"),
         site: site::Config { agent: "a-1".into(), journal_limit: 1_000, stations: vec![] },
         low_disk_bytes: 0,
-        sockets: Vec::new(),
+        interfaces: Vec::new(),
         ended_orders,
     }
 }
@@ -47,14 +47,14 @@ fn read() -> (Command, oneshot::Receiver<Vec<NumberedEvent>>) {
     (Command::Events { after: 0, limit: 1_000, reply }, answer)
 }
 
-async fn turn(worker: &mut Worker, commands: impl IntoIterator<Item = Command>) {
-    worker.turn(&mut commands.into_iter().collect()).await.expect("the ledger goes on");
+fn turn(worker: &mut Worker, commands: impl IntoIterator<Item = Command>) {
+    worker.turn(&mut commands.into_iter().collect()).expect("the ledger goes on");
 }
 
 /// As if the time to try again had come.
-async fn try_again(worker: &mut Worker) {
+fn try_again(worker: &mut Worker) {
     worker.full = worker.full.map(|_| Instant::now());
-    turn(worker, []).await;
+    turn(worker, []);
 }
 
 const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
@@ -185,37 +185,37 @@ fn a_full_disk_silences_the_core_and_does_not_end_it() {
 }
 
 /// Not a test of its own: the test above runs it.
-#[tokio::test]
-async fn child_on_a_tiny_tmpfs() {
+#[test]
+fn child_on_a_tiny_tmpfs() {
     let Some(mount) = tiny_tmpfs::mounted() else { return };
     let (mut worker, view, _ended) = worker(&mount);
-    turn(&mut worker, [alarm(10), Command::Input(Input::Plan(Arc::new(plan())))]).await;
+    turn(&mut worker, [alarm(10), Command::Input(Input::Plan(Arc::new(plan())))]);
     let hog = mount.join("hog");
     std::fs::write(&hog, vec![1; 2 << 20]).expect_err("fills the disk");
     let durable = view.borrow().last_event;
     assert!(durable > 0);
 
     let (events, mut answer) = read();
-    turn(&mut worker, [alarm(9_000), events]).await;
+    turn(&mut worker, [alarm(9_000), events]);
     assert!(worker.full.is_some());
     assert_eq!(view.borrow().last_event, durable, "what is not on disk is not told");
     assert!(answer.try_recv().is_err(), "nor read");
 
     let due = worker.due();
     assert!(due > Instant::now(), "it does not spin");
-    turn(&mut worker, (0..3).map(|_| alarm(9_000))).await;
+    turn(&mut worker, (0..3).map(|_| alarm(9_000)));
     assert_eq!((worker.parked.len(), worker.site.journal().last()), (1, durable + 1), "nothing is taken in");
-    try_again(&mut worker).await;
+    try_again(&mut worker);
     assert!(worker.full.is_some());
     let stranger = Mac([2, 0, 0, 0, 0, 0xff]);
     assert_eq!(offered(&mut worker, &[stranger, MAC]), [FIXED], "never a fixed address may stop");
     assert_eq!(worker.site.journal().last(), durable + 1, "and nothing is to be recorded of it");
 
     std::fs::remove_file(&hog).expect("space returns");
-    try_again(&mut worker).await;
+    try_again(&mut worker);
     let events = answer.try_recv().expect("answered at last");
     assert_eq!(events.last().map(|event| event.number), Some(view.borrow().last_event));
-    turn(&mut worker, []).await;
+    turn(&mut worker, []);
     assert!(worker.parked.is_empty());
     let told: Vec<_> = worker.site.events_after(0).collect();
     assert_eq!(view.borrow().last_event, told.len() as u64);
@@ -223,32 +223,32 @@ async fn child_on_a_tiny_tmpfs() {
     let (again, ..) = self::worker(&mount);
     assert_eq!(again.site.events_after(0).collect::<Vec<_>>(), told, "all of it was on disk");
     drop(again);
-    more_than_a_batch_and_no_room(&mount).await;
+    more_than_a_batch_and_no_room(&mount);
     tiny_tmpfs::passed();
 }
 
 /// More than one commit may carry, in one turn: the record that finds no room is kept, and those behind it.
-async fn more_than_a_batch_and_no_room(mount: &Path) {
+fn more_than_a_batch_and_no_room(mount: &Path) {
     let (mut worker, ..) = worker(mount);
-    turn(&mut worker, (0..500).map(|_| alarm(30_000))).await;
+    turn(&mut worker, (0..500).map(|_| alarm(30_000)));
     assert!(worker.full.is_some());
-    assert!(worker.unwritten.is_some());
-    try_again(&mut worker).await;
-    assert!(worker.unwritten.is_some(), "it still goes first");
+    assert!(worker.writer.has_backlog());
+    try_again(&mut worker);
+    assert!(worker.writer.has_backlog(), "it still goes first");
 }
 
-#[tokio::test]
-async fn an_ended_order_is_told_however_late_somebody_listens() {
+#[test]
+fn an_ended_order_is_told_however_late_somebody_listens() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut worker, _view, mut to_destroy) = worker(folder.path());
     worker.ended = (0..5).map(|name| OrderId([name; 16])).collect();
-    turn(&mut worker, []).await;
+    turn(&mut worker, []);
     let mut told = Vec::new();
     for _ in 0..5 {
         while let Ok(order) = to_destroy.try_recv() {
             told.push(order.0[0]);
         }
-        turn(&mut worker, []).await;
+        turn(&mut worker, []);
     }
     assert_eq!(told, [0, 1, 2, 3, 4]);
     assert!(worker.ended.is_empty());

@@ -1,41 +1,46 @@
-//! The core's thread: batches of inputs, one commit each.
+//! The core's thread: batches of inputs, decided one after the other, and handed to the writer as one bundle.
 
 use std::{
     collections::{BTreeSet, HashMap},
+    future::poll_fn,
     mem,
     net::Ipv4Addr,
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, Instant, SystemTime},
 };
 
 use netboot::{
-    dhcp::Destination,
-    site::{Action, Disk, Input, ReportAnswer, Site},
+    site::{Action, Arrival, Disk, Input, ReportAnswer, Site},
     time::{Mono, Now},
 };
 use proto::{Incarnation, OrderId, Wall, event::NumberedEvent, ledger::Record};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Command, Epoch, FileReply, Options, StartError, View};
+use super::{
+    Command, Epoch, FileReply, Interface, Options, StartError, View,
+    bundle::{Bundle, Held},
+    writer::{State, Writer},
+};
 use crate::{
     dhcp,
     disk::{
-        log::{CommitError, Ledger, Options as LedgerOptions, Tag},
+        log::{CommitError, Ledger, Options as LedgerOptions},
         space::{Pressure, Space},
     },
 };
 
-/// Inputs that share one commit, at most.
+/// Commands that share one turn, at most.
 const BATCH: usize = 512;
+/// Inputs that are put on disk by this very thread: for so few the disk's time is all that they wait for.
+const FEW: usize = 4;
 /// How often the disk's room is looked at.
 const LOOK_AT_DISK: Duration = Duration::from_secs(1);
-/// How often leases are counted, which takes a look at each.
-const COUNT: Duration = Duration::from_secs(1);
 /// How soon a full disk is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// The tag of all records: their own encoding says what they are.
-const RECORD: u8 = 1;
+pub(super) const RECORD: u8 = 1;
 
 /// Opens everything in the caller's thread, so that errors reach it, and runs in one of its own.
 pub(super) fn start(
@@ -45,14 +50,27 @@ pub(super) fn start(
     epoch: Epoch,
     ended: oneshot::Sender<()>,
 ) -> Result<Incarnation, StartError> {
-    let worker = Worker::open(options, view, epoch)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(StartError::Thread)?;
+    let opened = {
+        let _inside = runtime.enter();
+        Worker::open(options, view, epoch)
+    };
+    let opened = opened.and_then(|mut worker| {
+        worker.writer.start_thread().map_err(StartError::Thread)?;
+        Ok(worker)
+    });
+    let worker = match opened {
+        Ok(worker) => worker,
+        Err(error) => {
+            // The caller may be a task of another runtime, where nothing waits for this one's end.
+            runtime.shutdown_background();
+            return Err(error);
+        }
+    };
     let incarnation = worker.site.incarnation();
     let run = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        match runtime {
-            Ok(runtime) => runtime.block_on(worker.run(queue)),
-            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "failed to run the core"),
-        }
+        runtime.block_on(worker.run(queue));
         ended.send(()).ok();
     };
     std::thread::Builder::new().name("core".into()).spawn(run).map_err(StartError::Thread)?;
@@ -61,8 +79,11 @@ pub(super) fn start(
 
 struct Worker {
     site: Site,
-    ledger: Ledger,
-    sockets: Vec<Arc<dhcp::Sockets>>,
+    writer: Writer,
+    interfaces: Vec<(Arrival, Arc<dhcp::Sockets>)>,
+    /// Are requests taken from the sockets?
+    serving: bool,
+    requests: dhcp::Requests,
     ended_orders: mpsc::Sender<OrderId>,
     started: Instant,
     view: watch::Sender<View>,
@@ -76,19 +97,13 @@ struct Worker {
     disk: Disk,
     pressure: Pressure,
     next_disk: Instant,
-    /// The last event on disk: nobody outside hears of a later one.
-    durable: u64,
     /// The disk has no room at all: when it is tried again. Until then nothing new is taken in.
     full: Option<Instant>,
-    /// The record that found no room; it goes first, before what the engine has decided since.
-    unwritten: Option<Record>,
     /// What came meanwhile and nobody will say again: the latest of each kind.
     parked: Vec<Input>,
     readers: Vec<Reader>,
     /// Orders at their end of which nobody has been told yet.
     ended: BTreeSet<OrderId>,
-    leases: u32,
-    next_count: Instant,
     stopping: bool,
 }
 
@@ -97,13 +112,6 @@ struct Reader {
     after: u64,
     limit: usize,
     reply: oneshot::Sender<Vec<NumberedEvent>>,
-}
-
-/// What leaves once the records before it are on disk.
-enum Held {
-    Datagram { interface: u32, datagram: Vec<u8>, to: Destination },
-    File(u64, FileReply),
-    Report(u64, ReportAnswer),
 }
 
 impl Worker {
@@ -124,13 +132,20 @@ impl Worker {
         records.iter().for_each(|record| site.restore(record));
         tracing::info!(records = opened.records, torn_bytes = opened.torn_bytes, "ledger replayed");
 
+        let mut interfaces = Vec::new();
+        for Interface { arrival, ports } in options.interfaces {
+            interfaces.push((arrival, Arc::new(ports.watch()?)));
+        }
+        let sockets = interfaces.iter().map(|(_, sockets)| sockets.clone()).collect();
         let started = Instant::now();
-        let durable = site.journal().last();
+        let writer = Writer::new(ledger, sockets, site.journal().last());
         site.begin(Mono::default(), SystemTime::now().into());
         Ok(Self {
             site,
-            ledger,
-            sockets: options.sockets,
+            writer,
+            interfaces,
+            serving: false,
+            requests: dhcp::Requests::default(),
             ended_orders: options.ended_orders,
             started,
             view,
@@ -143,14 +158,10 @@ impl Worker {
             disk: Disk::Fine,
             pressure: Pressure::Normal,
             next_disk: started,
-            durable,
             full: None,
-            unwritten: None,
             parked: Vec::new(),
             readers: Vec::new(),
             ended: BTreeSet::new(),
-            leases: 0,
-            next_count: started,
             stopping: false,
         })
     }
@@ -170,9 +181,12 @@ impl Worker {
                         return self.stop();
                     }
                 }
+                () = poll_fn(|context| self.poll_readable(context)) => {}
+                () = self.writer.news() => {}
                 () = tokio::time::sleep_until(due.into()) => {}
             }
-            if let Err(error) = self.turn(&mut batch).await {
+            let all = batch.len() < BATCH;
+            if let Err(error) = self.turn(&mut batch) {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(
                     error,
@@ -183,7 +197,19 @@ impl Worker {
             if self.stopping {
                 return self.stop();
             }
+            if !all {
+                // The runtime is to look at the sockets, too.
+                tokio::task::yield_now().await;
+            }
         }
+    }
+
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut ready = false;
+        for (_, sockets) in self.interfaces.iter().filter(|_| self.serving) {
+            ready |= sockets.poll_readable(context).is_ready();
+        }
+        if ready { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// When to wake up although nobody has said anything.
@@ -197,30 +223,51 @@ impl Worker {
     }
 
     fn stop(self) {
-        if let Err(error) = self.ledger.close() {
+        if let Err(error) = self.writer.close() {
             tracing::error!(error = &error as &dyn std::error::Error, "failed to close the ledger");
         }
     }
 
-    /// One batch: inputs, one commit, and then what rests on it.
-    async fn turn(&mut self, batch: &mut Vec<Command>) -> Result<(), CommitError> {
+    /// One batch: inputs, and what was decided handed to the writer.
+    fn turn(&mut self, batch: &mut Vec<Command>) -> Result<(), CommitError> {
         let now = self.now();
         self.look_at_disk(now);
+        self.look_at_writer()?;
+        let mut inputs = batch.len();
         if self.full.is_none() {
             self.take_in(now, batch);
+            inputs += self.hear(now);
+            self.raise_epoch();
         } else {
             let replies = self.refuse(batch);
-            self.release(replies).await;
+            self.writer.release(replies);
         }
         if self.full.is_none_or(|again| again <= Instant::now()) {
-            let held = self.record()?;
-            self.release(held).await;
+            self.full = self.full.map(|_| Instant::now() + TRY_AGAIN);
+            self.hand_over(inputs <= FEW);
+            self.look_at_writer()?;
         }
         if self.full.is_none() {
             self.tell_ended();
         }
         self.publish();
         self.answer_readers();
+        Ok(())
+    }
+
+    /// How the disk is doing.
+    fn look_at_writer(&mut self) -> Result<(), CommitError> {
+        match self.writer.state() {
+            State::Fine => self.full = None,
+            // What waits for answers is given up: machines ask again.
+            State::Full if self.full.is_none() => {
+                self.full = Some(Instant::now() + TRY_AGAIN);
+                self.files.clear();
+                self.reports.clear();
+            }
+            State::Full => {}
+            State::Lost(error) => return Err(error),
+        }
         Ok(())
     }
 
@@ -240,11 +287,11 @@ impl Worker {
                     self.site.handle(now, Input::Report(request));
                 }
                 Command::Events { after, limit, reply } => self.readers.push(Reader { after, limit, reply }),
+                Command::Serve => self.serving = true,
                 Command::Stop => self.stopping = true,
             }
         }
         self.site.handle_timeout(now);
-        self.raise_epoch();
     }
 
     /// Before anything leaves that rests on what has changed.
@@ -256,10 +303,26 @@ impl Worker {
         }
     }
 
+    /// Takes requests from the sockets, some from each; how many.
+    fn hear(&mut self, now: Now) -> usize {
+        let Self { interfaces, requests, site, serving, .. } = self;
+        let mut count = 0;
+        for (arrival, sockets) in interfaces.iter().filter(|_| *serving) {
+            sockets.receive(requests, |request| match request {
+                Ok(request) => {
+                    count += 1;
+                    site.hear(now, arrival, &request);
+                }
+                Err(malformed) => tracing::trace!(%malformed, "not a DHCP message"),
+            });
+        }
+        count
+    }
+
     /// The disk is full: what rests on the plan alone is answered, other machines get no answer and ask again, and the
     /// rest waits. What the engine has decided is bounded by this: it decides nothing more.
     fn refuse(&mut self, batch: &mut Vec<Command>) -> Vec<Held> {
-        let mut replies = Vec::new();
+        let mut replies = self.reply_from_plan();
         for command in batch.drain(..) {
             match command {
                 Command::Input(Input::Dhcp(arrival, request)) => {
@@ -276,92 +339,51 @@ impl Worker {
                     self.parked.push(input);
                 }
                 Command::Events { after, limit, reply } => self.readers.push(Reader { after, limit, reply }),
+                Command::Serve => self.serving = true,
                 Command::Stop => self.stopping = true,
             }
         }
         replies
     }
 
-    /// Puts every record on disk and hands back what waited for that. When there is no room at all, what waits
-    /// is given up: machines ask again.
-    fn record(&mut self) -> Result<Vec<Held>, CommitError> {
-        let mut held = Vec::new();
-        match self.write(&mut held) {
-            Ok(()) => {
-                if self.full.take().is_some() {
-                    tracing::info!("the state disk has room again");
-                }
-                self.durable = self.site.journal().last();
-                self.compact();
-                Ok(held)
-            }
-            Err(CommitError::Full { records, source }) => {
-                if self.full.replace(Instant::now() + TRY_AGAIN).is_none() {
-                    let error = &source as &dyn std::error::Error;
-                    tracing::error!(
-                        records,
-                        error,
-                        "the state disk is full: fixed addresses and local boots go on, all else waits"
-                    );
-                }
-                self.give_up(held);
-                Ok(Vec::new())
-            }
-            Err(error @ (CommitError::Lost { .. } | CommitError::Poisoned)) => Err(error),
+    fn reply_from_plan(&mut self) -> Vec<Held> {
+        let Self { interfaces, requests, site, serving, .. } = self;
+        let mut replies = Vec::new();
+        for (arrival, sockets) in interfaces.iter().filter(|_| *serving) {
+            let interface = arrival.interface;
+            sockets.receive(requests, |request| {
+                let reply = request.ok().and_then(|request| site.reply_from_plan(arrival, &request));
+                replies.extend(reply.map(|(datagram, to)| Held::Datagram { interface, datagram, to }));
+            });
         }
+        replies
     }
 
-    /// All that the engine has decided, in order; what comes behind a record without room stays with the engine.
-    fn write(&mut self, held: &mut Vec<Held>) -> Result<(), CommitError> {
-        if let Some(record) = self.unwritten.take() {
-            self.append(record)?;
-        }
+    /// All that the engine has decided, in order.
+    fn hand_over(&mut self, few: bool) {
+        let mut bundle = Bundle { last_event: self.site.journal().last(), ..Bundle::default() };
         while let Some(action) = self.site.poll_action() {
             match action {
-                Action::Persist(record) => self.append(record)?,
+                Action::Persist(record) => bundle.records.push(&record),
                 Action::Send { interface, datagram, to } => {
-                    held.push(Held::Datagram { interface, datagram, to })
+                    bundle.held.push(Held::Datagram { interface, datagram, to });
                 }
                 Action::Probe { interface, address } => self.probe(interface, address),
                 Action::Answer { ask, answer, tftp_single_port } => {
-                    held.push(Held::File(ask, FileReply { answer, tftp_single_port, standing: None }));
+                    let answer = FileReply { answer, tftp_single_port, standing: None };
+                    bundle.held.extend(self.files.remove(&ask).map(|reply| Held::File(reply, answer)));
                 }
-                Action::Replied { ask, answer } => held.push(Held::Report(ask, answer)),
-                Action::DestroySecrets(order) => drop(self.ended.insert(order)),
-            }
-        }
-        self.ledger.commit()
-    }
-
-    fn append(&mut self, record: Record) -> Result<(), CommitError> {
-        use crate::disk::log::AppendError;
-        let tag = Tag::new(RECORD).expect("1 is a legal tag");
-        let bytes = record.encode();
-        match self.ledger.append(tag, &bytes) {
-            Ok(()) => Ok(()),
-            Err(AppendError::BatchFull { .. }) => {
-                if let Err(error) = self.ledger.commit() {
-                    self.unwritten = Some(record);
-                    return Err(error);
+                Action::Replied { ask, answer } => {
+                    bundle.held.extend(self.reports.remove(&ask).map(|reply| Held::Report(reply, answer)));
                 }
-                self.ledger.append(tag, &bytes).map_err(|_| CommitError::Poisoned)
-            }
-            Err(AppendError::Poisoned) => Err(CommitError::Poisoned),
-            Err(error @ AppendError::TooLong { .. }) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a record was not kept");
-                Ok(())
+                Action::DestroySecrets(order) => bundle.ended.push(order),
             }
         }
-    }
-
-    fn compact(&mut self) {
-        if !self.ledger.needs_snapshot() {
-            return;
+        if self.writer.needs_snapshot() {
+            bundle.snapshot = Some(self.site.snapshot().collect());
         }
-        let tag = Tag::new(RECORD).expect("1 is a legal tag");
-        let snapshot = self.site.snapshot().map(|record| (tag, record.encode()));
-        if let Err(error) = self.ledger.compact(snapshot) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "failed to compact the ledger");
+        if !bundle.is_empty() || self.full.is_some() {
+            self.writer.put(bundle, few);
         }
     }
 
@@ -371,29 +393,16 @@ impl Worker {
         if self.full.is_some() {
             return;
         }
+        let durable = self.writer.durable();
         for Reader { after, limit, reply } in mem::take(&mut self.readers) {
-            let durable = self.durable;
             let events = self.site.events_after(after).take_while(|event| event.number <= durable);
             drop(reply.send(events.take(limit).collect()));
         }
     }
 
-    async fn release(&mut self, held: Vec<Held>) {
-        for each in held {
-            match each {
-                Held::Datagram { interface, datagram, to } => self.send(interface, &datagram, &to).await,
-                Held::File(ask, answer) => {
-                    if let Some(reply) = self.files.remove(&ask) {
-                        drop(reply.send(answer));
-                    }
-                }
-                Held::Report(ask, answer) => drop(self.reports.remove(&ask).map(|reply| reply.send(answer))),
-            }
-        }
-    }
-
     /// Those for whom there is no room now are told at a later turn: secrets must not outlive their order.
     fn tell_ended(&mut self) {
+        self.ended.extend(self.writer.take_ended());
         while let Some(order) = self.ended.first() {
             if self.ended_orders.try_send(*order).is_err() {
                 return;
@@ -402,23 +411,9 @@ impl Worker {
         }
     }
 
-    /// Also of those whose answers the engine still holds: a late one finds nobody.
-    fn give_up(&mut self, held: Vec<Held>) {
-        drop(held);
-        self.files.clear();
-        self.reports.clear();
-    }
-
-    async fn send(&self, interface: u32, datagram: &[u8], to: &Destination) {
-        let Some(sockets) = self.sockets.get(interface as usize) else { return };
-        if let Err(error) = sockets.send(datagram, to).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, ?to, "failed to send a DHCP reply");
-        }
-    }
-
     /// Rests on no record, so it does not wait for the disk.
     fn probe(&self, interface: u32, address: Ipv4Addr) {
-        let Some(sockets) = self.sockets.get(interface as usize) else { return };
+        let Some((_, sockets)) = self.interfaces.get(interface as usize) else { return };
         if let Err(error) = sockets.probe(address) {
             tracing::debug!(error = &error as &dyn std::error::Error, %address, "failed to probe an address");
         }
@@ -429,11 +424,13 @@ impl Worker {
             return;
         }
         self.next_disk = Instant::now() + LOOK_AT_DISK;
-        if let Err(error) = self.ledger.refill_reserve() {
+        // Who is at the disk now will not be at the next look.
+        let refilled = self.writer.with_ledger(|ledger| (ledger.refill_reserve(), ledger.reserve_state()));
+        let Some((refilled, reserve)) = refilled else { return };
+        if let Err(error) = refilled {
             tracing::warn!(error = &error as &dyn std::error::Error, "failed to set room aside");
         }
         let Ok(space) = Space::of(&self.ledger_folder) else { return };
-        let reserve = self.ledger.reserve_state();
         let pressure = Pressure::judge(self.pressure, space, self.low_disk_bytes, reserve);
         self.pressure = pressure;
         let disk = if pressure.permits_new_grants() { Disk::Fine } else { Disk::Full };
@@ -448,16 +445,12 @@ impl Worker {
         });
     }
 
-    fn publish(&mut self) {
-        if self.next_count <= Instant::now() {
-            self.next_count = Instant::now() + COUNT;
-            self.leases = u32::try_from(self.site.dhcp().leases().count()).unwrap_or(u32::MAX);
-        }
-        let journal = self.site.journal();
+    fn publish(&self) {
+        let (journal, durable) = (self.site.journal(), self.writer.durable());
         let view = View {
-            last_event: self.durable,
-            waiting: (journal.len() - journal.after(self.durable).count()) as u64,
-            leases: self.leases,
+            last_event: durable,
+            waiting: journal.len_until(durable) as u64,
+            leases: u32::try_from(self.site.dhcp().lease_count()).unwrap_or(u32::MAX),
             disk_low: self.disk == Disk::Full,
             fills_permitted: self.view.borrow().fills_permitted,
         };

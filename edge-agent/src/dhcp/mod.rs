@@ -5,10 +5,11 @@
 
 mod filter;
 mod frame;
-mod serve;
+mod overhear;
 mod sockets;
 #[cfg(test)]
 mod tests;
 
-pub use serve::{overhear, serve};
-pub use sockets::{Bound, Datagram, OpenError, Overheard, Sockets};
+pub use overhear::overhear;
+pub(crate) use sockets::Requests;
+pub use sockets::{Bound, OpenError, Overheard, Ports, Sockets, Wire};

@@ -4,6 +4,10 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket as StdSocket},
+    os::fd::{AsFd, BorrowedFd},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use netboot::{
@@ -12,13 +16,16 @@ use netboot::{
 };
 use proto::Mac;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::UdpSocket;
+use tokio::{io::Interest, net::UdpSocket};
 
 use super::{
     filter,
     frame::{Ends, udp_frame},
 };
-use crate::link::{self, Frames};
+use crate::{
+    link::{self, Frames},
+    sys::datagrams::{BATCH, Inbox, Outgoing, Sender},
+};
 
 const SERVER_PORT: u16 = 67;
 const CLIENT_PORT: u16 = 68;
@@ -30,6 +37,13 @@ const LONGEST: usize = 2048;
 
 /// Room for a burst of requests while a commit is under way; the kernel grants what it allows.
 const RECEIVE_BUFFER: usize = 1 << 20;
+
+/// How long the interface's own address is taken for what it was.
+const OWN_ADDRESS: Duration = Duration::from_secs(1);
+
+/// How long a full queue of replies is waited for, and how often.
+const PAUSE: Duration = Duration::from_millis(1);
+const PAUSES: u32 = 10;
 
 /// RFC 894.
 const IPV4: u16 = 0x0800;
@@ -89,15 +103,35 @@ impl Bound {
         Ok(Self { interface: name(), dhcp, boot, ipv4, arp })
     }
 
-    /// Hands the sockets to the runtime that this is called in.
+    /// Lets the runtime that this is called in listen to the wire. The ports are for whoever answers.
+    ///
+    /// # Errors
+    /// When the runtime does not take the sockets.
+    pub fn watch(self) -> Result<(Ports, Arc<Wire>), OpenError> {
+        let Self { interface, dhcp, boot, ipv4, arp } = self;
+        let wire = Arc::new(Wire { ipv4: ipv4.watch()?, arp: arp.watch()? });
+        Ok((Ports { interface, dhcp, boot, wire: wire.clone() }, wire))
+    }
+}
+
+/// The two ports of an interface, not yet watched.
+#[derive(Debug)]
+pub struct Ports {
+    interface: String,
+    dhcp: StdSocket,
+    boot: StdSocket,
+    wire: Arc<Wire>,
+}
+
+impl Ports {
+    /// Hands the ports to the runtime that this is called in.
     ///
     /// # Errors
     /// When the runtime does not take them.
     pub fn watch(self) -> Result<Sockets, OpenError> {
-        let Self { interface, dhcp, boot, ipv4, arp } = self;
-        let (ipv4, arp) = (ipv4.watch()?, arp.watch()?);
+        let Self { interface, dhcp, boot, wire } = self;
         match (UdpSocket::from_std(dhcp), UdpSocket::from_std(boot)) {
-            (Ok(dhcp), Ok(boot)) => Ok(Sockets { interface, dhcp, boot, ipv4, arp }),
+            (Ok(dhcp), Ok(boot)) => Ok(Sockets { interface, dhcp, boot, wire, own: Mutex::default() }),
             (Err(source), _) | (_, Err(source)) => Err(OpenError::Watch { interface, source }),
         }
     }
@@ -117,37 +151,9 @@ fn bind(interface: &str, port: u16) -> io::Result<StdSocket> {
     Ok(socket.into())
 }
 
-/// A datagram that came to port 67 or 4011.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Datagram {
-    /// The UDP payload.
-    pub bytes: Vec<u8>,
-    /// Who sent it; 0.0.0.0:68 before a machine has an address.
-    pub from: SocketAddrV4,
-    /// Which of the two.
-    pub to_boot_service: bool,
-}
-
-impl Datagram {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// Says why nobody is to be answered.
-    pub fn parse(&self) -> Result<Request, Malformed> {
-        if self.to_boot_service {
-            Request::parse_boot_service(&self.bytes, self.from)
-        } else {
-            Request::parse(&self.bytes)
-        }
-    }
-}
-
-/// The sockets of an interface at work.
+/// The sockets for whole frames: what others say on the wire, and what goes to machines without an address.
 #[derive(Debug)]
-pub struct Sockets {
-    interface: String,
-    dhcp: UdpSocket,
-    boot: UdpSocket,
+pub struct Wire {
     ipv4: link::Socket,
     arp: link::Socket,
 }
@@ -161,60 +167,17 @@ pub enum Overheard {
     ArpReply(Vec<u8>),
 }
 
-impl Sockets {
-    /// [`Bound::open`] and [`Bound::watch`] in one.
-    ///
-    /// # Errors
-    /// [`OpenError`] names the interface and the socket.
-    pub fn open(interface: &str) -> Result<Self, OpenError> {
-        Bound::open(interface)?.watch()
-    }
-
+impl Wire {
     /// The interface's name.
     #[must_use]
     pub fn interface(&self) -> &str {
-        &self.interface
+        self.ipv4.interface()
     }
 
     /// The interface's own link address.
     #[must_use]
     pub fn mac(&self) -> Mac {
         self.ipv4.mac()
-    }
-
-    /// The interface's own address, as it is now: what the kernel would send from. Three system calls.
-    ///
-    /// # Errors
-    /// While the interface has no address.
-    pub fn address(&self) -> io::Result<Ipv4Addr> {
-        let probe = Socket::new(Domain::IPV4, Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
-        probe.bind_device(Some(self.interface.as_bytes()))?;
-        probe.set_broadcast(true)?;
-        probe.connect(&SocketAddr::from((Ipv4Addr::BROADCAST, CLIENT_PORT)).into())?;
-        let local = probe.local_addr()?.as_socket_ipv4().map(|local| *local.ip());
-        local.filter(|address| !address.is_unspecified()).ok_or(io::ErrorKind::AddrNotAvailable.into())
-    }
-
-    /// Waits for the next datagram. Safe to drop and call again.
-    ///
-    /// # Errors
-    /// What the socket says, such as that the interface is down; the next call may succeed.
-    pub async fn recv(&self) -> io::Result<Datagram> {
-        loop {
-            let to_boot_service = tokio::select! {
-                ready = self.dhcp.readable() => ready.map(|()| false)?,
-                ready = self.boot.readable() => ready.map(|()| true)?,
-            };
-            let socket = if to_boot_service { &self.boot } else { &self.dhcp };
-            let mut bytes = Vec::with_capacity(LONGEST);
-            match socket.try_recv_buf_from(&mut bytes) {
-                Ok((_, SocketAddr::V4(from))) => return Ok(Datagram { bytes, from, to_boot_service }),
-                Ok((_, SocketAddr::V6(_))) => return Err(io::ErrorKind::Unsupported.into()),
-                // It was damaged, and is gone.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
     }
 
     /// Waits for the next frame of others. Safe to drop and call again.
@@ -236,42 +199,178 @@ impl Sockets {
         self.arp.send(&arp::probe(self.arp.mac(), address))
     }
 
-    /// Sends a reply. What cannot be sent by unicast to a machine without an address is broadcast (QUIRKS 3).
+    /// Never waits: a full queue is an error like any other.
+    fn send(&self, datagram: &[u8], ends: Ends) -> io::Result<()> {
+        self.ipv4.send(&udp_frame(ends, datagram).ok_or(io::ErrorKind::InvalidInput)?)
+    }
+}
+
+/// The ports of an interface at work, and its wire.
+#[derive(Debug)]
+pub struct Sockets {
+    interface: String,
+    dhcp: UdpSocket,
+    boot: UdpSocket,
+    wire: Arc<Wire>,
+    /// The interface's own address, and when the kernel said so.
+    own: Mutex<Option<(Instant, Ipv4Addr)>>,
+}
+
+/// Requests in the buffers that they are received into, for one socket after the other.
+#[derive(Debug)]
+pub(crate) struct Requests(Inbox);
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self(Inbox::new(BATCH, LONGEST))
+    }
+}
+
+impl Sockets {
+    /// The interface's name.
+    #[must_use]
+    pub fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// Asks the wire who has an address; see [`Wire::probe`].
     ///
     /// # Errors
-    /// What the socket says; a machine that hears nothing asks again.
-    pub async fn send(&self, datagram: &[u8], to: &Destination) -> io::Result<()> {
-        match *to {
-            Destination::Broadcast => self.send_to(datagram, Ipv4Addr::BROADCAST, CLIENT_PORT).await,
-            Destination::Relay(address) => self.send_to(datagram, address, SERVER_PORT).await,
-            Destination::Address(address, port) => self.send_to(datagram, address, port).await,
-            Destination::BootService(to) => self.boot.send_to(datagram, to).await.map(drop),
-            Destination::Servers => self.send_frame(datagram, as_client(self.mac())),
-            Destination::Unicast { address, mac } => match self.send_to_mac(datagram, address, mac) {
-                Ok(()) => Ok(()),
-                Err(error) => {
-                    let interface = &self.interface;
-                    tracing::debug!(%interface, %mac, %error, "failed to send a frame; broadcasting instead");
-                    self.send_to(datagram, Ipv4Addr::BROADCAST, CLIENT_PORT).await
-                }
-            },
+    /// What the socket says.
+    pub fn probe(&self, address: Ipv4Addr) -> io::Result<()> {
+        self.wire.probe(address)
+    }
+
+    /// The interface's own address: what the kernel would send from, as of the last second.
+    ///
+    /// # Errors
+    /// While the interface has no address.
+    pub fn address(&self) -> io::Result<Ipv4Addr> {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        match *own {
+            Some((at, address)) if at.elapsed() < OWN_ADDRESS => Ok(address),
+            Some(_) | None => {
+                let address = self.look_up_address()?;
+                *own = Some((Instant::now(), address));
+                Ok(address)
+            }
         }
     }
 
-    async fn send_to(&self, datagram: &[u8], address: Ipv4Addr, port: u16) -> io::Result<()> {
-        self.dhcp.send_to(datagram, (address, port)).await.map(drop)
+    /// Four system calls.
+    fn look_up_address(&self) -> io::Result<Ipv4Addr> {
+        let probe = Socket::new(Domain::IPV4, Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
+        probe.bind_device(Some(self.interface.as_bytes()))?;
+        probe.set_broadcast(true)?;
+        probe.connect(&SocketAddr::from((Ipv4Addr::BROADCAST, CLIENT_PORT)).into())?;
+        let local = probe.local_addr()?.as_socket_ipv4().map(|local| *local.ip());
+        local.filter(|address| !address.is_unspecified()).ok_or(io::ErrorKind::AddrNotAvailable.into())
+    }
+
+    /// Ready once a request may have come to either port.
+    pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        // Both are asked, so that each can wake the task.
+        let dhcp = self.dhcp.poll_recv_ready(context).is_ready();
+        let boot = self.boot.poll_recv_ready(context).is_ready();
+        if dhcp || boot { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Takes some of what has come to both ports.
+    pub(crate) fn receive(&self, requests: &mut Requests, mut take: impl FnMut(Result<Request, Malformed>)) {
+        for (bytes, _) in requests.receive(&self.dhcp, &self.interface) {
+            take(Request::parse(bytes));
+        }
+        for (bytes, from) in requests.receive(&self.boot, &self.interface) {
+            if let SocketAddr::V4(from) = from {
+                take(Request::parse_boot_service(bytes, from));
+            }
+        }
+    }
+
+    /// Sends replies, many at a time. What cannot be sent by unicast to a machine without an address is broadcast
+    /// (QUIRKS 3); what cannot be sent at all is lost, and asked for again.
+    pub(crate) fn send<'a>(
+        &self,
+        sender: &mut Sender,
+        replies: impl Iterator<Item = (&'a [u8], &'a Destination)>,
+    ) {
+        let (mut from_dhcp, mut from_boot) = (Vec::new(), Vec::new());
+        for (datagram, to) in replies {
+            let ip = |address, port| to_port(datagram, address, port);
+            match *to {
+                Destination::Broadcast => from_dhcp.push(ip(Ipv4Addr::BROADCAST, CLIENT_PORT)),
+                Destination::Relay(address) => from_dhcp.push(ip(address, SERVER_PORT)),
+                Destination::Address(address, port) => from_dhcp.push(ip(address, port)),
+                Destination::BootService(to) => from_boot.push(ip(*to.ip(), to.port())),
+                Destination::Servers => self.send_as_client(datagram),
+                Destination::Unicast { address, mac } => {
+                    if let Err(error) = self.send_to_mac(datagram, address, mac) {
+                        let interface = &self.interface;
+                        tracing::debug!(%interface, %mac, %error, "failed to send a frame; broadcasting instead");
+                        from_dhcp.push(ip(Ipv4Addr::BROADCAST, CLIENT_PORT));
+                    }
+                }
+            }
+        }
+        self.send_all(sender, self.dhcp.as_fd(), &from_dhcp);
+        self.send_all(sender, self.boot.as_fd(), &from_boot);
+    }
+
+    fn send_all(&self, sender: &mut Sender, socket: BorrowedFd<'_>, mut datagrams: &[Outgoing<'_>]) {
+        let mut pauses = 0;
+        while let Some(first) = datagrams.first() {
+            let sent = match sender.send(socket, datagrams.iter().copied()) {
+                Ok(sent) => sent.max(1),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && pauses < PAUSES => {
+                    pauses += 1;
+                    std::thread::sleep(PAUSE);
+                    0
+                }
+                Err(error) => {
+                    let (interface, to) = (&self.interface, first.to);
+                    tracing::warn!(%interface, %to, %error, "failed to send a DHCP reply");
+                    1
+                }
+            };
+            datagrams = datagrams.get(sent..).unwrap_or_default();
+        }
+    }
+
+    fn send_as_client(&self, datagram: &[u8]) {
+        if let Err(error) = self.wire.send(datagram, as_client(self.wire.mac())) {
+            tracing::debug!(interface = self.interface, %error, "failed to ask for other servers");
+        }
     }
 
     fn send_to_mac(&self, datagram: &[u8], address: Ipv4Addr, mac: Mac) -> io::Result<()> {
         let from = SocketAddrV4::new(self.address()?, SERVER_PORT);
         let to = SocketAddrV4::new(address, CLIENT_PORT);
-        self.send_frame(datagram, Ends { from: (self.mac(), from), to: (mac, to) })
+        self.wire.send(datagram, Ends { from: (self.wire.mac(), from), to: (mac, to) })
     }
+}
 
-    /// Never waits: a full queue is an error like any other.
-    fn send_frame(&self, datagram: &[u8], ends: Ends) -> io::Result<()> {
-        self.ipv4.send(&udp_frame(ends, datagram).ok_or(io::ErrorKind::InvalidInput)?)
+impl Requests {
+    /// What has come to a socket, some of it.
+    fn receive(&mut self, socket: &UdpSocket, interface: &str) -> impl Iterator<Item = (&[u8], SocketAddr)> {
+        let Self(inbox) = self;
+        let mut received = 0;
+        let taken = socket.try_io(Interest::READABLE, || {
+            received = inbox.receive(socket.as_fd())?;
+            // Fewer than there was room for: nothing more waits. Saves the call that would say so.
+            if inbox.is_full() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+        });
+        match taken {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                tracing::warn!(interface, %error, "failed to receive DHCP messages");
+            }
+            Ok(()) | Err(_) => {}
+        }
+        inbox.datagrams().take(received).map(|(from, bytes)| (bytes, from))
     }
+}
+
+fn to_port(payload: &[u8], address: Ipv4Addr, port: u16) -> Outgoing<'_> {
+    Outgoing { to: SocketAddr::from((address, port)), payload, segment: None }
 }
 
 /// From a machine without an address to whoever is a server (RFC 2131 §4.1).

@@ -8,13 +8,14 @@ mod wire;
 use std::{
     collections::BTreeMap,
     fs,
+    future::poll_fn,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant, SystemTime},
 };
 
 use netboot::{
-    dhcp::{BootAnswer, Context, Effect, Request, Server},
+    dhcp::{BootAnswer, Context, Effect, Server},
     time::{Mono, Now},
 };
 use proto::{
@@ -22,7 +23,8 @@ use proto::{
     plan::{DhcpMode, Network, PlanDocument, SitePlan, Subnet, UnknownMachines, network_entry},
 };
 
-use super::Sockets;
+use super::{Bound, Requests};
+use crate::datagrams::Sender;
 
 /// The server's end of the cable, and where it says that it is ready.
 const SERVE_ON: &str = "BOOTLANE_TEST_DHCP_READY";
@@ -163,30 +165,40 @@ async fn serve() {
     let ready = std::env::var_os(SERVE_ON).expect("started by a test");
     let kill = rustix::process::Signal::KILL;
     rustix::process::set_parent_process_death_signal(Some(kill)).expect("a plain request");
-    let sockets = Sockets::open("srv0").expect("root in its namespace");
+    let (ports, _wire) = Bound::open("srv0").and_then(Bound::watch).expect("root in its namespace");
+    let sockets = ports.watch().expect("a runtime");
     assert_eq!(sockets.address().expect("an address"), std::net::Ipv4Addr::new(10, 77, 0, 1));
     fs::write(ready, "").expect("a folder");
     let (mut server, plan, started) = (Server::new(), plan(), Instant::now());
+    let (mut requests, mut sender) = (Requests::default(), Sender::default());
     loop {
-        let datagram = sockets.recv().await.expect("the interface is up");
+        poll_fn(|context| sockets.poll_readable(context)).await;
         let now = Now { mono: Mono(started.elapsed()), wall: Wall::from(SystemTime::now()) };
-        let Ok(request) = Request::parse(&datagram.bytes) else { continue };
-        let context = Context {
-            network: &plan.network,
-            host: None,
-            plan: &plan,
-            server: sockets.address().expect("an address"),
-            base_url: "http://10.77.0.1",
-            answer: &BootAnswer::AddressOnly,
-            form: proto::plan::ReplyForm::default(),
-            probes: false,
-            grants_allowed: true,
-        };
-        for effect in server.handle(now, &request, &context) {
-            if let Effect::Send { datagram, to } = effect {
-                sockets.send(&datagram, &to).await.expect("the interface is up");
-            }
-        }
+        let mut replies = Vec::new();
+        sockets.receive(&mut requests, |request| {
+            let Ok(request) = request else { return };
+            let context = Context {
+                network: &plan.network,
+                host: None,
+                plan: &plan,
+                server: sockets.address().expect("an address"),
+                base_url: "http://10.77.0.1",
+                answer: &BootAnswer::AddressOnly,
+                form: proto::plan::ReplyForm::default(),
+                wire: None,
+                grants_allowed: true,
+            };
+            replies.extend(server.handle(now, &request, &context));
+        });
+        let sent = replies.iter().filter_map(|effect| match effect {
+            Effect::Send { datagram, to } => Some((datagram.as_slice(), to)),
+            Effect::Persist(_)
+            | Effect::Report(_)
+            | Effect::Probe(_)
+            | Effect::ProbeAhead { .. }
+            | Effect::Wait { .. } => None,
+        });
+        sockets.send(&mut sender, sent);
     }
 }
 

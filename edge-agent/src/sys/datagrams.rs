@@ -6,7 +6,7 @@
 #![expect(unsafe_code, reason = "arrays of message headers have no safe wrapper; nothing here but datagrams")]
 
 use std::{
-    io, mem,
+    fmt, io, mem,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
     os::fd::{AsFd, AsRawFd},
     ptr,
@@ -34,6 +34,15 @@ pub struct Inbox {
     received: usize,
     /// How many datagrams the next call makes room for: a lone machine's packets do not pay for a crowd's.
     room: usize,
+}
+
+// SAFETY: the pointers in the headers are into its own buffers, and are written anew before each use of them.
+unsafe impl Send for Inbox {}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Inbox").field("received", &self.received).finish_non_exhaustive()
+    }
 }
 
 /// The least that a call makes room for.
@@ -118,6 +127,15 @@ pub struct Sender {
     vectors: Vec<libc::iovec>,
     addresses: Vec<(RawAddress, usize)>,
     controls: Vec<Control>,
+}
+
+// SAFETY: the pointers in the headers are written anew before each use of them.
+unsafe impl Send for Sender {}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Sender").finish_non_exhaustive()
+    }
 }
 
 impl Sender {

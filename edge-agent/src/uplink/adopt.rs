@@ -229,7 +229,7 @@ mod tests {
             ledger: folder.join("ledger"),
             site: site::Config { agent: "a-1".into(), journal_limit: 1_000, stations: vec![] },
             low_disk_bytes: 0,
-            sockets: Vec::new(),
+            interfaces: Vec::new(),
             ended_orders: mpsc::channel(1).0,
         };
         Core::start(options).expect("it starts").0

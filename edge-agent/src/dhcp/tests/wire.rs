@@ -1,13 +1,13 @@
 //! Core and sockets on a wire with others: a machine that uses an address without leave, and another DHCP server.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
 
 use netboot::site::{self, Arrival, Input, Station};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::core::{Core, Options};
+use crate::core::{self, Core, Options};
 
 /// The folder of the agent's process.
 const FOLDER: &str = "BOOTLANE_TEST_WIRE_FOLDER";
@@ -145,16 +145,16 @@ async fn serve() {
     let folder = PathBuf::from(std::env::var_os(FOLDER).expect("started by a test"));
     let kill = rustix::process::Signal::KILL;
     rustix::process::set_parent_process_death_signal(Some(kill)).expect("a plain request");
-    let sockets = Arc::new(Sockets::open("srv0").expect("root in its namespace"));
-    let server = sockets.address().expect("an address");
+    let (ports, wire) = Bound::open("srv0").and_then(Bound::watch).expect("root in its namespace");
+    let server = Ipv4Addr::new(10, 77, 0, 1);
     let arrival = Arrival { interface: 0, server, base_url: "http://10.77.0.1".into() };
-    let stations = vec![Station { address: server, mac: sockets.mac() }];
+    let stations = vec![Station { address: server, mac: wire.mac() }];
     let (ended_orders, _orders) = mpsc::channel(1);
     let (core, _ended) = Core::start(Options {
         ledger: folder.join("ledger"),
         site: site::Config { agent: "lyon-1".into(), journal_limit: 1_000, stations },
         low_disk_bytes: 0,
-        sockets: vec![sockets.clone()],
+        interfaces: vec![core::Interface { arrival, ports }],
         ended_orders,
     })
     .expect("a folder of its own");
@@ -162,8 +162,8 @@ async fn serve() {
     plan.network.reply.delay = Some(DELAY);
     core.input(Input::Plan(Arc::new(plan))).await.expect("it runs");
     let shutdown = CancellationToken::new();
-    tokio::spawn(crate::dhcp::overhear(core.clone(), sockets.clone(), shutdown.clone()));
-    tokio::spawn(crate::dhcp::serve(core.clone(), sockets, arrival, shutdown));
+    core.serve().await.expect("it runs");
+    tokio::spawn(crate::dhcp::overhear(core.clone(), wire, shutdown));
     loop {
         let events = core.events(0, 1_000).await.expect("it runs");
         let text: String =

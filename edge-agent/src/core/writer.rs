@@ -1,0 +1,439 @@
+//! Puts what the engine has decided on disk, in order, and then lets go what rests on it.
+//!
+//! Little is put there by the core's own thread, which saves two wake-ups; much by a thread beside it, so that the engine goes
+//! on with what comes in while the disk is at work, and all that waits meanwhile shares the next sync (docs/adr/0012). Whoever
+//! does it does it alone, and nothing overtakes anything.
+
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use proto::OrderId;
+use tokio::sync::Notify;
+
+use super::{
+    bundle::{Bundle, Held, Records},
+    thread::RECORD,
+};
+use crate::{
+    dhcp,
+    disk::log::{AppendError, CommitError, CompactError, Ledger, Snapshot, Tag},
+    sys::datagrams::Sender,
+};
+
+/// Bundles that may wait; with more the engine waits too, and what comes in stays in the sockets.
+const AHEAD: usize = 16;
+
+/// How long a snapshot may take that is under way at the end, and how often is looked whether it is done.
+const GRACE: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The one way to the ledger.
+#[derive(Debug)]
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How the last attempt went.
+#[derive(Debug, Default)]
+pub(super) enum State {
+    /// What was handed over is on disk, or will be.
+    #[default]
+    Fine,
+    /// There is no room. Records wait; what rested on them was given up.
+    Full,
+    /// The ledger has stopped.
+    Lost(CommitError),
+}
+
+#[derive(Debug)]
+struct Shared {
+    sockets: Vec<Arc<dhcp::Sockets>>,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    disk: Mutex<Disk>,
+    /// The number of the last event on disk.
+    durable: AtomicU64,
+    /// Are there threads beside the core's?
+    beside: AtomicBool,
+    /// Something that the core is to look at.
+    news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Bundle>,
+    /// Somebody is at the disk.
+    busy: bool,
+    stopping: bool,
+    state: State,
+    ended: Vec<OrderId>,
+    needs_snapshot: bool,
+    /// What has been written beside the ledger, and is to take its place.
+    written: Option<Written>,
+}
+
+/// A snapshot, and whether all of it is on disk.
+#[derive(Debug)]
+struct Written(Snapshot, Result<(), CompactError>);
+
+#[derive(Debug)]
+struct Disk {
+    ledger: Ledger,
+    /// What was handed over and is not on disk.
+    backlog: Records,
+    /// So many of them are with the ledger already.
+    appended: usize,
+    ended: Vec<OrderId>,
+    /// The last snapshot beside the ledger found no room.
+    was_full: bool,
+    sender: Sender,
+}
+
+impl Writer {
+    /// Without a thread of its own everything is put on disk by whoever hands it over.
+    pub(super) fn new(ledger: Ledger, sockets: Vec<Arc<dhcp::Sockets>>, durable: u64) -> Self {
+        let (backlog, ended, sender) = (Records::default(), Vec::new(), Sender::default());
+        let disk = Disk { ledger, backlog, appended: 0, ended, was_full: false, sender };
+        let shared = Shared {
+            sockets,
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            disk: Mutex::new(disk),
+            durable: AtomicU64::new(durable),
+            beside: AtomicBool::new(false),
+            news: Notify::new(),
+        };
+        Self { shared: Arc::new(shared), thread: None }
+    }
+
+    /// Starts the thread beside the core's.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) fn start_thread(&mut self) -> std::io::Result<()> {
+        let shared = self.shared.clone();
+        shared.beside.store(true, Ordering::Relaxed);
+        let run = move || Guard(shared).run();
+        self.thread = Some(std::thread::Builder::new().name("ledger".into()).spawn(run)?);
+        Ok(())
+    }
+
+    /// Hands a bundle over; it goes behind all former ones. `few`: it is not worth to wake another thread for.
+    pub(super) fn put(&self, bundle: Bundle, few: bool) {
+        let mut queue = self.shared.queue();
+        let idle = queue.waiting.is_empty() && !queue.busy;
+        if idle && (few || bundle.is_light() || self.thread.is_none()) {
+            queue.busy = true;
+            drop(queue);
+            self.shared.perform(VecDeque::from([bundle]));
+            return;
+        }
+        while queue.waiting.len() >= AHEAD && !matches!(queue.state, State::Lost(_)) {
+            queue = self.shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.waiting.push_back(bundle);
+        drop(queue);
+        self.shared.changed.notify_all();
+    }
+
+    /// Lets go what rests on nothing.
+    pub(super) fn release(&self, held: Vec<Held>) {
+        self.shared.release(&mut Sender::default(), held);
+    }
+
+    /// How the last attempt went; [`State::Lost`] is said once.
+    pub(super) fn state(&self) -> State {
+        let mut queue = self.shared.queue();
+        match queue.state {
+            State::Fine => State::Fine,
+            State::Full => State::Full,
+            State::Lost(_) => mem::replace(&mut queue.state, State::Lost(CommitError::Poisoned)),
+        }
+    }
+
+    /// The number of the last event on disk.
+    pub(super) fn durable(&self) -> u64 {
+        self.shared.durable.load(Ordering::Acquire)
+    }
+
+    /// Orders whose end is on disk and was not asked for yet.
+    pub(super) fn take_ended(&self) -> Vec<OrderId> {
+        mem::take(&mut self.shared.queue().ended)
+    }
+
+    /// Is a snapshot due? Says so once.
+    pub(super) fn needs_snapshot(&self) -> bool {
+        mem::take(&mut self.shared.queue().needs_snapshot)
+    }
+
+    /// Waits until there is something new to ask for.
+    pub(super) async fn news(&self) {
+        self.shared.news.notified().await;
+    }
+
+    /// The ledger, unless somebody is at the disk.
+    pub(super) fn with_ledger<T>(&self, look: impl FnOnce(&mut Ledger) -> T) -> Option<T> {
+        Some(look(&mut self.shared.disk.try_lock().ok()?.ledger))
+    }
+
+    /// Is something handed over that is not on disk?
+    #[cfg(test)]
+    pub(super) fn has_backlog(&self) -> bool {
+        !self.shared.disk.lock().expect("no panic").backlog.is_empty()
+    }
+
+    /// Ends the thread once all is on disk, and closes the ledger.
+    ///
+    /// # Errors
+    /// What the ledger says.
+    pub(super) fn close(mut self) -> Result<(), CommitError> {
+        self.end_thread();
+        let shared = self.shared.clone();
+        drop(self);
+        // A snapshot that is being written has the last hold; without it the ledger is whole, too.
+        let until = Instant::now() + GRACE;
+        while Arc::strong_count(&shared) > 1 && Instant::now() < until {
+            std::thread::sleep(PAUSE);
+        }
+        match Arc::try_unwrap(shared) {
+            Ok(shared) => shared.disk.into_inner().unwrap_or_else(PoisonError::into_inner).ledger.close(),
+            Err(_) => Err(CommitError::Poisoned),
+        }
+    }
+
+    fn end_thread(&mut self) {
+        self.shared.queue().stopping = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // Its panic was said when it happened.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.end_thread();
+    }
+}
+
+/// The thread's hold: if it panics, the core hears of it instead of waiting for ever.
+struct Guard(Arc<Shared>);
+
+impl Guard {
+    fn run(self) {
+        while let Some(bundles) = self.0.take() {
+            self.0.perform(bundles);
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lose(CommitError::Poisoned);
+        }
+    }
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for bundles: all that share a sync. A snapshot stands for all before it and nothing after it, so it ends them.
+    fn take(&self) -> Option<VecDeque<Bundle>> {
+        let mut queue = self.queue();
+        while queue.busy || (queue.waiting.is_empty() && queue.written.is_none()) {
+            if queue.stopping && !queue.busy {
+                return None;
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.busy = true;
+        let snapshot = queue.waiting.iter().position(|bundle| bundle.snapshot.is_some());
+        let count = snapshot.map_or(queue.waiting.len(), |place| place + 1);
+        let taken = queue.waiting.drain(..count).collect();
+        drop(queue);
+        self.changed.notify_all();
+        Some(taken)
+    }
+
+    /// Only while `busy` is the caller's.
+    fn perform(self: &Arc<Self>, bundles: VecDeque<Bundle>) {
+        let disk = &mut *self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut held, mut snapshot) = (Vec::new(), None);
+        let mut last_event = self.durable.load(Ordering::Acquire);
+        for mut bundle in bundles {
+            disk.backlog.append(&bundle.records);
+            disk.ended.append(&mut bundle.ended);
+            held.append(&mut bundle.held);
+            (snapshot, last_event) = (bundle.snapshot, bundle.last_event);
+        }
+        match disk.write() {
+            Ok(()) => {
+                let told = self.durable.swap(last_event, Ordering::AcqRel) == last_event;
+                self.release(&mut disk.sender, held);
+                if let Some(written) = { self.queue().written.take() } {
+                    disk.finish(written);
+                }
+                if let Some(snapshot) = snapshot {
+                    self.compact(disk, snapshot);
+                }
+                self.go_on(disk, told);
+            }
+            Err(CommitError::Full { records, source }) => self.wait_for_room(records, &source),
+            Err(error @ (CommitError::Lost { .. } | CommitError::Poisoned)) => self.lose(error),
+        }
+    }
+
+    /// What takes long does so in a thread of its own. Where there is no room for that, the ledger gives some of its reserve.
+    fn compact(self: &Arc<Self>, disk: &mut Disk, records: Records) {
+        if !self.beside.load(Ordering::Relaxed) || mem::take(&mut disk.was_full) {
+            return disk.compact(&records);
+        }
+        let mut snapshot = match disk.ledger.begin_snapshot() {
+            Ok(snapshot) => snapshot,
+            Err(error) => return tell(&error),
+        };
+        let shared = self.clone();
+        let write = move || {
+            let written = snapshot.write_beside(tagged(&records));
+            drop(records);
+            shared.queue().written = Some(Written(snapshot, written));
+            shared.changed.notify_all();
+        };
+        if let Err(error) = std::thread::Builder::new().name("snapshot".into()).spawn(write) {
+            // The segment under way stays until the next start; the ledger grows on.
+            tracing::error!(%error, "failed to start a thread for a snapshot");
+        }
+    }
+
+    /// `told`: there is no new event on disk.
+    fn go_on(&self, disk: &mut Disk, told: bool) {
+        let mut queue = self.queue();
+        let on_its_way = queue.waiting.iter().any(|bundle| bundle.snapshot.is_some());
+        let needs_snapshot = disk.ledger.needs_snapshot() && !on_its_way;
+        let was_full = matches!(mem::replace(&mut queue.state, State::Fine), State::Full);
+        let news = !told || !disk.ended.is_empty() || needs_snapshot || was_full;
+        queue.ended.append(&mut disk.ended);
+        queue.needs_snapshot = needs_snapshot;
+        queue.busy = false;
+        drop(queue);
+        self.changed.notify_all();
+        if was_full {
+            tracing::info!("the state disk has room again");
+        }
+        if news {
+            self.news.notify_one();
+        }
+    }
+
+    fn wait_for_room(&self, records: usize, source: &crate::disk::DiskError) {
+        let mut queue = self.queue();
+        let was_full = matches!(mem::replace(&mut queue.state, State::Full), State::Full);
+        queue.busy = false;
+        drop(queue);
+        self.changed.notify_all();
+        if !was_full {
+            let error = source as &dyn std::error::Error;
+            tracing::error!(
+                records,
+                error,
+                "the state disk is full: fixed addresses and local boots go on, all else waits"
+            );
+        }
+        self.news.notify_one();
+    }
+
+    fn lose(&self, error: CommitError) {
+        let mut queue = self.queue();
+        queue.state = State::Lost(error);
+        queue.busy = false;
+        queue.waiting.clear();
+        drop(queue);
+        self.changed.notify_all();
+        self.news.notify_one();
+    }
+
+    fn release(&self, sender: &mut Sender, held: Vec<Held>) {
+        let of = |each: &'_ Held| match each {
+            Held::Datagram { interface, .. } => Some(*interface as usize),
+            Held::File(..) | Held::Report(..) => None,
+        };
+        for (number, sockets) in self.sockets.iter().enumerate() {
+            let here = held.iter().filter(|each| of(each) == Some(number)).filter_map(|each| match each {
+                Held::Datagram { datagram, to, .. } => Some((datagram.as_slice(), to)),
+                Held::File(..) | Held::Report(..) => None,
+            });
+            sockets.send(sender, here);
+        }
+        for each in held {
+            match each {
+                Held::Datagram { .. } => {}
+                Held::File(reply, answer) => drop(reply.send(answer)),
+                Held::Report(reply, answer) => drop(reply.send(answer)),
+            }
+        }
+    }
+}
+
+impl Disk {
+    /// What finds no room stays.
+    fn write(&mut self) -> Result<(), CommitError> {
+        let tag = Tag::new(RECORD).expect("1 is a legal tag");
+        while let Some(record) = self.backlog.get(self.appended) {
+            match self.ledger.append(tag, record) {
+                Ok(()) => self.appended += 1,
+                Err(AppendError::BatchFull { .. }) => self.ledger.commit()?,
+                Err(AppendError::Poisoned) => return Err(CommitError::Poisoned),
+                Err(error @ AppendError::TooLong { .. }) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "a record was not kept");
+                    self.appended += 1;
+                }
+            }
+        }
+        self.ledger.commit()?;
+        self.backlog.clear();
+        self.appended = 0;
+        Ok(())
+    }
+
+    fn compact(&mut self, snapshot: &Records) {
+        if let Err(error) = self.ledger.compact(tagged(snapshot)) {
+            tell(&error);
+        }
+    }
+
+    fn finish(&mut self, Written(snapshot, written): Written) {
+        let done = match written {
+            Ok(()) => self.ledger.finish_snapshot(snapshot),
+            Err(error) => {
+                self.ledger.give_up_snapshot(snapshot);
+                self.was_full = true;
+                Err(error)
+            }
+        };
+        if let Err(error) = done {
+            tell(&error);
+        }
+    }
+}
+
+fn tagged(records: &Records) -> impl Iterator<Item = (Tag, &[u8])> {
+    let tag = Tag::new(RECORD).expect("1 is a legal tag");
+    records.iter().map(move |record| (tag, record))
+}
+
+fn tell(error: &CompactError) {
+    tracing::warn!(error = error as &dyn std::error::Error, "failed to compact the ledger");
+}
