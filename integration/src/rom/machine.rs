@@ -41,7 +41,7 @@ pub struct Machine {
 #[derive(Debug)]
 enum State {
     /// A program asks for an address.
-    Asking(Speaker, Dora),
+    Asking(Speaker, Box<Dora>),
     /// It has an address, and asks a boot service what to boot.
     AtService { address: Ipv4Addr, service: BootService },
     /// The loader is on its way from there.
@@ -155,12 +155,12 @@ impl Machine {
 
     fn ask(&mut self, now: Mono, speaker: Speaker) {
         let (Identity { mac, uuid, .. }, xid) = (self.identity, self.random.random());
-        let mut dora = Dora::new(now, mac, uuid, xid, speaker);
+        let mut dora = Box::new(Dora::new(now, mac, uuid, xid, speaker));
         let progress = dora.handle_timeout(now);
         self.go_on(now, speaker, dora, progress);
     }
 
-    fn go_on(&mut self, now: Mono, speaker: Speaker, dora: Dora, progress: Progress) {
+    fn go_on(&mut self, now: Mono, speaker: Speaker, dora: Box<Dora>, progress: Progress) {
         match progress {
             Progress::Wait => self.state = State::Asking(speaker, dora),
             Progress::Send(datagram) => {

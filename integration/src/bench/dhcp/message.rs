@@ -209,7 +209,7 @@ mod tests {
             assert_eq!((request.requested, request.server_id), (Some(address), Some(server)));
             assert_eq!(request.uuid.map(|uuid| uuid[12..] == [0, 0, 0, 7]), Some(true));
 
-            echo(&mut out, |machine| Ipv4Addr::from_bits(machine), server).expect("a REQUEST");
+            echo(&mut out, Ipv4Addr::from_bits, server).expect("a REQUEST");
             let ack = Reply { kind: ACK, address: Ipv4Addr::from_bits(7), ..offer };
             assert_eq!(Reply::parse(&out), Some(ack));
         }
