@@ -10,7 +10,7 @@ use tonic::Status;
 
 use super::refusal;
 use crate::app::App;
-use crate::readiness::{SiteReadiness, State, of_order};
+use crate::readiness::{SiteReadiness, of_order};
 
 /// Lines of one page, or a few more: a site's stay together.
 const PAGE: usize = 1_000;
@@ -92,7 +92,7 @@ pub(super) async fn order(
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let found = of_order(app, &request.order).await.map_err(refusal::read)?;
-        let settled = matches!(&found, Some((_, state)) if *state != State::Waiting);
+        let settled = found.as_ref().is_some_and(|(_, settled)| *settled);
         if settled || tokio::time::Instant::now() >= deadline {
             return Ok(v1::OrderReadinessResponse { readiness: found.map(|(readiness, _)| readiness) });
         }

@@ -8,5 +8,4 @@ mod eta;
 mod judge;
 mod view;
 
-pub(crate) use judge::State;
 pub(crate) use view::{SiteReadiness, of_order};

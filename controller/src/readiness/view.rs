@@ -8,7 +8,7 @@ use proto::catalog::ImageSpec;
 use proto::plan::{BlobRef, SitePlan, Wan};
 use proto::{Wall, v1};
 
-use super::judge::{Facts, Judged, State, judge};
+use super::judge::{Facts, Judged, judge};
 use crate::agents::status::last_heard;
 use crate::app::App;
 use crate::catalog::ReadError;
@@ -39,7 +39,7 @@ impl<'a> SiteReadiness<'a> {
     }
 
     /// Where these blobs, given with their sizes, stand at this agent.
-    pub(crate) async fn judge(&mut self, agent: &str, blobs: &BTreeMap<Digest, u64>) -> Judged {
+    async fn judge(&mut self, agent: &str, blobs: &BTreeMap<Digest, u64>) -> Judged {
         let (known, away) = self.heard(agent).await;
         let holding = known.as_ref().map(|known| known.holding.as_ref());
         let current = known.as_ref().is_some_and(|known| speaks_of(known, &self.plan));
@@ -118,15 +118,17 @@ pub(super) async fn is_ready(app: &App, plan: &Published, order: &str) -> bool {
     known.heard && speaks_of(&known, plan) && known.holding.unnamed == 0 && nothing_awaited
 }
 
-/// Where an order's blobs stand; None: its site has no plan, or that lacks the order.
+/// Where an order's blobs stand, and whether waiting a moment would not tell more: its agent speaks of the newest plan, or
+/// is away. None: the site has no plan, or that lacks the order.
 ///
 /// # Errors
 /// [`ReadError`].
-pub(crate) async fn of_order(app: &App, name: &str) -> Result<Option<(v1::Readiness, State)>, ReadError> {
+pub(crate) async fn of_order(app: &App, name: &str) -> Result<Option<(v1::Readiness, bool)>, ReadError> {
     let Some(order) = app.catalog.get_order(name).await? else { return Ok(None) };
     let Some(mut site) = SiteReadiness::of(app, &order.spec.site) else { return Ok(None) };
     let Some(need) = site.plan().orders.get(name).cloned() else { return Ok(None) };
-    let judged = site.judge(&need.agent, &need.blobs).await;
     let message = site.message(&need.agent, "", &need.blobs).await;
-    Ok(Some((message, judged.state)))
+    let (known, away) = site.heard(&need.agent).await;
+    let settled = away.is_some() || known.is_some_and(|known| speaks_of(&known, &site.plan));
+    Ok(Some((message, settled)))
 }
