@@ -10,7 +10,7 @@
 //! machine that asks begins a fetch.
 
 mod clients;
-mod store;
+pub(in crate::bench) mod store;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -124,7 +124,7 @@ fn millis(took: Duration) -> f64 {
 }
 
 /// Where an agent with this state folder has a blob.
-fn place_of(state: &Path, blob: &BlobRef) -> PathBuf {
+pub(in crate::bench) fn place_of(state: &Path, blob: &BlobRef) -> PathBuf {
     let name = blob.digest.to_string();
     state.join("cache/blobs/sha256").join(&name[..2]).join(name)
 }

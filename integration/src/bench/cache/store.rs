@@ -27,12 +27,12 @@ const SHAPE: &str = "burst 64kb latency 100ms";
 const CHUNK: usize = 256 << 10;
 
 /// The base URL at which blobs are.
-pub(super) fn url() -> String {
+pub(in crate::bench) fn url() -> String {
     format!("http://{}:{PORT}", ENDS[0])
 }
 
 /// The store. Dropping it ends it, and takes the link away.
-pub(super) struct Store {
+pub(in crate::bench) struct Store {
     sent: Arc<AtomicU64>,
     over: Arc<AtomicBool>,
     listener: TcpListener,
@@ -41,7 +41,12 @@ pub(super) struct Store {
 
 impl Store {
     /// Puts `file` behind a link of this rate.
-    pub(super) fn open(ground: &Ground, file: PathBuf, blob: &BlobRef, rate: &str) -> anyhow::Result<Self> {
+    pub(in crate::bench) fn open(
+        ground: &Ground,
+        file: PathBuf,
+        blob: &BlobRef,
+        rate: &str,
+    ) -> anyhow::Result<Self> {
         let namespace = Namespace::create(ground.run(), "store")?;
         ground.server().connect("wan", &namespace, "link")?;
         for (end, interface, address) in [(&namespace, "link", ENDS[0]), (ground.server(), "wan", ENDS[1])] {
@@ -66,7 +71,7 @@ impl Store {
     }
 
     /// Bytes that were sent since the beginning, heads among them, to all but plain transfers.
-    pub(super) fn sent(&self) -> u64 {
+    pub(in crate::bench) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 }

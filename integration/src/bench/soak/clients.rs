@@ -3,7 +3,9 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +29,9 @@ pub(super) const IMAGE: &str = "image";
 /// By HTTP, small.
 pub(super) const SCRIPT: &str = "script";
 
+/// By HTTP, and not in the cache.
+pub(super) const COLD: &str = "cold";
+
 /// Clients of each kind.
 const LOCKSTEP: u32 = 8;
 const WINDOWED: u32 = 4;
@@ -37,6 +42,9 @@ const LEASING: u32 = 32;
 const MACHINES_EACH: u32 = 64;
 /// How long each of the last kind waits after a lease.
 const BETWEEN_LEASES: Duration = Duration::from_millis(100);
+/// Clients that ask for the cold file at one time, and how long it then stays where it is.
+const ASKING: u32 = 4;
+const BETWEEN_FILLS: Duration = Duration::from_secs(1);
 /// How often who waits for the end is asked to look at memory.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -50,6 +58,8 @@ pub(super) struct Done {
     /// Of whole files.
     pub(super) bytes: u64,
     pub(super) leases: u64,
+    /// How often the cold file came.
+    pub(super) fills: u64,
     pub(super) failed: u64,
     /// Of files and leases.
     pub(super) latencies: Latencies,
@@ -57,14 +67,15 @@ pub(super) struct Done {
 
 type Shared = Rc<RefCell<Done>>;
 
-/// Runs all of them for `time`, in the namespace of this thread; `look` is called with the time passed, often.
-pub(super) fn run(time: Duration, look: &mut dyn FnMut(Duration)) -> anyhow::Result<Done> {
+/// Runs all of them for `time`, in the namespace of this thread; `cold` is where the agent has the cold file, and `look` is called with the time passed, often.
+pub(super) fn run(time: Duration, cold: &Path, look: &mut dyn FnMut(Duration)) -> anyhow::Result<Done> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let clients = LocalSet::new();
     let done = Shared::default();
     let watch = async {
         let began = Instant::now();
         start(&clients, &done)?;
+        clients.spawn_local(losing(cold.to_owned(), done.clone()));
         while began.elapsed() < time {
             tokio::time::sleep(LOOK).await;
             look(began.elapsed());
@@ -140,6 +151,25 @@ async fn leasing(mut machines: Vec<(Identity, Inbox)>, cards: Arc<Cards>, done: 
             note(&done, leased.ok().map(|()| 0), began.elapsed());
             tokio::time::sleep(BETWEEN_LEASES).await;
         }
+    }
+}
+
+/// Takes the cold file away under the agent, has it asked for, and waits until it lies there again.
+async fn losing(cold: PathBuf, done: Shared) {
+    let url = format!("http://{SERVER}/{COLD}");
+    loop {
+        // What is not there was lost before.
+        drop(fs::remove_file(&cold));
+        let began = Instant::now();
+        let asking = (0..ASKING).map(|_| drain::fetch(Ipv4Addr::UNSPECIFIED, &url));
+        for fetched in futures::future::join_all(asking).await {
+            note(&done, fetched.ok().map(|(_, bytes)| bytes), began.elapsed());
+        }
+        while !cold.exists() {
+            tokio::time::sleep(LOOK).await;
+        }
+        done.borrow_mut().fills += 1;
+        tokio::time::sleep(BETWEEN_FILLS).await;
     }
 }
 

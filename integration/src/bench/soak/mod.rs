@@ -1,16 +1,20 @@
 //! The agent's memory under everything at once, for minutes: TFTP in lockstep and in windows, HTTP with large and small files,
-//! leases, and files that are not in its cache yet. Nobody stands beside it; memory is asked to stay below its bound, and flat.
+//! leases, and a file that its cache loses and has to fetch again. Nobody stands beside it; memory is asked to stay below its bound, and flat.
 
 mod clients;
 mod series;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use proto::Range;
 
+use super::cache::place_of;
+use super::cache::store::{self, Store};
 use super::ground::{Ground, LOAD, MACHINES, Place};
+use super::ours::blob_of;
 use super::{
     Cell, Contenders, Goal, Load, Measure, Offer, Options, Ours, Report, Server, Setting, Unit, Work, rounds,
 };
@@ -29,11 +33,19 @@ const FLAT: f64 = 4.0;
 const GROWTH: &str = "growth of the last half MiB";
 
 /// What clients ask for, by name and bytes.
-const FILES: [(&str, u64); 3] =
-    [(clients::LOADER, 4 << 20), (clients::IMAGE, 64 << 20), (clients::SCRIPT, 4 << 10)];
+const FILES: [(&str, u64); 4] = [
+    (clients::LOADER, 4 << 20),
+    (clients::IMAGE, 64 << 20),
+    (clients::SCRIPT, 4 << 10),
+    (clients::COLD, 16 << 20),
+];
+/// The link by which the cold one comes, as `tc` takes it.
+const LINK: &str = "200mbit";
 
 struct Soak {
     time: Duration,
+    /// Where the agent has the cold file.
+    cold: PathBuf,
 }
 
 impl Work for Soak {
@@ -58,14 +70,14 @@ impl Work for Soak {
     }
 
     fn warm_up(&self, _: &Ground, _: &Server, (): &()) -> anyhow::Result<()> {
-        clients::run(WARM, &mut |_| ()).map(drop)
+        clients::run(WARM, &self.cold, &mut |_| ()).map(drop)
     }
 
     fn load(&self, _: &Ground, server: &Server, (): &()) -> anyhow::Result<Load> {
         let mut series = Series::default();
         let look = if self.time < 6 * LOOK { QUICK_LOOK } else { LOOK };
         let mut next = Duration::ZERO;
-        let done = clients::run(self.time, &mut |at| {
+        let done = clients::run(self.time, &self.cold, &mut |at| {
             if at >= next {
                 series.add(at, server.usage().resident);
                 next += look;
@@ -76,6 +88,7 @@ impl Work for Soak {
         load.failed = done.failed;
         load.extras = extras(&series).context("memory was not looked at often enough")?;
         load.extras.insert("leases", done.leases as f64);
+        load.extras.insert("fills", done.fills as f64);
         Ok(load)
     }
 }
@@ -101,10 +114,15 @@ pub fn run(setting: &Setting<'_>, minutes: u32) -> anyhow::Result<Report> {
     let base = MACHINES.network().to_bits();
     let pool = Range::new((base + 0x1_0000).into(), (base + 0x1_ffff).into());
     let files = FILES.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let offer = Offer { files, pool, clients: vec![LOAD], ..Offer::default() };
+    let path = ground.files().join(clients::COLD);
+    let blob = blob_of(&path)?;
+    let _store = Store::open(&ground, path, &blob, LINK)?;
+    let blob_sources = vec![store::url().parse().context("the store has no URL")?];
+    let offer = Offer { files, pool, clients: vec![LOAD], blob_sources, ..Offer::default() };
     let ours = Ours::lay_down(&ground, setting.binaries.agent.clone(), offer)?;
+    let cold = place_of(ours.state(), &blob);
     let mut contenders: Contenders<()> = vec![Box::new(ours)];
     // Its length is its repetition.
     let once = Options { rounds: 1, ..setting.options.clone() };
-    rounds::run(&Soak { time }, &mut contenders, &ground, &once, setting.say)
+    rounds::run(&Soak { time, cold }, &mut contenders, &ground, &once, setting.say)
 }
