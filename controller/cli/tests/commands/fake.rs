@@ -227,9 +227,9 @@ impl Admin for FakeAdmin {
         let now = proto::Wall::from(SystemTime::now());
         let mut order = json!({"kind": "Order", "name": "web-1-1", "spec": {
             "site": "lyon", "host": asked.host, "profile": asked.profile, "agent": "edge-1", "number": 1,
-            "not_after_ms": now.plus(Duration::from_secs(asked.seconds + 30)).0}});
+            "not_after_ms": now.plus(Duration::from_secs(asked.seconds)).0}});
         if asked.when_ready {
-            let until = now.plus(Duration::from_secs(asked.wait_seconds + 30)).0;
+            let until = now.plus(Duration::from_secs(asked.wait_seconds)).0;
             order["spec"]["waiting"] = json!({"until_ms": until, "life": "2h"});
         }
         self.catalog.put(order.clone());
