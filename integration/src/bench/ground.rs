@@ -14,6 +14,7 @@ use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use ipnet::Ipv4Net;
@@ -54,6 +55,9 @@ pub struct Ground {
     lab: LabFolder,
     folder: PathBuf,
     run: Run,
+    /// Has something been measured, and has nothing failed? Then nobody wants the logs.
+    measured: AtomicBool,
+    failed: AtomicBool,
 }
 
 impl Ground {
@@ -77,7 +81,16 @@ impl Ground {
         )?;
         let folder = run.folder().join("bench");
         fs::create_dir_all(folder.join("files")).context("failed to make the bench's folder")?;
-        Ok(Self { server, load, cores, lab: lab.clone(), folder, run })
+        Ok(Self {
+            server,
+            load,
+            cores,
+            lab: lab.clone(),
+            folder,
+            run,
+            measured: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+        })
     }
 
     /// Which core is whose.
@@ -166,6 +179,12 @@ impl Ground {
         })
     }
 
+    /// Something was measured here. If it was not good, the logs of all servers stay.
+    pub fn went(&self, good: bool) {
+        self.measured.store(true, Ordering::Relaxed);
+        self.failed.fetch_or(!good, Ordering::Relaxed);
+    }
+
     /// Where a server of this port listens.
     #[must_use]
     pub fn address(&self, port: u16) -> SocketAddr {
@@ -175,9 +194,11 @@ impl Ground {
 
 impl Drop for Ground {
     fn drop(&mut self) {
-        // Files of gigabytes; the logs beside them stay.
-        if let Err(error) = fs::remove_dir_all(&self.folder) {
-            tracing::warn!(folder = %self.folder.display(), %error, "the bench's files were not removed");
+        // Files of gigabytes go in any case; the logs beside them stay where something went wrong.
+        let good = self.measured.load(Ordering::Relaxed) && !self.failed.load(Ordering::Relaxed);
+        let folder = if good { self.run.folder() } else { &self.folder };
+        if let Err(error) = fs::remove_dir_all(folder) {
+            tracing::warn!(folder = %folder.display(), %error, "the bench's files were not removed");
         }
     }
 }

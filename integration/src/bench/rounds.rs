@@ -118,6 +118,11 @@ pub fn run<W: Work>(
         }
     }
     taken.end();
+    let good = reports.iter().flat_map(|cell| &cell.sides).all(|side| side.errors.is_empty());
+    ground.went(good);
+    if !good {
+        say(&format!("logs: {}", ground.run().folder().display()));
+    }
     let judged = |(report, cell): (CellReport, &Cell<W::Piece>)| report.judged(&cell.goals);
     Ok(Report {
         schema: SCHEMA.into(),
