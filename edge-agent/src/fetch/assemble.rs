@@ -4,7 +4,14 @@
 //! hold is left alone from then on, and they are fetched. Whatever goes wrong here costs time: a blob without a list, with
 //! a list that cannot be had, or with one that lies is fetched whole.
 
-use std::{collections::VecDeque, fs::File, io, ops::Range, os::unix::fs::FileExt, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    fs::File,
+    io,
+    ops::Range,
+    os::unix::fs::FileExt,
+    sync::Arc,
+};
 
 use netboot::cache::{
     assembly::{Assembly, Source, Step},
@@ -99,8 +106,9 @@ struct Pieces {
     steps: VecDeque<Step>,
     /// What was written of the new blob itself.
     own: Option<Arc<File>>,
-    /// Does the source give several ranges in one answer? Some do not.
-    parts: bool,
+    /// They do not give several ranges in one answer, or not those that were asked for in their order, which servers are
+    /// free to do (RFC 9110 §15.3.7.2).
+    single: BTreeSet<Name>,
 }
 
 impl Pieces {
@@ -109,7 +117,7 @@ impl Pieces {
         let (cache, offset) = (Arc::clone(&transfer.supply.cache), transfer.offset());
         let (assembly, held) = blocking(move || Ok::<_, FillError>(search(&cache, list))).await?;
         let steps = assembly.steps(offset).into();
-        Ok(Self { assembly, held, steps, own: None, parts: true })
+        Ok(Self { assembly, held, steps, own: None, single: BTreeSet::new() })
     }
 
     fn has_copies(&self) -> bool {
@@ -125,8 +133,11 @@ impl Pieces {
             }
             Some(Step::Fetch(range)) => {
                 let ranges = self.ranges();
-                if self.parts && ranges.len() > 1 {
-                    return self.fetch(transfer, ranges).await;
+                if ranges.len() > 1 {
+                    let name = transfer.choose().await?;
+                    if !self.single.contains(&name) {
+                        return self.fetch(transfer, name, ranges).await;
+                    }
                 }
                 transfer.fetch_to(range.end).await?;
                 self.steps.pop_front();
@@ -148,13 +159,13 @@ impl Pieces {
     async fn fetch(
         &mut self,
         transfer: &mut Transfer<'_>,
+        name: Name,
         ranges: Vec<Range<u64>>,
     ) -> Result<(), FetchError> {
-        let name = transfer.choose().await?;
         let source = match transfer.ask_parts(&name, ranges.clone()).await {
             Ok(Some(answer)) => self.take(transfer, &name, answer, ranges.len()).await,
             Ok(None) => {
-                self.parts = false;
+                self.single.insert(name);
                 return Ok(());
             }
             Err(error) => Err(Broke::Source(error)),
@@ -163,7 +174,11 @@ impl Pieces {
             Ok(()) => Ok(()),
             Err(Broke::Fill(error)) => Err(error.into()),
             Err(Broke::Source(error)) => {
-                transfer.broke(name, error)?;
+                if error.is_of_parts() {
+                    self.single.insert(name);
+                } else {
+                    transfer.broke(name, error)?;
+                }
                 self.steps = self.assembly.steps(transfer.offset()).into();
                 Ok(())
             }

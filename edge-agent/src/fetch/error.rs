@@ -75,6 +75,11 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// To a question for several ranges: what came is not those, in their order.
+    pub(super) fn is_of_parts(&self) -> bool {
+        matches!(self, Self::OtherRange { .. } | Self::NoParts)
+    }
+
     /// What is held against the source; None: nothing.
     pub(super) fn fault(&self) -> Option<Fault> {
         match self {

@@ -138,8 +138,13 @@ impl Source {
                 let body = Body::Parts(response.into_body(), Parts::new(blob.size, ranges));
                 Ok(Some(Answer { body, connection }))
             }
-            StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => Ok(None),
-            StatusCode::NOT_FOUND | StatusCode::GONE => Err(SourceError::Absent),
+            // What it does not have may be an answer to such a question: whether it has the blob is seen when it is asked for
+            // one range.
+            StatusCode::OK
+            | StatusCode::PARTIAL_CONTENT
+            | StatusCode::RANGE_NOT_SATISFIABLE
+            | StatusCode::NOT_FOUND
+            | StatusCode::GONE => Ok(None),
             other => Err(SourceError::Status(other)),
         }
     }

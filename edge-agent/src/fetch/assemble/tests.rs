@@ -72,6 +72,8 @@ struct Manner {
     single: bool,
     /// Its first answer with ranges is cut off after so many bytes.
     cut: Option<usize>,
+    /// It gives several ranges in another order.
+    reversed: bool,
     /// It gives other bytes where several ranges are asked for.
     wrong: bool,
 }
@@ -155,7 +157,11 @@ fn answer(content: &[u8], ranges: Option<&str>, manner: Manner) -> Vec<u8> {
         Some(ranges) if ranges.contains(',') && manner.single => ("200 OK".to_owned(), content.to_vec()),
         Some(ranges) if ranges.contains(',') => {
             let mut body = Vec::new();
-            for (first, last) in ranges.split(',').map(range) {
+            let mut ranges: Vec<_> = ranges.split(',').map(range).collect();
+            if manner.reversed {
+                ranges.reverse();
+            }
+            for (first, last) in ranges {
                 let head = format!("\r\n--b\r\nContent-Range: bytes {first}-{last}/{size}\r\n\r\n");
                 body.extend_from_slice(head.as_bytes());
                 body.extend(content[first..=last].iter().map(|byte| byte ^ u8::from(manner.wrong)));
@@ -357,14 +363,20 @@ async fn it_goes_on_where_it_was_cut() {
 }
 
 #[tokio::test]
-async fn a_source_that_gives_one_range_is_asked_for_each() {
+async fn a_source_that_gives_one_range_or_another_order_is_asked_for_each() {
     let (old, new) = versions();
     let list = list_of(&new);
-    let server = Server::new(&[&new, &list], Manner { single: true, ..Manner::default() }).await;
-    let scene = Scene::new(&server, &[&old]);
-    scene.list(&new, &list);
-    scene.fetch(&new).await.expect("it comes");
-    assert!(scene.holds(&new));
-    assert!(scene.supply.received() < ABOUT_WHAT_CHANGED, "{}", scene.supply.received());
-    assert!(server.blobs.lock().expect("no panic").contains_key(&Digest::of(&new).to_string()));
+    let single = Manner { single: true, ..Manner::default() };
+    let reversed = Manner { reversed: true, ..Manner::default() };
+    for manner in [single, reversed] {
+        let server = Server::new(&[&new, &list], manner).await;
+        let scene = Scene::new(&server, &[&old]);
+        scene.list(&new, &list);
+        let bound = Duration::from_secs(10);
+        let fetched = tokio::time::timeout(bound, scene.fetch(&new)).await;
+        fetched.expect("nobody is put aside").expect("it comes");
+        assert!(scene.holds(&new));
+        assert!(scene.supply.received() < ABOUT_WHAT_CHANGED, "{manner:?}: {}", scene.supply.received());
+        assert!(server.blobs.lock().expect("no panic").contains_key(&Digest::of(&new).to_string()));
+    }
 }
