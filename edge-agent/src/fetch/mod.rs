@@ -12,6 +12,7 @@
 mod assemble;
 mod error;
 mod outside;
+mod pace;
 mod parts;
 mod source;
 mod supply;

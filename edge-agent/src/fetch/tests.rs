@@ -43,6 +43,8 @@ enum Trick {
     Cut(usize),
     /// Says nothing more after so many bytes.
     Stall(usize),
+    /// Gives single bytes, slowly, after so many.
+    Drip(usize),
     /// Gives other bytes, of the right number.
     Wrong,
     /// The same, and closes the connection after so many.
@@ -118,6 +120,7 @@ async fn serve(
             Trick::Failing => ("HTTP/1.1 503 N\r\ncontent-length: 0\r\n\r\n".to_owned(), 0, Then::GoOn),
             Trick::Cut(bytes) | Trick::WrongAndCut(bytes) => (length(rest.len()), bytes, Then::Close),
             Trick::Stall(bytes) => (length(rest.len()), bytes, Then::Hang),
+            Trick::Drip(bytes) => (length(rest.len()), bytes, Then::Drip),
             Trick::Longer => (length(rest.len() + 1), rest.len(), Then::Close),
             Trick::Fewer => (chunked, rest.len() - 1, Then::GoOn),
             Trick::More => {
@@ -140,6 +143,12 @@ async fn serve(
             Then::GoOn => {}
             Then::Close => return Ok(()),
             Then::Hang => std::future::pending().await,
+            Then::Drip => {
+                for byte in &rest[body.len()..] {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    stream.write_all(&[*byte]).await?;
+                }
+            }
         }
     }
 }
@@ -148,6 +157,7 @@ enum Then {
     GoOn,
     Close,
     Hang,
+    Drip,
 }
 
 /// The first byte asked for, if a range is; None: the connection has ended.
@@ -233,6 +243,25 @@ async fn a_source_goes_on_at_the_byte_where_another_broke_off() {
         assert!(scene.is_whole());
         assert_eq!((first.sent(), second.sent()), (SIZE as u64 / 3, (SIZE - SIZE / 3) as u64), "{trick:?}");
     }
+}
+
+#[tokio::test]
+async fn a_source_that_drips_is_left_for_another_if_there_is_one() {
+    let dripping = Imp::new(&content(), &[Trick::Drip(SIZE / 3)]).await;
+    let good = Imp::new(&content(), &[Trick::Honest]).await;
+    let scene = Scene::new(&[&dripping, &good]);
+    let bound = Duration::from_secs(10);
+    let fetching = tokio::time::timeout(bound, scene.fetch()).await;
+    fetching.expect("nobody waits for drops").expect("the other goes on");
+    assert!(scene.is_whole());
+    assert!(good.sent() < (SIZE - SIZE / 3) as u64, "what came in drops counts: {}", good.sent());
+
+    // A second of drops, which is three times as long as silence would be borne.
+    let dripping = Imp::new(&content(), &[Trick::Drip(SIZE - 50)]).await;
+    let scene = Scene::new(&[&dripping]);
+    scene.fetch().await.expect("slow is better than nothing");
+    assert!(scene.is_whole());
+    assert_eq!(dripping.asked(), 1);
 }
 
 #[tokio::test]

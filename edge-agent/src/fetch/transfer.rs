@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use super::{
     assemble,
     error::{FetchError, SourceError},
+    pace::Pace,
     parts::Body,
     source::Answer,
     supply::Supply,
@@ -317,16 +318,18 @@ impl<'a> Transfer<'a> {
     /// Takes what comes until there are `until` bytes and the body has ended.
     async fn pour(&mut self, name: &Name, body: &mut Body, until: u64, afar: bool) -> Result<(), Broke> {
         let mut gathered = Gathered::default();
-        let mut stalled = Instant::now() + self.supply.patience.stalled;
+        let mut pace = Pace::new(Instant::now(), self.supply.patience.stalled);
         let ended = loop {
             let data = tokio::select! {
                 biased;
                 data = body.data() => data,
                 () = tokio::time::sleep_until(gathered.due), if gathered.bytes > 0 => {
+                    let ours = Instant::now();
                     self.write(&mut gathered).await?;
+                    pace.excuse(ours.elapsed());
                     continue;
                 }
-                () = tokio::time::sleep_until(stalled) => break Err(SourceError::Stalled),
+                () = tokio::time::sleep_until(pace.silent()) => break Err(SourceError::Stalled),
             };
             let data = match data {
                 None => break Ok(()),
@@ -337,6 +340,8 @@ impl<'a> Transfer<'a> {
                 break Err(SourceError::TooMany);
             }
             self.came(name, data.len() as u64, afar);
+            let ours = Instant::now();
+            pace.came(ours, data.len() as u64);
             gathered.push(data);
             if gathered.bytes >= CHUNK || self.offset() < YOUNG || gathered.due <= Instant::now() {
                 self.write(&mut gathered).await?;
@@ -344,7 +349,10 @@ impl<'a> Transfer<'a> {
             if afar {
                 self.keep_to_the_rate(&mut gathered).await?;
             }
-            stalled = Instant::now() + self.supply.patience.stalled;
+            pace.excuse(ours.elapsed());
+            if self.offset() + (gathered.bytes as u64) < until && self.is_to_be_left(name, &mut pace) {
+                break Err(SourceError::Stalled);
+            }
         };
         self.write(&mut gathered).await?;
         ended?;
@@ -352,6 +360,21 @@ impl<'a> Transfer<'a> {
             0 => Ok(()),
             short => Err(SourceError::TooFew(short).into()),
         }
+    }
+
+    /// It only drips, and another can be asked at once.
+    fn is_to_be_left(&self, name: &Name, pace: &mut Pace) -> bool {
+        let now = Instant::now();
+        if !pace.drips(now) {
+            return false;
+        }
+        let mut without = self.without.clone();
+        without.insert(name.clone());
+        let others = !self.alone && matches!(self.supply.choose(&without), Choice::Now(_));
+        if !others {
+            pace.begin_anew(now);
+        }
+        others
     }
 
     fn came(&mut self, name: &Name, bytes: u64, afar: bool) {
