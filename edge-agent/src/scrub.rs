@@ -2,7 +2,8 @@
 //! (S15).
 //!
 //! Slowly: a round takes a week, or so long as two mebibytes a second take. Where it came to is kept on disk, so a
-//! restart does not begin anew. What an order needs that has just come is read first and faster. What is found corrupt the
+//! restart does not begin anew. What an order needs that has just come is read first and faster, also in the middle of another
+//! blob. What is found corrupt the
 //! cache takes out of service, and the fetcher, who looks for what is missing, fetches it anew.
 
 use std::{
@@ -17,7 +18,7 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::disk::{
     atomic,
-    cache::{Cache, Step, Verdict},
+    cache::{Cache, Step, Verdict, Verification},
 };
 
 /// A round takes so long, if it can.
@@ -39,10 +40,20 @@ pub struct Scrub {
     /// Where it is kept how far the round has come.
     note: PathBuf,
     noted: Instant,
-    /// Read for an order already.
+    /// Read for an order already, and sound.
     trusted: BTreeSet<Digest>,
     /// From the beginning of one round to the next, at least.
     rest: Duration,
+}
+
+/// What a piece of a reading came to.
+enum Stepped {
+    /// So many bytes more, and there may be others.
+    Read(Box<Verification>, u64),
+    /// To its end, and it is what it is called.
+    Sound,
+    /// It is not, or cannot be read.
+    Not,
 }
 
 impl Scrub {
@@ -66,7 +77,7 @@ impl Scrub {
             let began = Instant::now();
             while let Some(digest) = self.following(behind) {
                 self.read_for_orders().await;
-                self.read(&digest, rate_for(self.cache.total_bytes())).await;
+                self.read_in_turn(&digest).await;
                 behind = Some(digest);
                 self.keep(behind).await;
             }
@@ -82,6 +93,7 @@ impl Scrub {
         digests.into_iter().filter(|digest| behind.is_none_or(|behind| *digest > behind)).min()
     }
 
+    /// Reads what orders need that come meanwhile.
     async fn rest_until(&mut self, until: Instant) {
         loop {
             tokio::select! {
@@ -106,36 +118,70 @@ impl Scrub {
             .map(|blob| blob.digest)
             .collect();
         self.trusted.retain(|digest| needed.contains(digest));
-        for digest in needed {
-            if self.cache.size_of(&digest).is_some() && self.trusted.insert(digest) {
-                self.read(&digest, HURRY).await;
+        for digest in needed.difference(&self.trusted.clone()) {
+            if self.read_at_once(digest).await {
+                self.trusted.insert(*digest);
             }
         }
     }
 
-    /// Reads a blob, at most so many bytes a second.
-    async fn read(&self, digest: &Digest, rate: u64) {
-        let mut verification = match self.cache.verification(digest) {
-            Ok(Some(verification)) => verification,
-            Ok(None) => return,
-            Err(error) => return said(digest, &error),
-        };
-        loop {
-            let cache = Arc::clone(&self.cache);
-            let stepped = tokio::task::spawn_blocking(move || {
-                let step = verification.step(&cache);
-                (verification, step)
-            });
-            let Ok((kept, step)) = stepped.await else { return };
-            verification = kept;
-            match step {
-                Ok(Step::Read(bytes)) => tokio::time::sleep(pause(bytes, rate)).await,
-                Ok(Step::Done(Verdict::Sound { .. })) => return,
-                Ok(Step::Done(Verdict::Corrupt { actual })) => {
-                    return tracing::error!(%digest, %actual, "a blob has been spoilt on the disk: it is set aside and fetched anew");
+    /// Is it here and sound?
+    async fn read_at_once(&self, digest: &Digest) -> bool {
+        let mut verification = self.begin(digest);
+        while let Some(begun) = verification {
+            match self.step(digest, begun).await {
+                Stepped::Read(begun, bytes) => {
+                    tokio::time::sleep(pause(bytes, HURRY)).await;
+                    verification = Some(begun);
                 }
-                Err(error) => return said(digest, &error),
+                Stepped::Sound => return true,
+                Stepped::Not => return false,
             }
+        }
+        false
+    }
+
+    /// Reads a blob of a round. What orders need goes before the rest of it.
+    async fn read_in_turn(&mut self, digest: &Digest) {
+        let rate = rate_for(self.cache.total_bytes());
+        let was_trusted = self.trusted.contains(digest);
+        let mut verification = self.begin(digest);
+        while let Some(begun) = verification {
+            let Stepped::Read(begun, bytes) = self.step(digest, begun).await else { return };
+            self.rest_until(Instant::now() + pause(bytes, rate)).await;
+            let is_trusted = self.trusted.contains(digest);
+            // An order has had it read meanwhile, to its end; or it is gone, and what comes in its place is another file.
+            let is_done = is_trusted && !was_trusted || self.cache.size_of(digest).is_none();
+            verification = (!is_done).then_some(begun);
+        }
+    }
+
+    fn begin(&self, digest: &Digest) -> Option<Box<Verification>> {
+        let begun = self.cache.verification(digest).unwrap_or_else(|error| {
+            said(digest, &error);
+            None
+        });
+        begun.map(Box::new)
+    }
+
+    async fn step(&self, digest: &Digest, mut verification: Box<Verification>) -> Stepped {
+        let cache = Arc::clone(&self.cache);
+        let stepped = tokio::task::spawn_blocking(move || {
+            let step = verification.step(&cache);
+            (verification, step)
+        });
+        match stepped.await {
+            Ok((verification, Ok(Step::Read(bytes)))) => Stepped::Read(verification, bytes),
+            Ok((_, Ok(Step::Done(Verdict::Sound { .. })))) => Stepped::Sound,
+            Ok((_, Ok(Step::Done(Verdict::Corrupt { actual })))) => {
+                tracing::error!(%digest, %actual, "a blob has been spoilt on the disk: it is set aside and fetched anew");
+                Stepped::Not
+            }
+            Ok((_, Err(error))) => {
+                said(digest, &error);
+                Stepped::Not
+            }
+            Err(_) => Stepped::Not,
         }
     }
 
@@ -177,7 +223,12 @@ fn pause(bytes: u64, rate: u64) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, time::SystemTime};
+    use std::{collections::BTreeMap, fs, time::SystemTime};
+
+    use proto::{
+        Generation, HostId, OrderId, Wall,
+        plan::{self, BlobRef, Boot, Content, Guard, Network, OrderPlan, PlanDocument, PlannedFile, Stage},
+    };
 
     use super::*;
 
@@ -187,6 +238,83 @@ mod tests {
         assert_eq!(rate_for(10 << 40), 10 * (1 << 40) / ROUND.as_secs());
         assert_eq!(rate_for(u64::MAX), 32 << 20);
         assert_eq!(pause(1 << 20, 2 << 20), Duration::from_millis(500));
+    }
+
+    fn put(cache: &Arc<Cache>, content: &[u8]) -> BlobRef {
+        let blob = BlobRef { digest: Digest::of(content), size: content.len() as u64 };
+        let mut fill = cache.fill(blob.digest, blob.size).expect("begins");
+        fill.write(content).expect("writes");
+        fill.finish().expect("publishes");
+        blob
+    }
+
+    /// An order's kernel is this blob.
+    fn plan_with(kernel: BlobRef) -> Arc<SitePlan> {
+        let file =
+            PlannedFile { stage: Stage::Kernel, guard: Guard::Attempt, content: Content::Blob(kernel) };
+        let boot = Boot {
+            profile: "debian".into(),
+            image: "debian".into(),
+            entry: "linux".into(),
+            files: BTreeMap::from([("linux".into(), file)]),
+            loaders: Vec::new(),
+            menu: false,
+        };
+        let order = OrderPlan {
+            id: OrderId([4; 16]),
+            host: HostId([1; 16]),
+            number: 1,
+            not_after: Wall(1_000),
+            agent: "one".into(),
+            boot,
+            install: Duration::from_secs(3_600),
+            attempts: 1,
+            secrets: BTreeMap::new(),
+        };
+        let entries = [plan::network_entry(&Network::default()), plan::order_entry(&order)];
+        let generation = Generation { epoch: 1, revision: 1 };
+        let document = PlanDocument::assemble("acme", "lyon", generation, 1, entries);
+        Arc::new(SitePlan::decode(&document).expect("a plan"))
+    }
+
+    fn path_of(dir: &tempfile::TempDir, blob: BlobRef) -> PathBuf {
+        let name = blob.digest.to_string();
+        dir.path().join("blobs/sha256").join(&name[..2]).join(&name)
+    }
+
+    #[tokio::test]
+    async fn what_a_new_order_needs_is_read_in_the_middle_of_another_blob() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (cache, _) = Cache::open(dir.path(), SystemTime::now(), Duration::from_secs(60)).expect("opens");
+        let cache = Arc::new(cache);
+        let (large, kernel) = (put(&cache, &[7; 600 << 10]), put(&cache, b"kernel"));
+        fs::write(path_of(&dir, kernel), b"rotten").expect("spoilt");
+        let (sender, plan) = watch::channel(None);
+        let mut scrub = Scrub::new(Arc::clone(&cache), plan, &dir.path().join("verified"));
+        // The reading has begun when the order comes.
+        tokio::join!(scrub.read_in_turn(&large.digest), async {
+            sender.send_replace(Some(plan_with(kernel)));
+        });
+        assert!(cache.size_of(&kernel.digest).is_none(), "it was found before the large blob's end");
+        assert!(cache.size_of(&large.digest).is_some());
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_read_is_not_trusted() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (cache, _) = Cache::open(dir.path(), SystemTime::now(), Duration::from_secs(60)).expect("opens");
+        let cache = Arc::new(cache);
+        let kernel = put(&cache, b"kernel");
+        let (_sender, plan) = watch::channel(Some(plan_with(kernel)));
+        let mut scrub = Scrub::new(Arc::clone(&cache), plan, &dir.path().join("verified"));
+        let path = path_of(&dir, kernel);
+        fs::remove_file(&path).expect("it was there");
+        std::os::unix::fs::symlink(&path, &path).expect("leads nowhere");
+        scrub.read_for_orders().await;
+        fs::remove_file(&path).expect("it was there");
+        fs::write(&path, b"rotten").expect("spoilt");
+        scrub.read_for_orders().await;
+        assert!(cache.size_of(&kernel.digest).is_none(), "it was read when it could be");
     }
 
     #[tokio::test]
