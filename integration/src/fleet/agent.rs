@@ -229,9 +229,10 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
 
 fn configuration(folder: &Path, name: &str, controller: Ipv4Addr) -> String {
     let (state, token) = (state(folder), folder.join("join-token"));
-    // The cache's limits are those of a small disk: a test folder may stand on one.
+    // The cache's limits are those of a small disk: a test folder may stand on one. A proxy of this machine is none of the lab's.
     format!(
-        "state = {state:?}\nuser = \"root\"\nlow_disk = \"64MiB\"\n\n[[interface]]\nname = \"{BRIDGE}\"\n\n\
+        "state = {state:?}\nuser = \"root\"\nlow_disk = \"64MiB\"\nmirror_proxy = \"none\"\n\n\
+         [[interface]]\nname = \"{BRIDGE}\"\n\n\
          [controller]\nenrol = [\"{controller}:{ENROL_PORT}\"]\nfleet = [\"{controller}:{FLEET_PORT}\"]\n\
          name = \"{name}\"\ntoken_file = {token:?}\n"
     )
