@@ -110,7 +110,7 @@ impl Errand<'_> {
                 Ok(Answer::Bytes(response)) => {
                     self.kept.note_answer();
                     let seen = Seen { asked: began, fetched: wall_now() };
-                    return self.receive(flying, upstream, response, seen).await;
+                    return self.receive(flying, upstream, response, seen, held.as_ref()).await;
                 }
                 Ok(Answer::Unchanged) => {
                     self.kept.note_answer();
@@ -163,6 +163,7 @@ impl Errand<'_> {
         upstream: &Upstream,
         response: Response,
         seen: Seen,
+        held: Option<&Known>,
     ) -> Result<Outcome, Cut> {
         let (size, given) = (response.content_length(), Given::read(response.headers()));
         let most = self.mirror.max_object_bytes;
@@ -170,13 +171,13 @@ impl Errand<'_> {
             return Err(Cut::TooLarge(most));
         }
         let draft = self.draft(size.unwrap_or(0)).await?;
-        let digest = named_digest(self.mirror, self.object.as_str());
-        let arriving = Arriving::new(Arc::clone(&draft.file), size, given.clone(), digest.is_some());
+        let verified = named_digest(self.mirror, self.object.as_str()).is_some();
+        let arriving = Arriving::new(Arc::clone(&draft.file), size, given.clone(), verified);
         flying.flight.land(Outcome::Arriving(Arc::clone(&arriving)));
         let mut intake = Intake { arriving: Arc::clone(&arriving), hash: Sha256::new(), written: 0 };
         let poured = self.pour(upstream, response, &mut intake, &given).await;
         let finished = match poured {
-            Ok(()) => self.finish(draft, intake, upstream, given, digest, seen).await,
+            Ok(()) => self.finish(draft, intake, Version { upstream, given, seen, held }).await,
             Err(cut) => Err(cut),
         };
         arriving.end(match &finished {
@@ -264,15 +265,9 @@ impl Errand<'_> {
     }
 
     /// Publishes what came, if it is what its name promises.
-    async fn finish(
-        &self,
-        draft: Draft,
-        intake: Intake,
-        upstream: &Upstream,
-        given: Given,
-        promised: Option<Digest>,
-        seen: Seen,
-    ) -> Result<u64, Cut> {
+    async fn finish(&self, draft: Draft, intake: Intake, version: Version<'_>) -> Result<u64, Cut> {
+        let Version { upstream, given, seen, held } = version;
+        let promised = named_digest(self.mirror, self.object.as_str());
         let sha256 = Digest(intake.hash.finalize().into());
         if promised.is_some_and(|promised| promised != sha256) {
             return Err(Cut::WrongDigest { actual: sha256 });
@@ -280,7 +275,11 @@ impl Errand<'_> {
         let size = intake.written;
         let (path, upstream) = (self.object.as_str().to_owned(), upstream.to_string());
         tracing::debug!(mirror = self.mirror.name, path, bytes = size, "fetched");
-        let known = Known { path, upstream, given, fetched: seen.fetched, size, sha256 };
+        // The same bytes again are the same version, which an upstream without validators cannot say: what belongs to
+        // it need not be asked after.
+        let same = held.filter(|held| held.sha256 == sha256);
+        let fetched = same.map_or(seen.fetched, |held| held.fetched);
+        let known = Known { path, upstream, given, fetched, size, sha256 };
         let (kept, budget) = (Arc::clone(self.kept), self.mirror.budget_bytes);
         // A disk that fails now costs the next machine a fetch, and this one nothing: its bytes are all there.
         let published = blocking(move || {
@@ -293,6 +292,14 @@ impl Errand<'_> {
         }
         Ok(size)
     }
+}
+
+/// What is known of what came, and what was held before.
+struct Version<'a> {
+    upstream: &'a Upstream,
+    given: Given,
+    seen: Seen,
+    held: Option<&'a Known>,
 }
 
 /// What has come in.

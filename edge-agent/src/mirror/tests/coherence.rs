@@ -41,6 +41,17 @@ async fn an_index_is_asked_after_again_once_its_release_has_changed() {
 }
 
 #[tokio::test]
+async fn the_same_release_again_is_no_new_one() {
+    let upstream = Upstream::start().await;
+    upstream.say(RELEASE, [ok("", b"release 1")]);
+    upstream.say(PACKAGES, [ok(TAGGED, b"packages 1")]);
+    let site = served(&upstream).await;
+    fresh(site.whole(RELEASE).await, "fetched", b"release 1");
+    relax(&site, &upstream);
+    fresh(site.whole(PACKAGES).await, "held", b"packages 1");
+}
+
+#[tokio::test]
 async fn without_an_upstream_an_index_that_is_older_than_its_release_is_not_given() {
     let mut upstream = Upstream::start().await;
     let site = changed(&upstream).await;
