@@ -3,6 +3,8 @@
 //! Little is put there by the core's own thread, which saves two wake-ups; much by a thread beside it, so that the engine goes
 //! on with what comes in while the disk is at work, and all that waits meanwhile shares the next sync (docs/adr/0012). Whoever
 //! does it does it alone, and nothing overtakes anything.
+//!
+//! A snapshot that fails is tried once more in place, where the ledger's reserve may be used, and then is put off for a while.
 
 use std::{
     collections::VecDeque,
@@ -34,6 +36,9 @@ const AHEAD: usize = 16;
 /// How long a snapshot may take that is under way at the end, and how often is looked whether it is done.
 const GRACE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// How long after one that failed the next snapshot is asked for: each costs the engine a copy of all that it knows.
+const NEXT_SNAPSHOT: Duration = Duration::from_secs(10);
 
 /// The one way to the ledger.
 #[derive(Debug)]
@@ -93,8 +98,10 @@ struct Disk {
     /// So many of them are with the ledger already.
     appended: usize,
     ended: Vec<OrderId>,
-    /// The last snapshot beside the ledger found no room.
-    was_full: bool,
+    /// The last snapshot beside the ledger came to nothing: the next one is written in place.
+    in_place: bool,
+    /// No snapshot is asked for before.
+    not_before: Option<Instant>,
     sender: Sender,
 }
 
@@ -102,7 +109,7 @@ impl Writer {
     /// Without a thread of its own everything is put on disk by whoever hands it over.
     pub(super) fn new(ledger: Ledger, sockets: Vec<Arc<dhcp::Sockets>>, durable: u64) -> Self {
         let (backlog, ended, sender) = (Records::default(), Vec::new(), Sender::default());
-        let disk = Disk { ledger, backlog, appended: 0, ended, was_full: false, sender };
+        let disk = Disk { ledger, backlog, appended: 0, ended, in_place: false, not_before: None, sender };
         let shared = Shared {
             sockets,
             queue: Mutex::default(),
@@ -245,6 +252,43 @@ impl Drop for Guard {
     }
 }
 
+/// A snapshot on its way to disk beside the ledger. However its thread ends, or if it never starts, the ledger gets it back: it
+/// keeps in memory what is appended until then.
+struct Writing {
+    shared: Arc<Shared>,
+    snapshot: Option<Snapshot>,
+    outcome: Result<(), CompactError>,
+}
+
+impl Writing {
+    fn new(shared: Arc<Shared>, snapshot: Snapshot) -> Self {
+        Self { shared, snapshot: Some(snapshot), outcome: Err(CompactError::Unfinished) }
+    }
+
+    fn start(self, records: Records) {
+        let run = move || self.run(records);
+        if let Err(error) = std::thread::Builder::new().name("snapshot".into()).spawn(run) {
+            tracing::error!(%error, "failed to start a thread for a snapshot");
+        }
+    }
+
+    fn run(mut self, records: Records) {
+        if let Some(snapshot) = &mut self.snapshot {
+            self.outcome = snapshot.write_beside(tagged(&records));
+        }
+        drop(records);
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        let Some(snapshot) = self.snapshot.take() else { return };
+        let outcome = mem::replace(&mut self.outcome, Ok(()));
+        self.shared.queue().written = Some(Written(snapshot, outcome));
+        self.shared.changed.notify_all();
+    }
+}
+
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -279,11 +323,14 @@ impl Shared {
             held.append(&mut bundle.held);
             (snapshot, last_event) = (bundle.snapshot, bundle.last_event);
         }
-        match disk.write() {
+        let outcome = disk.write();
+        // Whatever came of it: a snapshot that stayed here would have the thread come back for it without end.
+        let written = self.queue().written.take();
+        match outcome {
             Ok(()) => {
                 let told = self.durable.swap(last_event, Ordering::AcqRel) == last_event;
                 self.release(&mut disk.sender, held);
-                if let Some(written) = { self.queue().written.take() } {
+                if let Some(written) = written {
                     disk.finish(written);
                 }
                 if let Some(snapshot) = snapshot {
@@ -291,30 +338,27 @@ impl Shared {
                 }
                 self.go_on(disk, told);
             }
-            Err(CommitError::Full { records, source }) => self.wait_for_room(records, &source),
-            Err(error @ (CommitError::Lost { .. } | CommitError::Poisoned)) => self.lose(error),
+            Err(CommitError::Full { records, source }) => {
+                // Nothing may be pending where a snapshot takes its place, and its file has room that records wait for.
+                disk.give_up(written);
+                self.wait_for_room(records, &source);
+            }
+            Err(error @ (CommitError::Lost { .. } | CommitError::Poisoned)) => {
+                disk.give_up(written);
+                self.lose(error);
+            }
         }
     }
 
     /// What takes long does so in a thread of its own. Where there is no room for that, the ledger gives some of its reserve.
     fn compact(self: &Arc<Self>, disk: &mut Disk, records: Records) {
-        if !self.beside.load(Ordering::Relaxed) || mem::take(&mut disk.was_full) {
+        if !self.beside.load(Ordering::Relaxed) || mem::take(&mut disk.in_place) {
             return disk.compact(&records);
         }
-        let mut snapshot = match disk.ledger.begin_snapshot() {
-            Ok(snapshot) => snapshot,
-            Err(error) => return tell(&error),
-        };
-        let shared = self.clone();
-        let write = move || {
-            let written = snapshot.write_beside(tagged(&records));
-            drop(records);
-            shared.queue().written = Some(Written(snapshot, written));
-            shared.changed.notify_all();
-        };
-        if let Err(error) = std::thread::Builder::new().name("snapshot".into()).spawn(write) {
-            // The segment under way stays until the next start; the ledger grows on.
-            tracing::error!(%error, "failed to start a thread for a snapshot");
+        match disk.ledger.begin_snapshot() {
+            Ok(snapshot) => Writing::new(self.clone(), snapshot).start(records),
+            Err(CompactError::NotWritten(error)) if error.is_full() => disk.compact(&records),
+            Err(error) => disk.put_off(&error),
         }
     }
 
@@ -322,7 +366,7 @@ impl Shared {
     fn go_on(&self, disk: &mut Disk, told: bool) {
         let mut queue = self.queue();
         let on_its_way = queue.waiting.iter().any(|bundle| bundle.snapshot.is_some());
-        let needs_snapshot = disk.ledger.needs_snapshot() && !on_its_way;
+        let needs_snapshot = disk.needs_snapshot() && !on_its_way;
         let was_full = matches!(mem::replace(&mut queue.state, State::Fine), State::Full);
         let news = !told || !disk.ended.is_empty() || needs_snapshot || was_full;
         queue.ended.append(&mut disk.ended);
@@ -410,7 +454,25 @@ impl Disk {
 
     fn compact(&mut self, snapshot: &Records) {
         if let Err(error) = self.ledger.compact(tagged(snapshot)) {
-            tell(&error);
+            self.put_off(&error);
+        }
+    }
+
+    /// A ledger without a new snapshot is whole, and only longer than it should be.
+    fn put_off(&mut self, error: &CompactError) {
+        tell(error);
+        self.not_before = Some(Instant::now() + NEXT_SNAPSHOT);
+    }
+
+    fn needs_snapshot(&self) -> bool {
+        self.ledger.needs_snapshot() && self.not_before.is_none_or(|time| time <= Instant::now())
+    }
+
+    /// Makes the room of a snapshot that was written free again.
+    fn give_up(&mut self, written: Option<Written>) {
+        if let Some(Written(snapshot, _)) = written {
+            self.ledger.give_up_snapshot(snapshot);
+            self.in_place = true;
         }
     }
 
@@ -419,12 +481,12 @@ impl Disk {
             Ok(()) => self.ledger.finish_snapshot(snapshot),
             Err(error) => {
                 self.ledger.give_up_snapshot(snapshot);
-                self.was_full = true;
                 Err(error)
             }
         };
         if let Err(error) = done {
             tell(&error);
+            self.in_place = !matches!(error, CompactError::GivenUp);
         }
     }
 }
@@ -437,3 +499,6 @@ fn tagged(records: &Records) -> impl Iterator<Item = (Tag, &[u8])> {
 fn tell(error: &CompactError) {
     tracing::warn!(error = error as &dyn std::error::Error, "failed to compact the ledger");
 }
+
+#[cfg(test)]
+mod tests;

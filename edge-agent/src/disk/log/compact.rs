@@ -33,7 +33,7 @@ impl Ledger {
             return Err(CompactError::Poisoned);
         }
         self.is_free()?;
-        let mut next = self.unborn_snapshot()?;
+        let mut next = self.unborn_from_reserve()?;
         let growth = self.options.growth_bytes;
         match next.write(snapshot, Some((&mut self.reserve, growth))) {
             Ok(()) => self.replace_by(next),
@@ -99,6 +99,17 @@ impl Ledger {
         let unborn = Unborn::create(&self.directory, header, &self.options.faults);
         let unborn = unborn.map_err(CompactError::NotWritten)?;
         Ok(Snapshot { bytes: unborn.length, unborn, room: 0, frames: Vec::new() })
+    }
+
+    /// Where there is no room for the header even, the reserve gives some.
+    fn unborn_from_reserve(&mut self) -> Result<Snapshot, CompactError> {
+        match self.unborn_snapshot() {
+            Err(CompactError::NotWritten(error)) if error.is_full() => {
+                let given = self.reserve.give(self.options.growth_bytes).map_err(CompactError::NotWritten)?;
+                if given { self.unborn_snapshot() } else { Err(CompactError::NotWritten(error)) }
+            }
+            tried => tried,
+        }
     }
 
     fn replace_by(&mut self, next: Snapshot) -> Result<(), CompactError> {

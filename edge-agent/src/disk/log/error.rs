@@ -157,6 +157,9 @@ pub enum CompactError {
     /// Too much was appended while it was written. The ledger goes on as it was.
     #[error("the snapshot was given up: too much was written meanwhile")]
     GivenUp,
+    /// Whoever wrote it ended, or never began, before all of it was written. The ledger goes on as it was.
+    #[error("the snapshot was not written to its end")]
+    Unfinished,
     /// Another one is being written. The ledger goes on as it was.
     #[error("another snapshot is under way")]
     UnderWay,

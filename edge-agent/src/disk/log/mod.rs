@@ -33,6 +33,8 @@ use proto::Incarnation;
 
 pub use compact::Snapshot;
 pub use error::{AppendError, CommitError, CompactError, Damage, OpenError};
+#[cfg(test)]
+pub(crate) use fault::Step;
 pub use frame::{MAX_RECORD_BYTES, Problem, Record, Tag};
 pub use open::{Salvaged, salvage};
 pub use replay::{Refusal, Visitor};
@@ -78,6 +80,15 @@ impl Options {
             growth_bytes: 1 << 20,
             faults: Faults::default(),
         }
+    }
+
+    /// `hook` is asked before each step that changes the disk; an error takes the place of the step.
+    #[cfg(test)]
+    pub(crate) fn with_hook(
+        self,
+        hook: impl Fn(Step) -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self { faults: Faults::hooked(hook), ..self }
     }
 }
 
