@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A window is read into place with one call, and lies as the kernel's segmentation offload takes it. Blocks that go one by
-//! one are read ahead, into lanes behind all this. All that waits leaves with one call. Where the kernel, a device or a path refuses a cut, its packets leave one by one, and none of
-//! the transfer notices.
+//! one are read ahead, into lanes behind all this. All that waits leaves with one call. Where the kernel, a device or a path
+//! refuses a cut, its packets leave one by one, and none of the transfer notices.
 
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
@@ -298,10 +298,11 @@ impl Outbox {
                 self.make_do_with(Means::Single, error);
                 0
             }
-            Some(errno @ (Errno::IO | Errno::INVAL)) if piece.segment.is_some() => {
-                self.refusals += 1;
-                // EIO: the device cannot make checksums of what it cuts, and never will. EINVAL may be for a path whose MTU
-                // the blocks do not fit.
+            Some(errno @ (Errno::IO | Errno::INVAL | Errno::MSGSIZE)) if piece.segment.is_some() => {
+                // EMSGSIZE: blocks that do not fit the path's MTU are cut by nobody; alone each leaves in fragments. That is the
+                // path's fault alone. Older kernels say EINVAL of it, and of much else.
+                self.refusals += u32::from(errno != Errno::MSGSIZE);
+                // EIO: the device cannot make checksums of what it cuts, and never will.
                 if errno == Errno::IO || self.refusals >= REFUSALS {
                     self.make_do_with(Means::Many, error);
                 }
@@ -590,5 +591,21 @@ mod tests {
             assert_eq!(received(&machine, 7), expected(&file, 8, 1));
         }
         assert_eq!(outbox.means, Means::Many, "it is not tried for ever");
+    }
+
+    #[test]
+    fn a_window_too_large_for_its_path_leaves_in_packets_and_others_are_cut_on() {
+        let (sockets, machine) = wire();
+        let mut outbox = Outbox::new(Means::Segments, &sockets);
+        let socket = sockets.get(Local::Ephemeral(0)).expect("there is one");
+        for _ in 0..REFUSALS + 1 {
+            let source = Source::Bytes(Bytes::from(content(50)));
+            outbox.window(&blocks(&machine, 50, 8, 1), &source).expect("read");
+            let window = outbox.queue.remove(0);
+            assert_eq!(outbox.refused(socket, &window, &Errno::MSGSIZE.into(), 1), 1);
+            outbox.used = 0;
+            assert_eq!(received(&machine, 7), expected(&content(50), 8, 1));
+        }
+        assert_eq!(outbox.means, Means::Segments);
     }
 }

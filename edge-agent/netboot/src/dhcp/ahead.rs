@@ -5,7 +5,7 @@
 //! address is asked for again while the machine makes up its mind, as firmware's is.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::Ipv4Addr,
     time::Duration,
 };
@@ -43,6 +43,8 @@ struct Shelf {
     wire: u32,
     pool: Pool,
     ranges: Vec<Range>,
+    /// Within the ranges or not, these are nobody's.
+    never: BTreeSet<Ipv4Addr>,
     /// Where the search goes on: the last address that was asked for.
     cursor: Ipv4Addr,
     /// In the order in which they were asked for.
@@ -68,6 +70,7 @@ impl Ahead {
         wire: u32,
         pool: Pool,
         ranges: impl Iterator<Item = Range>,
+        never: impl Iterator<Item = Ipv4Addr>,
     ) -> Vec<Ipv4Addr> {
         if let Some(shelf) = self.0.get_mut(&pool.link) {
             (shelf.used, shelf.wire) = (now, wire);
@@ -75,8 +78,9 @@ impl Ahead {
         }
         let ranges: Vec<Range> = ranges.collect();
         if let Some(first) = ranges.first().filter(|_| self.0.len() < LINKS).map(|range| range.first()) {
-            let (asked, next) = (VecDeque::new(), now.plus(FIRST));
-            let shelf = Shelf { wire, pool, ranges, cursor: first, asked, wanted: LEAST, used: now, next };
+            let (asked, never, next) = (VecDeque::new(), never.collect(), now.plus(FIRST));
+            let shelf =
+                Shelf { wire, pool, ranges, never, cursor: first, asked, wanted: LEAST, used: now, next };
             self.0.insert(pool.link, shelf);
         }
         Vec::new()
@@ -138,6 +142,11 @@ impl Ahead {
         ranges.iter().filter_map(behind).chain(ranges.iter().filter_map(before))
     }
 
+    /// Is an address of a link's pools never leased?
+    pub(super) fn is_unleasable(&self, link: Ipv4Net, address: Ipv4Addr) -> bool {
+        self.0.get(&link).is_some_and(|shelf| shelf.never.contains(&address))
+    }
+
     /// The wire is asked for this address of a link.
     pub(super) fn ask(&mut self, now: Mono, link: Ipv4Net, address: Option<Ipv4Addr>) {
         let Some(shelf) = self.0.get_mut(&link) else { return };
@@ -189,7 +198,7 @@ mod tests {
     }
 
     fn offer(ahead: &mut Ahead, now: Mono) -> Vec<u8> {
-        let offered = ahead.offer(now, 3, POOL, ranges().into_iter());
+        let offered = ahead.offer(now, 3, POOL, ranges().into_iter(), std::iter::empty());
         offered.into_iter().map(|address| address.octets()[3]).collect()
     }
 
@@ -251,13 +260,13 @@ mod tests {
         let wide: Range = "10.1.0.1-10.1.0.254".parse().expect("a range");
         let mut asked = Vec::new();
         for second in 1..100 {
-            let all = ahead.offer(at(second * 1_000), 3, POOL, std::iter::once(wide));
+            let all = ahead.offer(at(second * 1_000), 3, POOL, std::iter::once(wide), std::iter::empty());
             all.iter().for_each(|address| ahead.took(at(second * 1_000), LINK, *address));
             asked.push(run(&mut ahead, at(second * 1_000 + 999)).len());
         }
         let most = asked.iter().max().copied().unwrap_or_default();
         assert!((10..=20).contains(&most), "one in 50 ms: {asked:?}");
         let rest = run(&mut ahead, at(110_000));
-        assert!(ahead.offer(at(110_000), 3, POOL, std::iter::once(wide)).len() <= MOST, "{rest:?}");
+        assert!(ahead.offer(at(110_000), 3, POOL, std::iter::once(wide), std::iter::empty()).len() <= MOST, "{rest:?}");
     }
 }

@@ -192,9 +192,7 @@ impl Book {
     fn is_usable(&self, address: Ipv4Addr, exchange: Exchange<'_>) -> bool {
         let context = exchange.context;
         let Some(subnet) = exchange.subnet_with(address) else { return false };
-        pool::is_station(subnet, address)
-            && address != context.server
-            && !pool::is_infrastructure(subnet, address)
+        pool::is_leasable(subnet, context.server, address)
             && !self.quarantined.contains(address)
             && !self.reservations.is_for_another(address, context.host.map(|host| host.id))
     }

@@ -68,8 +68,20 @@ pub(super) fn is_station(subnet: &Subnet, address: Ipv4Addr) -> bool {
     network.contains(&address) && (!outer || network.prefix_len() >= 31)
 }
 
+/// Can the address be leased to a machine at all, where `server` is ours?
+pub(super) fn is_leasable(subnet: &Subnet, server: Ipv4Addr, address: Ipv4Addr) -> bool {
+    is_station(subnet, address) && address != server && !is_infrastructure(subnet, address)
+}
+
+/// The few addresses on the subnet that are never leased, in its pools or not.
+pub(super) fn unleasable(subnet: &Subnet, server: Ipv4Addr) -> impl Iterator<Item = Ipv4Addr> {
+    let outer = [subnet.network.network(), subnet.network.broadcast(), server];
+    let named = subnet.router.into_iter().chain(subnet.dns.iter().copied()).chain(subnet.ntp.iter().copied());
+    outer.into_iter().chain(named).filter(move |address| !is_leasable(subnet, server, *address))
+}
+
 /// Does the subnet itself name the address as somebody's?
-pub(super) fn is_infrastructure(subnet: &Subnet, address: Ipv4Addr) -> bool {
+fn is_infrastructure(subnet: &Subnet, address: Ipv4Addr) -> bool {
     subnet.router == Some(address) || subnet.dns.contains(&address) || subnet.ntp.contains(&address)
 }
 

@@ -182,7 +182,9 @@ impl Server {
         let Probes { asked, ahead, .. } = &mut self.probes;
         let ahead = ahead.as_mut().filter(|_| !exchange.request.is_boot_class())?;
         let ranges = exchange.subnets().flat_map(|subnet| subnet.pools.iter().copied());
-        let offered = ahead.offer(now.mono, wire, Pool::of(exchange), ranges);
+        let server = exchange.context.server;
+        let never = exchange.subnets().flat_map(|subnet| pool::unleasable(subnet, server));
+        let offered = ahead.offer(now.mono, wire, Pool::of(exchange), ranges, never);
         let silent = |address: &Ipv4Addr| {
             asked.get(address).is_some_and(|probe| {
                 probe.machine.is_none() && probe.counts(now.mono) && now.mono.since(probe.at) >= PATIENCE
@@ -214,7 +216,9 @@ impl Server {
         let ahead = self.probes.ahead.as_ref()?;
         let mut unleased = ahead.search(link).flat_map(|range| self.book.unleased(range)).take(SEARCH);
         unleased.find(|address| {
-            self.book.is_free_for_anybody(*address) && self.probes.of(now.mono, *address).is_none()
+            !ahead.is_unleasable(link, *address)
+                && self.book.is_free_for_anybody(*address)
+                && self.probes.of(now.mono, *address).is_none()
         })
     }
 

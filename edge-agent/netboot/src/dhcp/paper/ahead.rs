@@ -136,3 +136,19 @@ fn firmware_is_offered_what_it_always_was() {
     let rom = message(machine(2), &[(53, &[1]), (60, b"PXEClient:Arch:00000:UNDI:002001"), (93, &[0, 0])]);
     assert_eq!(site.reply(&rom).0.yiaddr, plain.reply(&rom).0.yiaddr);
 }
+
+#[test]
+fn what_is_never_leased_is_not_asked_for() {
+    let mut plan = plan(1, "10.1.0.1-10.1.0.8", &[]);
+    let subnet = &mut plan.network.subnets[0];
+    (subnet.dns, subnet.ntp) = (vec![Ipv4Addr::new(10, 1, 0, 3)], vec![Ipv4Addr::new(10, 1, 0, 4)]);
+    let never = [subnet.router.expect("it has one"), SERVER, subnet.dns[0], subnet.ntp[0]];
+    let mut site = Site { probes: true, server: Server::asking_ahead(), ..Site::of(plan) };
+    let mut asked = Vec::new();
+    for n in 0..4 {
+        offered(&mut site, machine(n));
+        asked.extend(pass(&mut site, 10 * SECOND));
+    }
+    assert!(asked.len() >= 2, "{asked:?}");
+    assert!(never.iter().all(|address| !asked.contains(address)), "{asked:?}");
+}
