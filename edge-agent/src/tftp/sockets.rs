@@ -134,13 +134,17 @@ impl Sockets {
 
 /// The port group. It is bound to in the usual way first: who has the port already, perhaps another agent, keeps it.
 fn listeners(address: SocketAddr, shards: u8) -> io::Result<Vec<UdpSocket>> {
-    let alone = UdpSocket::bind(address)?;
     if shards == 1 {
-        return Ok(vec![alone]);
+        return Ok(vec![UdpSocket::bind(address)?]);
     }
-    let address = alone.local_addr()?;
-    drop(alone);
-    let group = (0..shards).map(|_| member(address)).collect::<io::Result<Vec<_>>>()?;
+    if address.port() != 0 {
+        // Members would join another process's group; alone one is refused what somebody has.
+        drop(UdpSocket::bind(address)?);
+    }
+    let first = member(address)?;
+    let address = first.local_addr()?;
+    let others = (1..shards).map(|_| member(address));
+    let group = std::iter::once(Ok(first)).chain(others).collect::<io::Result<Vec<_>>>()?;
     match datagrams::spread_by_source(&group[0], shards.into()) {
         Ok(()) => Ok(group),
         Err(error) => {

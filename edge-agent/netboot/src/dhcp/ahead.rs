@@ -267,6 +267,9 @@ mod tests {
         let most = asked.iter().max().copied().unwrap_or_default();
         assert!((10..=20).contains(&most), "one in 50 ms: {asked:?}");
         let rest = run(&mut ahead, at(110_000));
-        assert!(ahead.offer(at(110_000), 3, POOL, std::iter::once(wide), std::iter::empty()).len() <= MOST, "{rest:?}");
+        assert!(
+            ahead.offer(at(110_000), 3, POOL, std::iter::once(wide), std::iter::empty()).len() <= MOST,
+            "{rest:?}"
+        );
     }
 }
