@@ -34,7 +34,7 @@ use crate::disk::cache::{Cache, FillError};
 const RANGES: usize = 256;
 /// Bytes that are copied in one go, about.
 const COPIED: u64 = 1 << 20;
-/// A list that is longer than a so-manieth of what is missing is not worth fetching.
+/// A list is fetched if what is missing is so many times as long.
 const WORTH: u64 = 8;
 
 /// Takes from other blobs what they have of this one, and fetches what lies between. What it leaves undone is to be
