@@ -35,6 +35,9 @@ const BOOT_PORT: u16 = 4011;
 /// Longer than any request; what is longer is cut, and then malformed.
 const LONGEST: usize = 2048;
 
+/// Calls to receive from a socket before the others' turn: 4, 8, 16 and 32 datagrams, then 64.
+const CALLS: usize = 5;
+
 /// Room for a burst of requests while a commit is under way; the kernel grants what it allows.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
@@ -277,14 +280,12 @@ impl Sockets {
 
     /// Takes some of what has come to both ports.
     pub(crate) fn receive(&self, requests: &mut Requests, mut take: impl FnMut(Result<Request, Malformed>)) {
-        for (bytes, _) in requests.receive(&self.dhcp, &self.interface) {
-            take(Request::parse(bytes));
-        }
-        for (bytes, from) in requests.receive(&self.boot, &self.interface) {
+        requests.take(&self.dhcp, &self.interface, |_, bytes| take(Request::parse(bytes)));
+        requests.take(&self.boot, &self.interface, |from, bytes| {
             if let SocketAddr::V4(from) = from {
                 take(Request::parse_boot_service(bytes, from));
             }
-        }
+        });
     }
 
     /// Sends replies, many at a time. What cannot be sent by unicast to a machine without an address is broadcast
@@ -350,8 +351,19 @@ impl Sockets {
 }
 
 impl Requests {
-    /// What has come to a socket, some of it.
-    fn receive(&mut self, socket: &UdpSocket, interface: &str) -> impl Iterator<Item = (&[u8], SocketAddr)> {
+    /// What has come to a socket: a few calls' worth of it, since a call makes room for few at first.
+    fn take(&mut self, socket: &UdpSocket, interface: &str, mut take: impl FnMut(SocketAddr, &[u8])) {
+        for _ in 0..CALLS {
+            let received = self.receive(socket, interface);
+            self.0.datagrams().take(received).for_each(|(from, bytes)| take(from, bytes));
+            if received == 0 || !self.0.is_full() {
+                return;
+            }
+        }
+    }
+
+    /// How many have come with one call.
+    fn receive(&mut self, socket: &UdpSocket, interface: &str) -> usize {
         let Self(inbox) = self;
         let mut received = 0;
         let taken = socket.try_io(Interest::READABLE, || {
@@ -365,7 +377,7 @@ impl Requests {
             }
             Ok(()) | Err(_) => {}
         }
-        inbox.datagrams().take(received).map(|(from, bytes)| (bytes, from))
+        received
     }
 }
 

@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use super::super::ground::{SERVED, SERVER};
+use super::super::ground::SERVED;
 use super::load::SERVER_PORT;
 use super::message::echo;
 use super::pool;
@@ -60,7 +60,7 @@ fn turn(from: SocketAddr, datagram: &[u8]) -> Option<(SocketAddr, Vec<u8>)> {
     let mut answer = datagram.to_vec();
     let place =
         |machine: u32| pool().first().to_bits() + machine % u32::try_from(pool().count()).unwrap_or(1);
-    echo(&mut answer, |machine| Ipv4Addr::from_bits(place(machine)), SERVER)?;
+    echo(&mut answer, |machine| Ipv4Addr::from_bits(place(machine)))?;
     let to = match from.port() {
         CLIENT_PORT => SocketAddr::from((Ipv4Addr::BROADCAST, CLIENT_PORT)),
         _ => from,

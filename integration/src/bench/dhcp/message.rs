@@ -164,11 +164,12 @@ impl Reply {
     }
 }
 
-/// Turns a machine's message into what a server without any thought would say: the limit of this bench.
+/// Turns a machine's message into what a server without any thought would say: the limit of this bench. Its OFFER names no
+/// server, and so does then the REQUEST.
 ///
 /// None: it is no message of these machines.
 #[must_use]
-pub fn echo(datagram: &mut [u8], address: impl Fn(u32) -> Ipv4Addr, server: Ipv4Addr) -> Option<()> {
+pub fn echo(datagram: &mut [u8], address: impl Fn(u32) -> Ipv4Addr) -> Option<()> {
     let machine = u32::from_be_bytes(datagram.get(CHADDR + 2..CHADDR + 6)?.try_into().ok()?);
     let kind = place(datagram, 53)?;
     let answer = match *datagram.get(kind)? {
@@ -179,9 +180,6 @@ pub fn echo(datagram: &mut [u8], address: impl Fn(u32) -> Ipv4Addr, server: Ipv4
     datagram[0] = 2;
     datagram[kind] = answer;
     put(datagram, YIADDR, &address(machine).octets());
-    if let Some(at) = place(datagram, 54) {
-        put(datagram, at, &server.octets());
-    }
     Some(())
 }
 
@@ -209,7 +207,7 @@ mod tests {
             assert_eq!((request.requested, request.server_id), (Some(address), Some(server)));
             assert_eq!(request.uuid.map(|uuid| uuid[12..] == [0, 0, 0, 7]), Some(true));
 
-            echo(&mut out, Ipv4Addr::from_bits, server).expect("a REQUEST");
+            echo(&mut out, Ipv4Addr::from_bits).expect("a REQUEST");
             let ack = Reply { kind: ACK, address: Ipv4Addr::from_bits(7), ..offer };
             assert_eq!(Reply::parse(&out), Some(ack));
         }
@@ -220,7 +218,7 @@ mod tests {
         let mut out = Vec::new();
         Templates::new(Path::Broadcast).discover(7, 99, &mut out);
         assert_eq!(Reply::parse(&out), None, "a machine's own");
-        echo(&mut out, |_| Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST).expect("a DISCOVER");
+        echo(&mut out, |_| Ipv4Addr::LOCALHOST).expect("a DISCOVER");
         assert!(Reply::parse(&out).is_some());
         for length in 0..OPTIONS + 3 {
             assert_eq!(Reply::parse(&out[..length]), None, "{length}");
