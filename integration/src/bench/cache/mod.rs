@@ -26,8 +26,10 @@ use clients::{Readers, Seen};
 use store::Store;
 
 const MTU: u16 = 1_500;
-/// The link, as `tc` takes it.
-const RATE: &str = "200mbit";
+/// The link, as `tc` takes it. Two hundred times this, 1.25 GB/s, is what the agent's core sends meanwhile: over a veth pair it
+/// can send some 2 GB/s to so many sleeping readers, whose receiving is done on the same core, so a faster link would
+/// measure the kernel and not the cache.
+const RATE: &str = "50mbit";
 /// The file that is asked for, and the same in a hurry.
 const FILE: (&str, u64) = ("image", 256 << 20);
 const SHORT: u64 = 32 << 20;
@@ -71,11 +73,7 @@ impl Work for Cold {
             ]
         };
         let cell = |name: &str, piece| Cell { name: name.into(), unit: Unit::Bytes, goals: goals(), piece };
-        vec![
-            cell("http-200", Readers::Http(200)),
-            cell("tftp-20", Readers::Tftp(20)),
-            cell("http-1", Readers::Http(1)),
-        ]
+        vec![cell("http-200", Readers::Http(200)), cell("tftp-20", Readers::Tftp(20))]
     }
 
     fn place(&self, _: &Readers) -> Place {

@@ -21,6 +21,9 @@ use crate::lab::netns::NAMESPACES;
 
 /// The store's end of the link and the agent's.
 const ENDS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 60, 0, 1), Ipv4Addr::new(10, 60, 0, 2)];
+/// Its interfaces: the agent's and the store's.
+const NEAR: &str = "wan";
+const FAR: &str = "far";
 const PORT: u16 = 8_000;
 /// What tbf lets go at once, and how long a packet waits at most.
 const SHAPE: &str = "burst 64kb latency 100ms";
@@ -48,11 +51,11 @@ impl Store {
         rate: &str,
     ) -> anyhow::Result<Self> {
         let namespace = Namespace::create(ground.run(), "store")?;
-        ground.server().connect("wan", &namespace, "link")?;
-        for (end, interface, address) in [(&namespace, "link", ENDS[0]), (ground.server(), "wan", ENDS[1])] {
+        ground.server().connect(NEAR, &namespace, FAR)?;
+        for (end, interface, address) in [(&namespace, FAR, ENDS[0]), (ground.server(), NEAR, ENDS[1])] {
             end.add_address(interface, Ipv4Net::new(address, 24)?)?;
         }
-        namespace.shell(&format!("tc qdisc add dev link root tbf rate {rate} {SHAPE}"))?;
+        namespace.shell(&format!("tc qdisc add dev {FAR} root tbf rate {rate} {SHAPE}"))?;
         let listener = inside(&namespace, || TcpListener::bind((ENDS[0], PORT)))??;
         let (sent, over): (Arc<AtomicU64>, Arc<AtomicBool>) = Default::default();
         let (accepting, path) = (listener.try_clone()?, format!("/sha256/{}", blob.digest));
