@@ -42,7 +42,7 @@ pub struct Offer {
     pub loaders: BTreeMap<Platform, String>,
     /// What is leased. None: another server leases, and every address of the segment may fetch.
     pub pool: Option<Range>,
-    /// With a pool: addresses that fetch without having asked for a lease before; each is a host's of the plan.
+    /// Addresses that fetch without having asked for a lease before; each is a host's of the plan.
     pub clients: Vec<Ipv4Addr>,
     /// Where blobs are fetched from that are not in the cache.
     pub blob_sources: Vec<BlobSource>,
@@ -183,7 +183,7 @@ fn plan(offer: &Offer, files: &BTreeMap<String, BlobRef>) -> PlanDocument {
         texts: BTreeMap::new(),
     };
     let mut entries = vec![network_entry(&network(offer)), loaders_entry(&set)];
-    entries.extend(offer.clients.iter().map(|address| host_entry(&host(*address))));
+    entries.extend(offer.clients.iter().map(|address| host_entry(&host_at(*address))));
     entries.extend(offer.entries.iter().cloned());
     PlanDocument::assemble("bench", "bench", Generation { epoch: 1, revision: 1 }, 1, entries)
 }
@@ -210,7 +210,8 @@ fn network(offer: &Offer) -> Network {
 }
 
 /// A host that has nothing but this address.
-fn host(address: Ipv4Addr) -> HostPlan {
+#[must_use]
+pub fn host_at(address: Ipv4Addr) -> HostPlan {
     let [a, b, c, d] = address.octets();
     let mut id = [b'c'; 16];
     id[12..].copy_from_slice(&[a, b, c, d]);

@@ -14,8 +14,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use ipnet::Ipv4Net;
-use proto::plan::{HostPlan, ReplySettings, host_entry};
-use proto::{HostId, Mac};
 
 use super::contender::Ready;
 use super::ground::{Ground, LOAD, MACHINES, Place, SERVER};
@@ -177,25 +175,6 @@ fn machine(place: Place, number: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(network.network().to_bits() + 1 + number)
 }
 
-/// What the agent's plan knows of it.
-fn host(address: Ipv4Addr) -> HostPlan {
-    let [a, b, c, d] = address.octets();
-    let mut id = [b'h'; 16];
-    id[12..].copy_from_slice(&[a, b, c, d]);
-    HostPlan {
-        id: HostId(id),
-        name: format!("machine-{b}-{c}-{d}"),
-        macs: vec![Mac([0x52, 0x54, a, b, c, d])],
-        uuid: None,
-        serial: None,
-        address: Some(address),
-        locked: false,
-        boot: None,
-        tftp_single_port: false,
-        reply: ReplySettings::default(),
-    }
-}
-
 /// Runs the bench.
 ///
 /// # Errors
@@ -209,9 +188,8 @@ pub fn run(setting: &Setting<'_>) -> anyhow::Result<Report> {
     ground.server().ip(["route", "add", "local", &NEIGHBOURS.to_string(), "dev", "lo"])?;
     let machines = |place| (0..CONNECTIONS).map(move |number| machine(place, number));
     let all = machines(Place::Cable).chain(machines(Place::Beside)).chain([LOAD]);
-    let entries = all.map(|address| host_entry(&host(address))).collect();
-    let offer =
-        Offer { files: File::ALL.map(|file| file.name().to_owned()).into(), entries, ..Offer::default() };
+    let files = File::ALL.map(|file| file.name().to_owned()).into();
+    let offer = Offer { files, clients: all.collect(), ..Offer::default() };
     let ours = Ours::lay_down(&ground, setting.binaries.agent.clone(), offer)?;
     let files = ground.files();
     let limit = Limit::new("http", move |piece: &Piece| {

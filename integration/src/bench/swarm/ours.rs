@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use proto::plan::{
-    BlobRef, Boot, Content, Guard, HostPlan, Part, PlannedFile, ReplySettings, Slot, Stage, host_entry,
-};
-use proto::{HostId, Platform, Range};
+use proto::plan::{BlobRef, Boot, Content, Guard, HostPlan, Part, PlannedFile, Slot, Stage, host_entry};
+use proto::{Platform, Range};
 
 use super::super::ground::{Ground, MACHINES};
-use super::super::ours::{Offer, Ours, blob_of};
+use super::super::ours::{Offer, Ours, blob_of, host_at};
 use super::Member;
 use super::machine::{BIOS_LOADER, INITRD, KERNEL, UEFI_LOADER};
 
@@ -43,21 +41,7 @@ fn upwards(network: std::net::Ipv4Addr, by: u32) -> std::net::Ipv4Addr {
 }
 
 fn host(member: &Member, boot: Boot) -> HostPlan {
-    let [_, _, a, b, c, d] = member.identity.mac.0;
-    let mut id = [b'h'; 16];
-    id[12..].copy_from_slice(&[a, b, c, d]);
-    HostPlan {
-        id: HostId(id),
-        name: format!("machine-{}", u32::from_be_bytes([a, b, c, d])),
-        macs: vec![member.identity.mac],
-        uuid: None,
-        serial: None,
-        address: Some(member.address),
-        locked: false,
-        boot: Some(boot),
-        tftp_single_port: false,
-        reply: ReplySettings::default(),
-    }
+    HostPlan { macs: vec![member.identity.mac], boot: Some(boot), ..host_at(member.address) }
 }
 
 /// The same words as the peers' script.

@@ -14,8 +14,6 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use proto::plan::{HostPlan, ReplySettings, host_entry};
-use proto::{HostId, Mac};
 
 use super::contender::Ready;
 use super::ground::{self, MACHINES};
@@ -58,8 +56,7 @@ pub fn run(setting: &Setting<'_>) -> anyhow::Result<Report> {
         ground.make_file(name, size).context("failed to make the files")?;
     }
     let files = vec![LARGE.0.into(), SMALL.0.into()];
-    let entries = (1..=MOST_MACHINES).map(|number| host_entry(&host(number))).collect();
-    let offer = Offer { files, entries, ..Offer::default() };
+    let offer = Offer { files, clients: (1..=MOST_MACHINES).map(address).collect(), ..Offer::default() };
     let ours = Ours::lay_down(&ground, setting.binaries.agent.clone(), offer)?;
     let windows = |piece: &Piece| (piece.window > 1).then_some("no windows");
     let mut contenders: Contenders<Piece> = vec![
@@ -159,25 +156,6 @@ impl Work for Tftp {
             time: self.time,
         });
         Ok(figures(outcome.context("failed to open the machines' sockets")?))
-    }
-}
-
-/// What the plan says of a machine: the agent gives files to those that it knows.
-fn host(number: u32) -> HostPlan {
-    let [.., high, low] = number.to_be_bytes();
-    let mut id = [0; 16];
-    id[12..].copy_from_slice(&number.to_be_bytes());
-    HostPlan {
-        id: HostId(id),
-        name: format!("machine-{number}"),
-        macs: vec![Mac([2, 0, 0, 0, high, low])],
-        uuid: None,
-        serial: None,
-        address: Some(address(number)),
-        locked: false,
-        boot: None,
-        tftp_single_port: false,
-        reply: ReplySettings::default(),
     }
 }
 
