@@ -114,7 +114,8 @@ fn never_heard(connected: bool) -> (String, String) {
 fn state_of(missing: &[&Awaited], holding: &Holding, facts: &Facts<'_>) -> (State, String, String) {
     let nothing = String::new;
     if !facts.connected {
-        let state = if missing.is_empty() && facts.current { State::Ready } else { State::Silent };
+        let is_whole = missing.is_empty() && holding.unnamed == 0 && facts.current;
+        let state = if is_whole { State::Ready } else { State::Silent };
         return (state, "its agent is away".into(), "start the agent, or mend its link".into());
     }
     if !facts.current {
@@ -143,7 +144,8 @@ fn state_of(missing: &[&Awaited], holding: &Holding, facts: &Facts<'_>) -> (Stat
 
 /// What helps against a failure, by its words.
 fn remedy_of(reason: &str) -> &'static str {
-    if reason.contains("404") {
+    // As the agent's `FetchError::Absent` and `SourceError::Absent` say it.
+    if reason.contains("not have it") || reason.contains("not have the blob") {
         "no source has it: import the image again"
     } else if reason.contains("space") || reason.contains("room") || reason.contains("full") {
         "make room on the agent's disk, or lower the site's `cache`"
@@ -228,10 +230,11 @@ mod tests {
 
     #[test]
     fn a_failure_says_what_to_do() {
-        let lacks = [(1, awaited(0, BlobState::Failed, "the source answered 404 Not Found"))];
+        let why = "failed to fetch it: the controller does not have it, and no other source can be asked now";
+        let lacks = [(1, awaited(0, BlobState::Failed, why))];
         let failed = judged(&[1, 2], Some(&holding(&lacks, 0)), true, true);
         assert_eq!((failed.state, failed.done), (State::Failed, None));
-        assert!(failed.why.contains("404") && failed.remedy.contains("import"), "{failed:?}");
+        assert!(failed.why == why && failed.remedy.contains("import"), "{failed:?}");
         let full = Holding { held_up: "the agent's disk is low on space".into(), ..holding(&lacks, 0) };
         let full = judged(&[1], Some(&full), true, true);
         assert!(full.state == State::Waiting && full.remedy.contains("make room"), "{full:?}");
@@ -250,5 +253,6 @@ mod tests {
     fn what_an_agent_does_not_name_is_not_taken_for_held() {
         let holding = Holding { unnamed: 3, ..holding(&[], 0) };
         assert_eq!(judged(&[1], Some(&holding), true, true).state, State::Waiting);
+        assert_eq!(judged(&[1], Some(&holding), false, true).state, State::Silent);
     }
 }
