@@ -75,11 +75,10 @@ impl Scrub {
         let mut behind = self.resumed().await;
         loop {
             let began = Instant::now();
-            while let Some(digest) = self.following(behind) {
+            for digest in self.round(behind) {
                 self.read_for_orders().await;
                 self.read_in_turn(&digest).await;
-                behind = Some(digest);
-                self.keep(behind).await;
+                self.keep(Some(digest)).await;
             }
             (behind, self.noted) = (None, began);
             self.keep(None).await;
@@ -87,10 +86,12 @@ impl Scrub {
         }
     }
 
-    /// The next blob of a round, which goes by digests.
-    fn following(&self, behind: Option<Digest>) -> Option<Digest> {
-        let digests = self.cache.digests();
-        digests.into_iter().filter(|digest| behind.is_none_or(|behind| *digest > behind)).min()
+    /// The blobs of a round, which goes by digests. What comes meanwhile was verified as it came, and waits for the next one.
+    fn round(&self, behind: Option<Digest>) -> Vec<Digest> {
+        let mut digests = self.cache.digests();
+        digests.retain(|digest| behind.is_none_or(|behind| *digest > behind));
+        digests.sort_unstable();
+        digests
     }
 
     /// Reads what orders need that come meanwhile.
@@ -297,6 +298,20 @@ mod tests {
         });
         assert!(cache.size_of(&kernel.digest).is_none(), "it was found before the large blob's end");
         assert!(cache.size_of(&large.digest).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_round_is_listed_once_and_goes_on_where_the_last_one_ended() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (cache, _) = Cache::open(dir.path(), SystemTime::now(), Duration::from_secs(60)).expect("opens");
+        let cache = Arc::new(cache);
+        let mut digests: Vec<_> = (0..5_u8).map(|n| put(&cache, &[n; 10]).digest).collect();
+        digests.sort_unstable();
+        let (_sender, plan) = watch::channel(None);
+        let scrub = Scrub::new(cache, plan, &dir.path().join("verified"));
+        assert_eq!(scrub.round(None), digests);
+        assert_eq!(scrub.round(Some(digests[1])), digests[2..]);
+        assert_eq!(scrub.round(Some(digests[4])), []);
     }
 
     #[tokio::test]
