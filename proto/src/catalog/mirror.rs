@@ -92,6 +92,11 @@ impl Spec for MirrorSpec {
                 problems.push(Problem::new(field, format!("{upstream} stands there twice")));
             }
         }
+        let local = self.redirects_to.iter().enumerate().filter(|(_, host)| host.is_local());
+        problems.extend(local.map(|(index, host)| {
+            let message = format!("{host} is the agent's own machine or its link, which no mirror is");
+            Problem::new(format!("redirects_to[{index}]"), message)
+        }));
         let lists = [
             ("upstreams", self.upstreams.len()),
             ("redirects_to", self.redirects_to.len()),
@@ -149,8 +154,9 @@ mod tests {
     #[test]
     fn every_mistake_is_named_at_once() {
         let json = r#"{"upstreams":["http://127.0.0.1/","http://x/","http://x"],"fresh":"2d","budget":"1MiB",
-            "max_object":"2MiB"}"#;
-        assert_eq!(fields(json), ["upstreams[0]", "upstreams[2]", "fresh", "budget", "max_object"]);
+            "max_object":"2MiB","redirects_to":["cdn.example","169.254.169.254"]}"#;
+        let wrong = ["upstreams[0]", "upstreams[2]", "redirects_to[1]", "fresh", "budget", "max_object"];
+        assert_eq!(fields(json), wrong);
         assert_eq!(fields(r#"{"upstreams":[]}"#), ["upstreams"]);
     }
 

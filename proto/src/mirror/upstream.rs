@@ -50,12 +50,15 @@ impl Upstream {
     /// Does it name the agent's own machine, or a link-local address, where cloud machines find their metadata (S8)?
     #[must_use]
     pub fn is_local(&self) -> bool {
-        match self.0.host() {
-            Some(Host::Ipv4(address)) => is_local_address(address.into()),
-            Some(Host::Ipv6(address)) => is_local_address(address.into()),
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            None => true,
-        }
+        self.0.host().is_none_or(|host| is_local_host(&host))
+    }
+}
+
+fn is_local_host<Name: AsRef<str>>(host: &Host<Name>) -> bool {
+    match host {
+        Host::Ipv4(address) => is_local_address((*address).into()),
+        Host::Ipv6(address) => is_local_address((*address).into()),
+        Host::Domain(name) => name.as_ref() == "localhost" || name.as_ref().ends_with(".localhost"),
     }
 }
 
@@ -126,6 +129,12 @@ impl HostName {
     #[must_use]
     pub fn serves(&self, url: &Url) -> bool {
         url.host_str() == Some(&self.0) && url.port().is_none()
+    }
+
+    /// Does it name the agent's own machine, or a link-local address (S8)?
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        Host::parse(&self.0).is_ok_and(|host| is_local_host(&host))
     }
 }
 
@@ -206,6 +215,13 @@ mod tests {
         }
         assert!(!upstream("http://10.0.0.1/").is_local());
         assert!(!upstream("http://deb.example/").is_local());
+        let host = |text: &str| text.parse::<HostName>().expect("a host").is_local();
+        for text in
+            ["169.254.169.254", "127.0.0.1", "2130706433", "[::1]", "[fe80::1]", "localhost", "a.localhost"]
+        {
+            assert!(host(text), "{text}");
+        }
+        assert!(!host("10.0.0.1") && !host("cdn.example"));
     }
 
     #[test]
