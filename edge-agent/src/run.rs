@@ -171,11 +171,13 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
     let (wanted, to_fetch) = mpsc::channel(WANTED);
     let images = Images::new(cache.clone(), wanted);
     let desk = Arc::new(core.clone());
+    let wan = Arc::new(fetch::Budget::default());
     let mirrors = Mirrors::new(mirror::Options {
         folder: config.state.join("mirrors"),
         plan: plan.clone(),
         low_disk_bytes: config.low_disk_bytes,
         proxy: config.mirror_proxy,
+        wan: wan.clone(),
         limits: mirror::Limits::default(),
     });
     let limits = http::Limits::default();
@@ -225,11 +227,12 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         link,
         wanted: to_fetch,
         budget: config.cache_bytes,
+        wan,
         health: health_out,
         faults,
     });
     workers.spawn("the fetcher", fetcher.run());
-    workers.spawn("the keeper of mirrors", mirrors.tend());
+    workers.spawn("the keeper of mirrors", mirrors.clone().tend());
     workers.spawn("the survey of the cache", survey.run());
     let identity_folder = config.state.join("identity");
     let uplink = Uplink {
@@ -240,6 +243,7 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         plan: plan_out,
         link: link_out,
         health,
+        mirrors,
         holding,
     };
     workers.spawn("the uplink", uplink.run());

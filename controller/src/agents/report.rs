@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use proto::catalog::MirrorStatus;
 use proto::event::{Event, EventKind, NumberedEvent};
 use proto::holding::Holding;
 use proto::{Incarnation, PlanId, Wall, v1};
@@ -107,6 +108,7 @@ impl Reporter {
         let plain = |text: String| text.chars().filter(|c| !c.is_control()).take(longest).collect::<String>();
         let addresses: Vec<_> = message.addresses.into_iter().take(most).map(plain).collect();
         let peers: Vec<_> = message.peer_addresses.iter().filter_map(|text| text.parse().ok()).collect();
+        let mirrors = MirrorStatus::all_of(message.mirrors);
         // What is lost is said again with the next status.
         if let Err(error) = self.app.catalog.note_peer_addresses(&self.caller.agent, &peers).await {
             tracing::warn!(agent = self.caller.agent, %error, "cannot note where an agent gives blobs");
@@ -120,6 +122,7 @@ impl Reporter {
             status.disk_low = message.disk_low;
             status.cache_budget = message.cache_budget;
             status.addresses.clone_from(&addresses);
+            status.mirrors.clone_from(&mirrors);
         })
         .await;
     }

@@ -123,15 +123,18 @@ async fn what_an_agent_says_of_itself_is_its_status() {
     let mut follow = agent.follow(None).await;
     next(&mut follow).await.expect("a plan");
     let stream = Stream::open(&agent).await;
+    let debian = v1::MirrorStatus { name: "debian".into(), wan_bytes: 7, ..v1::MirrorStatus::default() };
     let status = v1::AgentStatus {
         leases: 9,
         addresses: vec!["10.1.0.2\u{1b}[2J".into()],
+        mirrors: vec![debian],
         ..v1::AgentStatus::default()
     };
     stream.send(v1::report_request::Report::Status(status)).await;
     let status =
         controller.wait_status("lyon-1", |status| status.leases == 9 && status.version == "test").await;
     assert_eq!((status.connected, status.addresses), (true, vec!["10.1.0.2[2J".to_owned()]));
+    assert_eq!((status.mirrors[0].name.as_str(), status.mirrors[0].wan_bytes), ("debian", 7));
     drop((follow, stream));
     controller.wait_status("lyon-1", |status| !status.connected).await;
 }

@@ -10,9 +10,10 @@
 //! that a machine says leads to a fetch of anything else. What is decided here is decided by [`netboot::cache`].
 
 mod assemble;
+mod budget;
 mod error;
 mod outside;
-mod pace;
+pub(crate) mod pace;
 mod parts;
 mod source;
 mod supply;
@@ -45,6 +46,7 @@ use crate::{
     uplink::{Health, Link},
 };
 
+pub use budget::Budget;
 pub use error::{FetchError, SourceError};
 use supply::{PATIENCE, Supply};
 use transfer::{Purpose, blocking};
@@ -75,6 +77,8 @@ pub struct Options {
     pub wanted: mpsc::Receiver<BlobRef>,
     /// What the cache may take where the plan says nothing, in bytes.
     pub budget: u64,
+    /// What the WAN may carry, for mirrors too.
+    pub wan: Arc<Budget>,
     /// Told upward.
     pub health: watch::Sender<Health>,
     /// Told why blobs do not come.
@@ -101,8 +105,9 @@ impl Fetcher {
     /// Begins nothing yet.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let Options { cache, controllers, agent, link, faults, .. } = &options;
-        let supply = Supply::new(cache.clone(), controllers.clone(), agent.clone(), link.clone(), PATIENCE);
+        let Options { cache, controllers, agent, link, faults, wan, .. } = &options;
+        let (controllers, agent) = (controllers.clone(), agent.clone());
+        let supply = Supply::new(cache.clone(), controllers, agent, link.clone(), PATIENCE, wan.clone());
         let faults = faults.clone();
         Self {
             options,

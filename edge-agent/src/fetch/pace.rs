@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Who gives fewer bytes than this in the time in which silence would be a stall only drips.
-const LEAST: u64 = 64 << 10;
+pub(crate) const LEAST: u64 = 64 << 10;
 
 /// What came of one answer, and when.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     patience: Duration,
     silent: Instant,
     drips: Instant,
@@ -22,18 +22,18 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Begins now.
-    pub(super) fn new(now: Instant, patience: Duration) -> Self {
+    pub(crate) fn new(now: Instant, patience: Duration) -> Self {
         let due = now + patience;
         Self { patience, silent: due, drips: due, bytes: 0 }
     }
 
     /// When it has stalled if nothing comes until then.
-    pub(super) fn silent(&self) -> Instant {
+    pub(crate) fn silent(&self) -> Instant {
         self.silent
     }
 
     /// So many bytes came.
-    pub(super) fn came(&mut self, now: Instant, bytes: u64) {
+    pub(crate) fn came(&mut self, now: Instant, bytes: u64) {
         self.bytes += bytes;
         self.silent = now + self.patience;
         if self.bytes >= LEAST {
@@ -42,18 +42,18 @@ impl Pace {
     }
 
     /// So long it was we who did not read.
-    pub(super) fn excuse(&mut self, time: Duration) {
+    pub(crate) fn excuse(&mut self, time: Duration) {
         self.silent += time;
         self.drips += time;
     }
 
     /// Too little came. Nobody else may do better: that is for the caller to see, and then it begins anew.
-    pub(super) fn drips(&self, now: Instant) -> bool {
+    pub(crate) fn drips(&self, now: Instant) -> bool {
         now >= self.drips
     }
 
     /// What came so far is enough.
-    pub(super) fn begin_anew(&mut self, now: Instant) {
+    pub(crate) fn begin_anew(&mut self, now: Instant) {
         self.drips = now + self.patience;
         self.bytes = 0;
     }

@@ -13,17 +13,18 @@ use std::{
 
 use netboot::{
     cache::{
-        limit::{Limit, Rate},
+        limit::Rate,
         need::Need,
         sources::{Choice, Fault, Name, Sources},
     },
     time::{Mono, Now, Wall},
 };
 use proto::Digest;
-use proto::plan::{BlobRef, ChunkListRef, ChunkLists, SitePlan, Wan};
+use proto::plan::{BlobRef, ChunkListRef, ChunkLists, SitePlan};
 use tokio::sync::{Notify, watch};
 
 use super::{
+    budget::Budget,
     error::SourceError,
     source::{Place, Source},
 };
@@ -59,7 +60,7 @@ pub(super) struct Supply {
     started: Instant,
     places: Mutex<BTreeMap<Name, Arc<Source>>>,
     sources: Mutex<Sources>,
-    limit: Mutex<Limit>,
+    budget: Arc<Budget>,
     chunk_lists: Mutex<ChunkLists>,
     /// Bytes that have come over the WAN.
     received: AtomicU64,
@@ -75,19 +76,18 @@ impl Supply {
         agent: String,
         link: watch::Receiver<Link>,
         patience: Patience,
+        budget: Arc<Budget>,
     ) -> Self {
-        let started = Instant::now();
-        let limit = Limit::new(now_since(started), Wan::default());
         let supply = Self {
             cache,
             patience,
             controllers,
             agent,
             link,
-            started,
+            started: Instant::now(),
             places: Mutex::default(),
             sources: Mutex::new(Sources::new(rand::random())),
-            limit: Mutex::new(limit),
+            budget,
             chunk_lists: Mutex::default(),
             received: AtomicU64::new(0),
             copied: AtomicU64::new(0),
@@ -109,7 +109,7 @@ impl Supply {
         }
         places.extend(network.blob_sources.iter().map(|url| (url.as_str().into(), Place::Url(url.clone()))));
         self.set_places(places);
-        held(&self.limit).set(self.now(), network.wan.clone());
+        self.budget.obey(network.wan.clone());
         self.know_lists(plan.chunk_lists.clone());
         self.changed.notify_waiters();
     }
@@ -150,7 +150,7 @@ impl Supply {
     }
 
     pub(super) fn now(&self) -> Now {
-        now_since(self.started)
+        Now { mono: Mono(self.started.elapsed()), wall: Wall::from(SystemTime::now()) }
     }
 
     /// Whom to ask for a blob that those in `without` do not have.
@@ -205,13 +205,13 @@ impl Supply {
 
     /// The WAN's rate at this moment.
     pub(super) fn rate(&self) -> Rate {
-        held(&self.limit).rate(self.now())
+        self.budget.rate()
     }
 
     /// So many bytes have come over the WAN.
     pub(super) fn spend(&self, bytes: u64) {
         self.received.fetch_add(bytes, Ordering::Relaxed);
-        held(&self.limit).spend(self.now(), bytes);
+        self.budget.spend(bytes);
     }
 
     /// So many bytes were copied from other blobs.
@@ -227,7 +227,7 @@ impl Supply {
 
     /// How long a fetch for this need waits before it receives more over the WAN, and then asks again.
     pub(super) fn wait(&self, need: Need) -> Option<Duration> {
-        held(&self.limit).wait(self.now(), need)
+        self.budget.wait(need)
     }
 
     /// Bytes that have come over the WAN since the start.
@@ -244,10 +244,6 @@ impl Supply {
             () = tokio::time::sleep(rest) => {}
         }
     }
-}
-
-fn now_since(started: Instant) -> Now {
-    Now { mono: Mono(started.elapsed()), wall: Wall::from(SystemTime::now()) }
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -194,7 +194,7 @@ impl Scene {
     fn new(sources: &[&Imp]) -> Self {
         let dir = tempfile::tempdir().expect("tempdir");
         let (link, seen) = watch::channel(Link::default());
-        let supply = Supply::new(cache(dir.path()), Vec::new(), "us".into(), seen, PATIENCE);
+        let supply = Supply::new(cache(dir.path()), Vec::new(), "us".into(), seen, PATIENCE, Arc::default());
         let place = |imp: &&Imp| (imp.url.as_str().into(), Place::Url(imp.url.parse().expect("a URL")));
         supply.set_places(sources.iter().map(place).collect());
         let content = content();

@@ -30,7 +30,6 @@ use crate::{
     desk::Desk,
     disk::cache::{FillProgress, FillState},
     images::Opened,
-    mirror,
 };
 
 /// Bytes that wait in a socket and are not on the wire yet, at most (`TCP_NOTSENT_LOWAT`).
@@ -60,9 +59,6 @@ pub(super) enum Broken {
     /// The fill stood still.
     #[error("the blob stood still for {} s while it arrived", .0.as_secs())]
     StoodStill(Duration),
-    /// A mirror's file.
-    #[error(transparent)]
-    Mirror(#[from] mirror::Broken),
     /// The runtime is stopping.
     #[error("the agent is stopping")]
     Stopping,
@@ -139,7 +135,6 @@ pub(super) async fn file<D: Desk>(
     (reads, arrival_stall): (&Reads, Duration),
 ) -> Result<(), Broken> {
     let mut rest = Rest { opened, range, cached: 0 };
-    let most = in_segments(CHUNK, wire.segment());
     // What follows at once shares a segment with the head.
     let follows = !rest.range.is_empty() && rest.arrived().is_some();
     let flags = if follows { SendFlags::MORE | SendFlags::NOSIGNAL } else { SendFlags::NOSIGNAL };
@@ -147,20 +142,20 @@ pub(super) async fn file<D: Desk>(
         let wrote = wire.write(|socket| Ok(send(socket, head, flags)?)).await?.map_err(|_| Over::Gone)?;
         head = &head[wrote..];
     }
-    while !rest.range.is_empty() {
-        let readable = match rest.arrived() {
-            Some(readable) => readable,
-            None => wire.unless_gone(rest.arrives(arrival_stall)).await??,
-        };
-        let chunk = rest.range.start..readable.min(rest.range.end).min(rest.range.start + most);
-        rest.bring(reads, chunk.end, readable).await?;
-        let wrote = rest.send(wire, chunk).await?;
-        sending.left(wrote);
-        if !rest.range.is_empty() {
-            tokio::task::yield_now().await;
-        }
-    }
-    Ok(())
+    rest.pour(wire, (reads, arrival_stall), |wrote| sending.left(wrote)).await
+}
+
+/// Sends the bytes `range` of a file, all of which are there; `left` is told what the socket has taken.
+pub(super) async fn stretch(
+    wire: &mut Wire,
+    file: &Arc<File>,
+    range: Range<u64>,
+    reads: &Reads,
+    left: impl FnMut(usize),
+) -> Result<(), Broken> {
+    let opened = Opened { file: Arc::clone(file), size: range.end, progress: None };
+    let mut rest = Rest { opened: &opened, range, cached: 0 };
+    rest.pour(wire, (reads, Duration::MAX), left).await
 }
 
 /// What is still to be sent.
@@ -172,6 +167,29 @@ struct Rest<'a> {
 }
 
 impl Rest<'_> {
+    /// Sends all of it. After each chunk others have their turn.
+    async fn pour(
+        &mut self,
+        wire: &mut Wire,
+        (reads, arrival_stall): (&Reads, Duration),
+        mut left: impl FnMut(usize),
+    ) -> Result<(), Broken> {
+        let most = in_segments(CHUNK, wire.segment());
+        while !self.range.is_empty() {
+            let readable = match self.arrived() {
+                Some(readable) => readable,
+                None => wire.unless_gone(self.arrives(arrival_stall)).await??,
+            };
+            let chunk = self.range.start..readable.min(self.range.end).min(self.range.start + most);
+            self.bring(reads, chunk.end, readable).await?;
+            left(self.send(wire, chunk).await?);
+            if !self.range.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
     /// How far the file may be read: beyond where we are. None: that is still to come, or never will.
     fn arrived(&self) -> Option<u64> {
         match &self.opened.progress {

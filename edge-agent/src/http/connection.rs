@@ -181,7 +181,7 @@ impl<D: Desk> Connection<D> {
         let (manner, shared) = (self.manner(request), Arc::clone(&self.shared));
         let Some(mirrors) = &shared.mirrors else { return Ok(Turn::Odd) };
         let head = &self.unread[..request.length];
-        mirrored::answer(&mut self.wire, head, (mirrors, claimed), manner).await?;
+        mirrored::answer(&mut self.wire, head, (mirrors, claimed), manner, &shared.reads).await?;
         Ok(Turn::Answered)
     }
 

@@ -1,16 +1,16 @@
 //! A mirror's file: from the head of its request to its bytes on the wire. Where the length is not known before the end it
-//! is chunked (RFC 9112 §7.1): apt, curl and their like understand that, and no firmware asks for packages.
+//! is chunked (RFC 9112 §7.1): apt, curl and their like understand that, and no firmware asks for packages. The bytes go the
+//! way of images, so that a machine which takes them slowly costs neither memory nor a thread.
 
 use http::request::Parts;
-use http_body_util::BodyExt;
 
 use super::{
-    body,
+    body::{self, Reads},
     reply::{self, Manner},
     request::Request,
     wire::{Over, Wire},
 };
-use crate::mirror::{Body, Claimed, Mirrors};
+use crate::mirror::{Body, Claimed, Mirrors, Pieces};
 
 /// The most fields that are looked at; [`super::Limits`] has refused heads with more.
 const FIELDS: usize = 256;
@@ -28,37 +28,40 @@ pub(super) async fn answer(
     head: &[u8],
     (mirrors, claimed): (&Mirrors, Claimed),
     manner: Manner,
+    reads: &Reads,
 ) -> Result<(), Over> {
     // It was parsed a moment ago.
     let Some(request) = parts(head) else { return Err(Over::Gone) };
     let response = wire.unless_gone(mirrors.answer(claimed, &request)).await?;
-    let (said, mut bytes) = response.into_parts();
+    let (said, bytes) = response.into_parts();
     let has_body = request.method != http::Method::HEAD && said.status != http::StatusCode::NOT_MODIFIED;
     let chunked = has_body && !said.headers.contains_key(http::header::CONTENT_LENGTH);
     body::words(wire, &written(&said, chunked, manner)).await?;
-    if has_body {
-        pour(wire, &mut bytes, chunked).await?;
+    match bytes {
+        _ if !has_body => Ok(()),
+        Body::Words(words) => body::words(wire, &words).await,
+        Body::File(pieces) => pour(wire, pieces, chunked, reads).await,
     }
-    Ok(())
 }
 
 /// Who does not get all of it sees the connection end before that.
-async fn pour(wire: &mut Wire, bytes: &mut Body, chunked: bool) -> Result<(), Over> {
-    while let Some(frame) = wire.unless_gone(bytes.frame()).await? {
-        let frame = frame.map_err(|broken| {
-            tracing::debug!(error = &broken as &dyn std::error::Error, "a mirror's file ends early");
-            Over::Gone
-        })?;
-        let Ok(piece) = frame.into_data() else { continue };
-        if chunked && !piece.is_empty() {
-            body::words(wire, format!("{:x}\r\n", piece.len()).as_bytes()).await?;
+async fn pour(wire: &mut Wire, mut pieces: Pieces, chunked: bool, reads: &Reads) -> Result<(), Over> {
+    while let Some(range) = wire.unless_gone(pieces.next()).await?.map_err(|broken| ended(&broken))? {
+        if chunked {
+            body::words(wire, format!("{:x}\r\n", range.end - range.start).as_bytes()).await?;
         }
-        body::words(wire, &piece).await?;
-        if chunked && !piece.is_empty() {
+        let sent = body::stretch(wire, pieces.file(), range, reads, |sent| pieces.sent(sent as u64)).await;
+        sent.map_err(|broken| ended(&broken))?;
+        if chunked {
             body::words(wire, b"\r\n").await?;
         }
     }
     if chunked { body::words(wire, b"0\r\n\r\n").await } else { Ok(()) }
+}
+
+fn ended(broken: &(dyn std::error::Error + 'static)) -> Over {
+    tracing::debug!(error = broken, "a mirror's file ends early");
+    Over::Gone
 }
 
 /// The head of the answer.

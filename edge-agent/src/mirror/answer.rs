@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version,
     header::{
@@ -15,7 +16,7 @@ use proto::Wall;
 use super::{
     Limits,
     arriving::{Arriving, State},
-    body::{self, Body, Source},
+    body::{Body, Pieces, Source},
     flight::{Failure, FailureKind},
     given::Given,
     kept::{Kept, wall_now},
@@ -99,14 +100,14 @@ impl Found {
     pub(super) fn answer(self, request: &Parts, kept: &Arc<Kept>) -> Response<Body> {
         let mut fields = self.fields();
         if self.given.is_known_to(&request.headers) {
-            return with(StatusCode::NOT_MODIFIED, fields, body::none());
+            return with(StatusCode::NOT_MODIFIED, fields, nothing());
         }
         let selected = self.select(&request.headers);
         let (status, start, end) = match (&selected, self.size) {
             (Asked::Beyond, size) => {
                 put(&mut fields, CONTENT_RANGE, format!("bytes */{}", size.unwrap_or(0)));
                 fields.insert(CONTENT_LENGTH, 0.into());
-                return with(StatusCode::RANGE_NOT_SATISFIABLE, fields, body::none());
+                return with(StatusCode::RANGE_NOT_SATISFIABLE, fields, nothing());
             }
             (Asked::Part(part), size) => {
                 let whole = size.unwrap_or(part.end);
@@ -119,8 +120,8 @@ impl Found {
             fields.insert(CONTENT_LENGTH, (end - start).into());
         }
         let body = match request.method == Method::HEAD {
-            true => body::none(),
-            false => body::bytes(self.source, start, end, Arc::clone(kept)),
+            true => nothing(),
+            false => Body::File(Pieces::new(self.source, start, end, Arc::clone(kept))),
         };
         with(status, fields, body)
     }
@@ -162,6 +163,10 @@ impl Found {
     }
 }
 
+fn nothing() -> Body {
+    Body::Words(Bytes::new())
+}
+
 fn put(fields: &mut HeaderMap, name: HeaderName, value: String) {
     if let Ok(value) = HeaderValue::try_from(value) {
         fields.insert(name, value);
@@ -192,7 +197,7 @@ pub(super) fn unavailable(failure: &Failure) -> Response<Body> {
     let status = match failure.kind {
         FailureKind::Upstream => StatusCode::GATEWAY_TIMEOUT,
         FailureKind::Here => StatusCode::SERVICE_UNAVAILABLE,
-        FailureKind::TooLarge => StatusCode::BAD_GATEWAY,
+        FailureKind::Refused => StatusCode::BAD_GATEWAY,
     };
     let mut answer = plain(status, format!("not available now: {}\n", failure.why));
     answer.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS.into());
@@ -203,5 +208,5 @@ fn plain(status: StatusCode, words: String) -> Response<Body> {
     let mut fields = HeaderMap::new();
     fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     fields.insert(CONTENT_LENGTH, words.len().into());
-    with(status, fields, body::words(words))
+    with(status, fields, Body::Words(words.into()))
 }

@@ -1,10 +1,20 @@
-//! What passed through a mirror since the agent started, for people and for metrics.
+//! What there is of a mirror and what passed through it, for people and for metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What passed through a mirror. Each number only grows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+use proto::v1;
+
+/// What there is of a mirror, and what passed through it since the agent started.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
+    /// Its name.
+    pub mirror: String,
+    /// Bytes of the files that it holds.
+    pub held_bytes: u64,
+    /// How many files.
+    pub held_files: u64,
+    /// Upstreams that do not answer at present.
+    pub away: Vec<String>,
     /// Bytes of files that came from upstreams.
     pub wan_bytes: u64,
     /// Bytes of files that were handed to machines.
@@ -61,6 +71,7 @@ impl Counter {
 }
 
 impl Counters {
+    /// Of those that only grow.
     pub(super) fn now(&self) -> Counts {
         Counts {
             wan_bytes: self.wan_bytes.now(),
@@ -73,6 +84,32 @@ impl Counters {
             stale: self.stale.now(),
             absent: self.absent.now(),
             unavailable: self.unavailable.now(),
+            ..Counts::default()
+        }
+    }
+}
+
+impl From<Counts> for v1::MirrorStatus {
+    fn from(counts: Counts) -> Self {
+        let Counts {
+            mirror: name, held_bytes, held_files, away, wan_bytes, machine_bytes, questions, ..
+        } = counts;
+        let Counts { held, checked, fetched, joined, stale, absent, unavailable, .. } = counts;
+        Self {
+            name,
+            held_bytes,
+            held_files,
+            away,
+            wan_bytes,
+            machine_bytes,
+            questions,
+            held,
+            checked,
+            fetched,
+            joined,
+            stale,
+            absent,
+            unavailable,
         }
     }
 }

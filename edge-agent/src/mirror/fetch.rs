@@ -1,52 +1,47 @@
-//! One fetch: the upstreams in order, the bytes to disk and to all who follow, the rest again after a cut.
+//! One fetch: the upstreams in order, and what comes of what they say.
 
-use std::{os::unix::fs::FileExt, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use bytes::Bytes;
+use http::header::TRANSFER_ENCODING;
 use netboot::mirror::{ObjectPath, Seen, named_digest};
 use proto::{Digest, Wall, mirror::Upstream, plan::MirrorPlan};
 use reqwest::Response;
-use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
+use sha2::Digest as _;
 
 use super::{
+    Limits,
     arriving::{Arriving, State},
     flight::{Failure, FailureKind, Outcome},
     given::Given,
+    intake::Intake,
     kept::{Flying, Kept, wall_now},
-    store::{Draft, Known},
-    upstream::{Answer, AskError, Question, Rest, Way, transfer},
+    store::{Draft, Known, NoRoom, Room},
+    upstream::{Answer, AskError, Question, Way},
 };
-use crate::disk::DiskError;
-
-/// How often the rest of a file is asked for after a cut.
-const TRIES: u32 = 3;
-/// The pause before the first of them; each next one is twice as long.
-const PAUSE: Duration = Duration::from_millis(250);
-/// Room on the disk is looked for again after so many bytes of a file whose size is not known.
-const STRIDE: u64 = 16 << 20;
+use crate::{disk::DiskError, fetch::Budget};
 
 /// What all fetches share.
 #[derive(Debug)]
 pub(super) struct Fetches {
     pub(super) way: Way,
-    /// How many may run at once.
-    pub(super) turns: Semaphore,
-    /// How long one waits for its turn.
-    pub(super) patience: Duration,
+    pub(super) limits: Limits,
+    /// What the site may take over the WAN.
+    pub(super) wan: Arc<Budget>,
     /// This many bytes of the disk are left alone.
     pub(super) low_disk: u64,
 }
 
 /// Why a fetch ends before the file does.
 #[derive(Debug, thiserror::Error)]
-enum Cut {
+pub(super) enum Cut {
     #[error(transparent)]
     Asked(#[from] AskError),
+    #[error("the file arrives too slowly: it would hold up others")]
+    TooSlow,
     #[error("the file has more than {0} bytes, which is all that this mirror takes")]
     TooLarge(u64),
-    #[error("the disk has no room")]
-    NoRoom,
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     #[error("the bytes have digest {actual}, which is not the one that their name promises")]
     WrongDigest { actual: Digest },
     #[error("{actual} bytes came instead of {expected}")]
@@ -58,9 +53,24 @@ enum Cut {
 impl Cut {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Asked(_) | Self::WrongDigest { .. } | Self::WrongSize { .. } => FailureKind::Upstream,
-            Self::TooLarge(_) => FailureKind::TooLarge,
-            Self::NoRoom | Self::Disk(_) => FailureKind::Here,
+            Self::Asked(_) | Self::TooSlow | Self::WrongDigest { .. } | Self::WrongSize { .. } => {
+                FailureKind::Upstream
+            }
+            Self::TooLarge(_) => FailureKind::Refused,
+            Self::NoRoom(_) | Self::Disk(_) => FailureKind::Here,
+        }
+    }
+
+    /// Is another upstream worth a try before this one?
+    fn is_for_others(&self) -> bool {
+        match self {
+            Self::Asked(AskError::Changed) => false,
+            Self::Asked(_) | Self::TooSlow => true,
+            Self::TooLarge(_)
+            | Self::NoRoom(_)
+            | Self::WrongDigest { .. }
+            | Self::WrongSize { .. }
+            | Self::Disk(_) => false,
         }
     }
 }
@@ -68,8 +78,9 @@ impl Cut {
 impl Fetches {
     /// Asks for a file, and lands its flight.
     pub(super) async fn run(self: Arc<Self>, mirror: MirrorPlan, flying: Flying) {
-        let turn = tokio::time::timeout(self.patience, self.turns.acquire()).await;
-        let Ok(Ok(_turn)) = turn else {
+        let turn = flying.kept.turns.take(flying.flight.asker);
+        let turn = tokio::time::timeout(self.limits.patience, turn).await;
+        let Ok(Some(_turn)) = turn else {
             let failure = Failure::new(FailureKind::Here, "too many files are being fetched");
             return flying.flight.land(Outcome::Failed(failure));
         };
@@ -87,18 +98,40 @@ impl Fetches {
 }
 
 /// One file, and all that is needed to get it.
-struct Errand<'a> {
-    fetches: &'a Fetches,
-    mirror: &'a MirrorPlan,
-    kept: &'a Arc<Kept>,
+pub(super) struct Errand<'a> {
+    pub(super) fetches: &'a Fetches,
+    pub(super) mirror: &'a MirrorPlan,
+    pub(super) kept: &'a Arc<Kept>,
     object: &'a ObjectPath,
+}
+
+/// What the upstreams said that gave nothing.
+#[derive(Debug, Default)]
+struct Round {
+    /// So many have no such file.
+    absent: usize,
+    /// One does not give it, and why.
+    refused: Option<String>,
+    /// One did not answer, and why.
+    away: Option<String>,
+}
+
+impl Round {
+    fn failure(self) -> Failure {
+        if let Some(why) = self.refused {
+            return Failure::new(FailureKind::Refused, why);
+        }
+        let why = self.away.unwrap_or_else(|| "no upstream has answered for a while".into());
+        let why = if self.absent == 0 { why } else { format!("not all upstreams answer: {why}") };
+        Failure::new(FailureKind::Upstream, why)
+    }
 }
 
 impl Errand<'_> {
     /// The upstreams in order, until one has the file or says that what is held is it.
     async fn ask_all(&self, flying: &Flying) -> Result<Outcome, Cut> {
         let held = self.held().await?;
-        let (mut absent, mut why) = (false, String::from("no upstream has answered for a while"));
+        let mut round = Round::default();
         for upstream in &self.mirror.upstreams {
             let name = upstream.to_string();
             if self.kept.is_away(&name) {
@@ -116,22 +149,44 @@ impl Errand<'_> {
                     self.kept.note_answer();
                     return self.unchanged(began).await;
                 }
-                Ok(Answer::Absent) => absent = true,
+                Ok(Answer::Absent) => round.absent += 1,
+                Err(error) if error.is_refusal() => {
+                    self.kept.note_refusal(&name, self.object, &error.to_string());
+                    round.refused = Some(error.to_string());
+                }
                 Err(error) => {
-                    why = error.to_string();
-                    self.kept.note_away(&name, &why);
+                    self.kept.note_away(&name, &error.to_string());
+                    round.away = Some(error.to_string());
                 }
             }
         }
-        if absent {
-            self.kept.note_answer();
-            return self.absent().await;
-        }
-        Ok(Outcome::Failed(Failure::new(FailureKind::Upstream, why)))
+        self.nothing(round).await
     }
 
-    fn question<'a>(&'a self, upstream: &'a Upstream, held: Option<&'a Known>) -> Question<'a> {
+    /// A file is gone when all upstreams say so: as long as one of them is not heard, what is held is the better answer.
+    async fn nothing(&self, round: Round) -> Result<Outcome, Cut> {
+        if round.absent == self.mirror.upstreams.len() {
+            self.kept.note_answer();
+            self.kept.note_nothing(self.object, Outcome::Absent);
+            let (kept, path) = (Arc::clone(self.kept), self.object.as_str().to_owned());
+            blocking(move || kept.store.remove(&path)).await?;
+            return Ok(Outcome::Absent);
+        }
+        let failure = round.failure();
+        let outcome = Outcome::Failed(failure.clone());
+        // Who is away is remembered as such; who refuses this file may give the next one.
+        if failure.kind == FailureKind::Refused {
+            self.kept.note_nothing(self.object, outcome.clone());
+        }
+        Ok(outcome)
+    }
+
+    pub(super) fn question<'a>(&'a self, upstream: &'a Upstream, held: Option<&'a Known>) -> Question<'a> {
         Question { mirror: self.mirror, upstream, object: self.object, held }
+    }
+
+    pub(super) fn room(&self) -> Room {
+        Room { budget: self.mirror.budget_bytes, low_disk: self.fetches.low_disk }
     }
 
     /// What is held, as far as it is of an upstream that is declared still.
@@ -149,11 +204,8 @@ impl Errand<'_> {
         Ok(Outcome::Unchanged)
     }
 
-    async fn absent(&self) -> Result<Outcome, Cut> {
-        self.kept.note_absent(self.object);
-        let (kept, path) = (Arc::clone(self.kept), self.object.as_str().to_owned());
-        blocking(move || kept.store.remove(&path)).await?;
-        Ok(Outcome::Absent)
+    fn promised(&self) -> Option<Digest> {
+        named_digest(self.mirror, self.object.as_str())
     }
 
     /// The file arrives: whoever waits is told at its beginning, and reads what is there.
@@ -170,14 +222,20 @@ impl Errand<'_> {
         if size.is_some_and(|size| size > most) {
             return Err(Cut::TooLarge(most));
         }
+        let keeps = size.is_some() || is_chunked(&response) || self.promised().is_some();
         let draft = self.draft(size.unwrap_or(0)).await?;
-        let verified = named_digest(self.mirror, self.object.as_str()).is_some();
+        let verified = self.promised().is_some();
         let arriving = Arriving::new(Arc::clone(&draft.file), size, given.clone(), verified);
         flying.flight.land(Outcome::Arriving(Arc::clone(&arriving)));
-        let mut intake = Intake { arriving: Arc::clone(&arriving), hash: Sha256::new(), written: 0 };
-        let poured = self.pour(upstream, response, &mut intake, &given).await;
+        let mut intake = Intake::new(self, (upstream, &given), draft, Arc::clone(&arriving));
+        let poured = intake.pour(response).await;
+        if let Err(cut) = &poured
+            && cut.is_for_others()
+        {
+            self.kept.note_away(&upstream.to_string(), &crate::outage::chain(cut));
+        }
         let finished = match poured {
-            Ok(()) => self.finish(draft, intake, Version { upstream, given, seen, held }).await,
+            Ok(()) => self.finish(intake, Version { upstream, given: &given, seen, held, keeps }).await,
             Err(cut) => Err(cut),
         };
         arriving.end(match &finished {
@@ -188,98 +246,28 @@ impl Errand<'_> {
     }
 
     async fn draft(&self, size: u64) -> Result<Draft, Cut> {
-        let (kept, low_disk) = (Arc::clone(self.kept), self.fetches.low_disk);
-        let budget = self.mirror.budget_bytes.saturating_sub(size);
-        blocking(move || {
-            kept.store.evict_to(budget)?;
-            match kept.store.make_room(size, low_disk)? {
-                true => kept.store.draft().map(Ok),
-                false => Ok(Err(Cut::NoRoom)),
-            }
-        })
-        .await?
-    }
-
-    /// Takes in all of it; after a cut the rest is asked for, as long as it is the rest of the same version.
-    async fn pour(
-        &self,
-        upstream: &Upstream,
-        mut response: Response,
-        intake: &mut Intake,
-        given: &Given,
-    ) -> Result<(), Cut> {
-        let mut tries = 0;
-        loop {
-            let error = match self.pour_one(&mut response, intake).await {
-                Err(Cut::Asked(error)) => error,
-                done => return done,
-            };
-            loop {
-                tries += 1;
-                if tries > TRIES {
-                    return Err(error.into());
-                }
-                tokio::time::sleep(PAUSE * 2_u32.pow(tries - 1)).await;
-                let rest = Rest { offset: intake.written, size: intake.arriving.size, given };
-                self.kept.counters.questions.one();
-                match self.fetches.way.go_on(self.question(upstream, None), rest).await {
-                    Ok(again) => {
-                        response = again;
-                        break;
-                    }
-                    Err(AskError::Changed) => return Err(AskError::Changed.into()),
-                    Err(_) => {}
-                }
-            }
-        }
-    }
-
-    async fn pour_one(&self, response: &mut Response, intake: &mut Intake) -> Result<(), Cut> {
-        let most = self.mirror.max_object_bytes;
-        while let Some(chunk) = response.chunk().await.map_err(transfer)? {
-            let length = chunk.len() as u64;
-            self.kept.counters.wan_bytes.add(length);
-            let end = intake.written.saturating_add(length);
-            if end > most {
-                return Err(Cut::TooLarge(most));
-            }
-            if intake.arriving.size.is_none() && intake.written / STRIDE != end / STRIDE {
-                self.more_room().await?;
-            }
-            intake.take(chunk).await?;
-        }
-        match intake.arriving.size {
-            Some(expected) if expected != intake.written => {
-                Err(Cut::WrongSize { expected, actual: intake.written })
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    async fn more_room(&self) -> Result<(), Cut> {
-        let (kept, low_disk) = (Arc::clone(self.kept), self.fetches.low_disk);
-        match blocking(move || kept.store.make_room(STRIDE, low_disk)).await? {
-            true => Ok(()),
-            false => Err(Cut::NoRoom),
-        }
+        let (kept, room) = (Arc::clone(self.kept), self.room());
+        blocking(move || Ok(kept.store.draft(kept.store.reserve(size, room)?)?)).await
     }
 
     /// Publishes what came, if it is what its name promises.
-    async fn finish(&self, draft: Draft, intake: Intake, version: Version<'_>) -> Result<u64, Cut> {
-        let Version { upstream, given, seen, held } = version;
-        let promised = named_digest(self.mirror, self.object.as_str());
+    async fn finish(&self, intake: Intake<'_>, version: Version<'_>) -> Result<u64, Cut> {
+        let Version { upstream, given, seen, held, keeps } = version;
+        let (size, draft) = (intake.written, intake.draft);
         let sha256 = Digest(intake.hash.finalize().into());
-        if promised.is_some_and(|promised| promised != sha256) {
+        if self.promised().is_some_and(|promised| promised != sha256) {
             return Err(Cut::WrongDigest { actual: sha256 });
         }
-        let size = intake.written;
         let (path, upstream) = (self.object.as_str().to_owned(), upstream.to_string());
-        tracing::debug!(mirror = self.mirror.name, path, bytes = size, "fetched");
+        tracing::debug!(mirror = self.mirror.name, path, bytes = size, keeps, "fetched");
+        if !keeps {
+            return Ok(size);
+        }
         // The same bytes again are the same version, which an upstream without validators cannot say: what belongs to
         // it need not be asked after.
         let same = held.filter(|held| held.sha256 == sha256);
         let fetched = same.map_or(seen.fetched, |held| held.fetched);
-        let known = Known { path, upstream, given, fetched, size, sha256 };
+        let known = Known { path, upstream, given: given.clone(), fetched, size, sha256 };
         let (kept, budget) = (Arc::clone(self.kept), self.mirror.budget_bytes);
         // A disk that fails now costs the next machine a fetch, and this one nothing: its bytes are all there.
         let published = blocking(move || {
@@ -297,39 +285,23 @@ impl Errand<'_> {
 /// What is known of what came, and what was held before.
 struct Version<'a> {
     upstream: &'a Upstream,
-    given: Given,
+    given: &'a Given,
     seen: Seen,
     held: Option<&'a Known>,
+    /// Its end was told. If it was but the end of the connection, it may be a cut: such a file is passed on, and not kept.
+    keeps: bool,
 }
 
-/// What has come in.
-struct Intake {
-    arriving: Arc<Arriving>,
-    hash: Sha256,
-    written: u64,
-}
-
-impl Intake {
-    async fn take(&mut self, chunk: Bytes) -> Result<(), Cut> {
-        let (file, offset, length) = (Arc::clone(&self.arriving.file), self.written, chunk.len() as u64);
-        let mut hash = std::mem::take(&mut self.hash);
-        let at = || std::path::Path::new("a file that arrives");
-        let write = move || {
-            file.write_all_at(&chunk, offset).map_err(DiskError::at("write", at()))?;
-            hash.update(&chunk);
-            Ok(hash)
-        };
-        self.hash = blocking(write).await?;
-        self.written += length;
-        self.arriving.advance(self.written);
-        Ok(())
-    }
+/// Its last chunk says that it is the last (RFC 9112 §6.3).
+fn is_chunked(response: &Response) -> bool {
+    let codings = response.headers().get(TRANSFER_ENCODING).and_then(|field| field.to_str().ok());
+    codings.is_some_and(|codings| codings.trim_end().to_ascii_lowercase().ends_with("chunked"))
 }
 
 /// Disk work off the runtime's threads.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, DiskError> + Send + 'static,
-) -> Result<T, DiskError> {
+pub(super) async fn blocking<T: Send + 'static, E: Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome,
         Err(error) => std::panic::resume_unwind(error.into_panic()),

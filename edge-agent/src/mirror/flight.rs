@@ -1,6 +1,6 @@
 //! One question to the upstreams for all machines that ask the same.
 
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -34,8 +34,8 @@ pub(super) enum FailureKind {
     Upstream,
     /// Too much is being done, or the disk has no room: status 503.
     Here,
-    /// It is larger than the mirror takes: status 502.
-    TooLarge,
+    /// It is larger than the mirror takes, or no upstream gives it though one answers: status 502.
+    Refused,
 }
 
 impl Failure {
@@ -46,16 +46,20 @@ impl Failure {
 
 /// A question that was asked, and those who wait for what comes of it.
 #[derive(Debug)]
-pub(super) struct Flight(watch::Sender<Option<Outcome>>);
+pub(super) struct Flight {
+    /// The machine that asked first.
+    pub(super) asker: Ipv4Addr,
+    landed: watch::Sender<Option<Outcome>>,
+}
 
 impl Flight {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(watch::Sender::new(None)))
+    pub(super) fn new(asker: Ipv4Addr) -> Arc<Self> {
+        Arc::new(Self { asker, landed: watch::Sender::new(None) })
     }
 
     /// The first outcome counts.
     pub(super) fn land(&self, outcome: Outcome) {
-        self.0.send_if_modified(|landed| {
+        self.landed.send_if_modified(|landed| {
             let first = landed.is_none();
             landed.get_or_insert(outcome);
             first
@@ -63,7 +67,7 @@ impl Flight {
     }
 
     pub(super) async fn outcome(&self) -> Outcome {
-        let mut waiting = self.0.subscribe();
+        let mut waiting = self.landed.subscribe();
         let landed = waiting.wait_for(Option::is_some).await.ok().and_then(|landed| landed.clone());
         // The sender is ours and lives as long as we do.
         landed.unwrap_or_else(|| Outcome::Failed(Failure::new(FailureKind::Here, "nobody asks any more")))

@@ -3,7 +3,8 @@
 use http::{
     HeaderMap, HeaderName,
     header::{
-        CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED,
+        CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+        LAST_MODIFIED, PRAGMA,
     },
 };
 
@@ -60,6 +61,16 @@ impl Given {
         let etag = self.etag.as_deref().filter(|etag| !etag.starts_with("W/"));
         Some(known) == etag || Some(known) == self.last_modified.as_deref()
     }
+}
+
+/// Does the machine want what the upstream has now, and not what a cache holds (RFC 9111 §5.2.1)?
+pub(super) fn insists(request: &HeaderMap) -> bool {
+    let fields = request.get_all(CACHE_CONTROL).iter().chain(request.get_all(PRAGMA));
+    let mut words = fields.filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(','));
+    words.any(|word| {
+        let word = word.trim();
+        word.eq_ignore_ascii_case("no-cache") || word.eq_ignore_ascii_case("max-age=0")
+    })
 }
 
 fn text<'a>(fields: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -119,6 +130,19 @@ mod tests {
         assert!(!weak.allows_part(&request(IF_RANGE, "W/\"a\"")));
         assert_eq!(weak.strong(), None);
         assert_eq!(given().strong(), Some("\"a\""));
+    }
+
+    #[test]
+    fn who_does_not_believe_a_cache_says_so() {
+        for (name, value) in
+            [(CACHE_CONTROL, "no-cache"), (CACHE_CONTROL, "no-transform, Max-Age=0"), (PRAGMA, "no-cache")]
+        {
+            assert!(insists(&request(name, value)), "{value}");
+        }
+        for value in ["max-age=10", "no-store", "max-stale=0"] {
+            assert!(!insists(&request(CACHE_CONTROL, value)), "{value}");
+        }
+        assert!(!insists(&HeaderMap::new()));
     }
 
     #[test]

@@ -1,29 +1,34 @@
-//! One mirror at work: what it holds, what is being asked, and what is known not to be there.
+//! One mirror at work: what it holds, what is being asked, and what is known not to be had.
 
 use std::{
     collections::HashMap,
+    net::Ipv4Addr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
-use netboot::mirror::{Class, ObjectPath, Seen, class, is_coherent, is_fresh, vouchers};
+use netboot::mirror::{Class, ObjectPath, Seen, class, is_coherent, is_fresh, named_digest, vouchers};
 use proto::{Wall, plan::MirrorPlan};
 
 use super::{
-    counts::Counters,
+    Limits,
+    counts::{Counters, Counts},
     flight::{Failure, FailureKind, Flight, Outcome},
     store::Store,
+    turns::Turns,
 };
 use crate::outage::{Lasting, Outage};
 
-/// How long it is remembered that a file is not there.
-const ABSENT: Duration = Duration::from_secs(10);
+/// How long it is remembered that a file is not there, or not given.
+const NOTHING: Duration = Duration::from_secs(10);
 /// How many such files are remembered.
-const MOST_ABSENT: usize = 4_096;
+const MOST_NOTHING: usize = 4_096;
 /// How long an upstream that did not answer is not asked.
 const AWAY: Duration = Duration::from_secs(10);
 /// Files that may be asked after at one time.
 const MOST_FLIGHTS: usize = 512;
+/// Of these, by one machine: it may close its connections and ask for others, while what it asked for is waited for.
+const MOST_FLIGHTS_OF_ONE: usize = 64;
 
 /// One mirror.
 #[derive(Debug)]
@@ -31,11 +36,23 @@ pub(super) struct Kept {
     pub(super) name: String,
     pub(super) store: Store,
     pub(super) counters: Counters,
+    pub(super) turns: Turns,
     flights: Mutex<HashMap<ObjectPath, Arc<Flight>>>,
-    absent: Mutex<HashMap<ObjectPath, Instant>>,
+    /// What came of asking for files of which there was nothing, and until when that holds.
+    nothing: Mutex<HashMap<ObjectPath, (Instant, Outcome)>>,
     /// Upstreams that did not answer, and until when they are not asked.
     away: Mutex<HashMap<String, Instant>>,
     outage: Mutex<Outage>,
+    /// Has no end: an upstream that gives one file may refuse the next one.
+    refusals: Mutex<Outage>,
+}
+
+/// Who asks for a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asker {
+    pub(super) machine: Ipv4Addr,
+    /// It does not believe what caches say.
+    pub(super) insists: bool,
 }
 
 /// What is to be done for who asks for a file.
@@ -43,8 +60,8 @@ pub(super) struct Kept {
 pub(super) enum Step {
     /// Give what is held.
     Give,
-    /// There is none.
-    Absent,
+    /// It was asked for a moment ago, and this came of it.
+    Known(Outcome),
     /// Wait for what comes of the question; `first`: it is to be asked now, by who gets this.
     Wait { flight: Arc<Flight>, first: bool },
     /// Not now.
@@ -52,43 +69,54 @@ pub(super) enum Step {
 }
 
 impl Kept {
-    pub(super) fn new(name: &str, store: Store) -> Arc<Self> {
+    pub(super) fn new(name: &str, store: Store, limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
             name: name.to_owned(),
             store,
             counters: Counters::default(),
+            turns: Turns::new(limits.fetches, limits.fetches_of_one),
             flights: Mutex::default(),
-            absent: Mutex::default(),
+            nothing: Mutex::default(),
             away: Mutex::default(),
             outage: Mutex::default(),
+            refusals: Mutex::default(),
         })
     }
 
     /// Decides, in one go: so of all who ask at once, one is the first.
-    pub(super) fn step(&self, mirror: &MirrorPlan, object: &ObjectPath, now: Wall) -> Step {
+    pub(super) fn step(&self, mirror: &MirrorPlan, object: &ObjectPath, asker: Asker, now: Wall) -> Step {
         let mut flights = lock(&self.flights);
         if let Some(flight) = flights.get(object) {
             return Step::Wait { flight: Arc::clone(flight), first: false };
         }
         // A file is published before its flight ends, so one that is not held now is being asked after by nobody.
-        if self.is_fresh(mirror, object, now) {
+        if self.is_fresh(mirror, object, asker, now) {
             return Step::Give;
         }
-        if self.is_absent(object) {
-            return Step::Absent;
+        if let Some(outcome) = self.known(object) {
+            return Step::Known(outcome);
         }
-        if flights.len() >= MOST_FLIGHTS {
+        let own = flights.values().filter(|flight| flight.asker == asker.machine).count();
+        if flights.len() >= MOST_FLIGHTS || own >= MOST_FLIGHTS_OF_ONE {
             return Step::Busy;
         }
-        let flight = Flight::new();
+        let flight = Flight::new(asker.machine);
         flights.insert(object.clone(), Arc::clone(&flight));
         Step::Wait { flight, first: true }
     }
 
-    fn is_fresh(&self, mirror: &MirrorPlan, object: &ObjectPath, now: Wall) -> bool {
+    fn is_fresh(&self, mirror: &MirrorPlan, object: &ObjectPath, asker: Asker, now: Wall) -> bool {
         let path = object.as_str();
         let Some(seen) = self.store.seen(path) else { return false };
-        is_fresh(class(mirror, path), seen, self.vouchers(mirror, path), mirror.fresh, now)
+        match class(mirror, path) {
+            // What never changes may have come wrong, and nobody but the machine can tell. As often as an index.
+            Class::Immutable if asker.insists && named_digest(mirror, path).is_none() => {
+                is_fresh(Class::Index, seen, [], mirror.fresh, now)
+            }
+            class @ (Class::Immutable | Class::Index) => {
+                is_fresh(class, seen, self.vouchers(mirror, path), mirror.fresh, now)
+            }
+        }
     }
 
     /// May it be given away though no upstream answers?
@@ -104,25 +132,47 @@ impl Kept {
         names.filter_map(|voucher| self.store.seen(&voucher))
     }
 
-    fn is_absent(&self, object: &ObjectPath) -> bool {
-        let mut absent = lock(&self.absent);
-        let known = absent.get(object).is_some_and(|until| Instant::now() < *until);
-        if !known {
-            absent.remove(object);
+    fn known(&self, object: &ObjectPath) -> Option<Outcome> {
+        let mut nothing = lock(&self.nothing);
+        let known = nothing.get(object).filter(|(until, _)| Instant::now() < *until);
+        let known = known.map(|(_, outcome)| outcome.clone());
+        if known.is_none() {
+            nothing.remove(object);
         }
         known
     }
 
-    /// The upstreams have no such file.
-    pub(super) fn note_absent(&self, object: &ObjectPath) {
-        let mut absent = lock(&self.absent);
+    /// The upstreams have no such file, or do not give it.
+    pub(super) fn note_nothing(&self, object: &ObjectPath, outcome: Outcome) {
+        let mut nothing = lock(&self.nothing);
         let now = Instant::now();
-        if absent.len() >= MOST_ABSENT {
-            absent.retain(|_, until| now < *until);
+        if nothing.len() >= MOST_NOTHING {
+            nothing.retain(|_, (until, _)| now < *until);
         }
-        if absent.len() < MOST_ABSENT {
-            absent.insert(object.clone(), now + ABSENT);
+        if nothing.len() < MOST_NOTHING {
+            nothing.insert(object.clone(), (now + NOTHING, outcome));
         }
+    }
+
+    /// For people and for metrics.
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            mirror: self.name.clone(),
+            held_bytes: self.store.bytes(),
+            held_files: self.store.files() as u64,
+            away: self.away(),
+            ..self.counters.now()
+        }
+    }
+
+    /// Upstreams that do not answer at present.
+    fn away(&self) -> Vec<String> {
+        let now = Instant::now();
+        let away = lock(&self.away);
+        let mut names: Vec<_> =
+            away.iter().filter(|(_, until)| now < **until).map(|(name, _)| name.clone()).collect();
+        names.sort_unstable();
+        names
     }
 
     pub(super) fn is_away(&self, upstream: &str) -> bool {
@@ -145,6 +195,21 @@ impl Kept {
                 lasting_s = seconds,
                 failures,
                 "an upstream of a mirror does not answer; what is held is served"
+            );
+        }
+    }
+
+    /// The upstream does not give a file; it may give others.
+    pub(super) fn note_refusal(&self, upstream: &str, object: &ObjectPath, why: &str) {
+        let worth_a_line = lock(&self.refusals).failed(Instant::now(), format!("{upstream}: {why}"));
+        if let Some(Lasting { failures, .. }) = worth_a_line {
+            tracing::warn!(
+                mirror = self.name,
+                upstream,
+                path = object.as_str(),
+                error = why,
+                failures,
+                "an upstream of a mirror refuses files; what is held is served"
             );
         }
     }

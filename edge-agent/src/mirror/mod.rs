@@ -18,17 +18,22 @@ mod arriving;
 mod body;
 mod counts;
 mod fetch;
+mod find;
 mod flight;
 mod given;
+mod guard;
+mod intake;
 mod kept;
 mod store;
+mod tempo;
+mod tend;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod upstream;
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    fs, io,
+    collections::HashMap,
     net::Ipv4Addr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -37,37 +42,40 @@ use std::{
 
 use http::{Method, Response, request::Parts};
 use netboot::mirror::{Asked, ObjectPath};
-use proto::plan::{MirrorPlan, SitePlan};
-use tokio::sync::{OnceCell, Semaphore, watch};
+use proto::plan::SitePlan;
+use tokio::sync::{OnceCell, watch};
 
-pub use body::{Body, Broken};
+pub use body::{Body, Broken, Pieces};
 pub use counts::Counts;
 
-use answer::{Found, How};
 use fetch::{Fetches, blocking};
-use flight::{Failure, FailureKind, Flight, Outcome};
-use kept::{Flying, Kept, Step, wall_now};
+use find::Wish;
+use flight::{Failure, FailureKind};
+use kept::{Asker, Kept};
 use store::Store;
 use upstream::Way;
 
-use crate::disk::DiskError;
-
-/// How often the room on the disk is looked at.
-const LOOK: Duration = Duration::from_secs(10);
+use crate::{disk::DiskError, fetch::Budget};
 
 /// What a mirror allows itself and others.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Files that are fetched at one time, over all mirrors.
+    /// Files that one mirror fetches at one time.
     pub fetches: usize,
+    /// Of these, those that one machine was the first to ask for.
+    pub fetches_of_one: usize,
     /// How long a fetch waits for its turn, and a machine for a length that is not known.
     pub patience: Duration,
     /// How long a connection to an upstream may take.
     pub connect: Duration,
     /// How long an upstream may take until it answers.
     pub head: Duration,
-    /// How long an upstream may be silent within an answer.
+    /// How long an upstream may be silent within an answer, or give hardly anything.
     pub silence: Duration,
+    /// How long a file may take beside the time that its bytes take at the least rate.
+    pub grace: Duration,
+    /// The least rate of a file as a whole, in bytes per second.
+    pub least_rate: u64,
     /// How long an arriving file may stand still before those who read it are cut off.
     pub stall: Duration,
 }
@@ -75,11 +83,14 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            fetches: 16,
+            fetches: 8,
+            fetches_of_one: 4,
             patience: Duration::from_secs(30),
             connect: Duration::from_secs(5),
             head: Duration::from_secs(20),
             silence: Duration::from_secs(30),
+            grace: Duration::from_secs(600),
+            least_rate: 16 << 10,
             // An upstream's silence, three more tries and their pauses.
             stall: Duration::from_secs(120),
         }
@@ -109,6 +120,8 @@ pub struct Options {
     pub low_disk_bytes: u64,
     /// How upstreams are reached.
     pub proxy: Proxy,
+    /// What the WAN may carry, for images too.
+    pub wan: Arc<Budget>,
     /// What is allowed.
     pub limits: Limits,
 }
@@ -131,6 +144,7 @@ struct Shared {
 #[derive(Debug, Clone)]
 pub struct Claimed {
     plan: Arc<SitePlan>,
+    from: Ipv4Addr,
     mirror: String,
     object: ObjectPath,
 }
@@ -139,13 +153,9 @@ impl Mirrors {
     /// The mirrors of the plan.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let Options { folder, plan, low_disk_bytes, proxy, limits } = options;
-        let fetches = Arc::new(Fetches {
-            way: Way::new(proxy, limits.clone()),
-            turns: Semaphore::new(limits.fetches),
-            patience: limits.patience,
-            low_disk: low_disk_bytes,
-        });
+        let Options { folder, plan, low_disk_bytes: low_disk, proxy, wan, limits } = options;
+        let way = Way::new(proxy, limits.clone());
+        let fetches = Arc::new(Fetches { way, limits: limits.clone(), wan, low_disk });
         Self(Arc::new(Shared { folder, plan, limits, fetches, opened: Mutex::default() }))
     }
 
@@ -160,7 +170,7 @@ impl Mirrors {
         let asked = Asked::read(uri.path()).ok()?;
         let plan = self.0.plan.borrow().clone()?;
         let known = plan.mirrors.contains_key(asked.mirror) && plan.network.subnet_of(from).is_some();
-        known.then(|| Claimed { mirror: asked.mirror.to_owned(), object: asked.object, plan })
+        known.then(|| Claimed { mirror: asked.mirror.to_owned(), object: asked.object, plan, from })
     }
 
     /// Answers a request. Never fails: what goes wrong has a status.
@@ -180,7 +190,9 @@ impl Mirrors {
                 return answer::unavailable(&Failure::new(FailureKind::Here, "the disk fails"));
             }
         };
-        match self.find(mirror, &kept, &claimed.object, request).await {
+        let asker = Asker { machine: claimed.from, insists: given::insists(&request.headers) };
+        let wish = Wish { mirror, kept: &kept, object: &claimed.object, asker };
+        match self.find(wish, request).await {
             Ok(Some(found)) => found.answer(request, &kept),
             Ok(None) => {
                 kept.counters.absent.one();
@@ -199,187 +211,23 @@ impl Mirrors {
         }
     }
 
-    /// What passed through each mirror since the agent started.
+    /// What there is of each mirror, and what passed through it since the agent started; by name.
     #[must_use]
-    pub fn counts(&self) -> BTreeMap<String, Counts> {
-        let opened = self.opened();
-        let kept = opened.values().filter_map(|cell| cell.get());
-        kept.map(|kept| (kept.name.clone(), kept.counters.now())).collect()
-    }
-
-    /// Opens the plan's mirrors before somebody waits for them, and removes what is left of those that it names no
-    /// more. Runs until the plan has no sender any more.
-    pub async fn tend(self) {
-        let mut plan = self.0.plan.clone();
-        loop {
-            let now = plan.borrow_and_update().clone();
-            if let Some(now) = now {
-                self.open_all(&now).await;
-                self.forget_others(&now).await;
-            }
-            loop {
-                tokio::select! {
-                    changed = plan.changed() => match changed {
-                        Ok(()) => break,
-                        Err(_) => return,
-                    },
-                    () = tokio::time::sleep(LOOK) => self.give_way().await,
-                }
-            }
-        }
-    }
-
-    /// On a disk that is filling up mirrors give way to all else.
-    async fn give_way(&self) {
+    pub fn counts(&self) -> Vec<Counts> {
         let kept: Vec<_> = self.opened().values().filter_map(|cell| cell.get().cloned()).collect();
-        let low_disk = self.0.fetches.low_disk;
-        for kept in kept {
-            let name = kept.name.clone();
-            if let Err(error) = blocking(move || kept.store.make_room(0, low_disk)).await {
-                tracing::warn!(
-                    mirror = name,
-                    error = &error as &dyn std::error::Error,
-                    "failed to make room"
-                );
-            }
-        }
-    }
-
-    async fn open_all(&self, plan: &SitePlan) {
-        for mirror in plan.mirrors.values() {
-            let budget = mirror.budget_bytes;
-            let tended = match self.kept(&mirror.name).await {
-                Ok(kept) => blocking(move || kept.store.evict_to(budget)).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = tended {
-                tracing::error!(
-                    mirror = mirror.name,
-                    error = &error as &dyn std::error::Error,
-                    "failed to open"
-                );
-            }
-        }
-    }
-
-    async fn forget_others(&self, plan: &SitePlan) {
-        self.opened().retain(|name, _| plan.mirrors.contains_key(name));
-        let (folder, names) = (self.0.folder.clone(), plan.mirrors.keys().cloned().collect::<Vec<_>>());
-        let removed = blocking(move || remove_others(&folder, &names)).await;
-        if let Err(error) = removed {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "failed to remove what is left of a mirror"
-            );
-        }
-    }
-
-    /// What there is for who asks; None: there is no such file.
-    async fn find(
-        &self,
-        mirror: &MirrorPlan,
-        kept: &Arc<Kept>,
-        object: &ObjectPath,
-        request: &Parts,
-    ) -> Result<Option<Found>, Failure> {
-        // A second look for what was evicted between two steps, and a third for what was damaged.
-        for _ in 0..3 {
-            let (flight, first) = match kept.step(mirror, object, wall_now()) {
-                Step::Give => match self.held(mirror, kept, object, How::Held).await? {
-                    None => continue,
-                    found => return Ok(found),
-                },
-                Step::Absent => return Ok(None),
-                Step::Busy => return Err(Failure::new(FailureKind::Here, "too many files are asked for")),
-                Step::Wait { flight, first } => (flight, first),
-            };
-            if first {
-                self.ask(mirror, kept, object, &flight);
-            }
-            match flight.outcome().await {
-                Outcome::Arriving(arriving) => {
-                    let how = if first { How::Fetched } else { How::Joined };
-                    let counter = if first { &kept.counters.fetched } else { &kept.counters.joined };
-                    counter.one();
-                    return Found::arriving(arriving, how, request, &self.0.limits).await.map(Some);
-                }
-                Outcome::Unchanged => match self.held(mirror, kept, object, How::Checked).await? {
-                    None => continue,
-                    found => return Ok(found),
-                },
-                Outcome::Absent => return Ok(None),
-                Outcome::Failed(failure) => return self.stale(mirror, kept, object, failure).await.map(Some),
-            }
-        }
-        Err(Failure::new(FailureKind::Here, "the file is not kept: the budget may be too small"))
-    }
-
-    fn ask(&self, mirror: &MirrorPlan, kept: &Arc<Kept>, object: &ObjectPath, flight: &Arc<Flight>) {
-        let (kept, object, flight) = (Arc::clone(kept), object.clone(), Arc::clone(flight));
-        let flying = Flying { kept, object, flight };
-        // It goes on when the machine goes away: others have joined, or will ask.
-        tokio::spawn(Arc::clone(&self.0.fetches).run(mirror.clone(), flying));
-    }
-
-    /// What is held, if it came from an upstream that is still declared.
-    async fn held(
-        &self,
-        mirror: &MirrorPlan,
-        kept: &Arc<Kept>,
-        object: &ObjectPath,
-        how: How,
-    ) -> Result<Option<Found>, Failure> {
-        let declared: Vec<String> = mirror.upstreams.iter().map(ToString::to_string).collect();
-        let (store, path) = (Arc::clone(kept), object.as_str().to_owned());
-        let held = blocking(move || {
-            let held = store.store.get(&path)?;
-            if held.as_ref().is_some_and(|held| !declared.contains(&held.known.upstream)) {
-                return store.store.remove(&path).map(|()| None);
-            }
-            Ok(held)
-        });
-        let held = held.await.map_err(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "failed to read a file of a mirror");
-            Failure::new(FailureKind::Here, "the disk fails")
-        })?;
-        let Some(held) = held else { return Ok(None) };
-        match how {
-            How::Held => kept.counters.held.one(),
-            How::Checked => kept.counters.checked.one(),
-            How::Stale => kept.counters.stale.one(),
-            How::Fetched | How::Joined => {}
-        }
-        Ok(Some(Found::held(&held, how, &self.0.limits)))
-    }
-
-    /// What is held is better than nothing, as long as it fits what else is given away.
-    async fn stale(
-        &self,
-        mirror: &MirrorPlan,
-        kept: &Arc<Kept>,
-        object: &ObjectPath,
-        failure: Failure,
-    ) -> Result<Found, Failure> {
-        if kept.store.seen(object.as_str()).is_none() {
-            return Err(failure);
-        }
-        if !kept.is_coherent(mirror, object) {
-            let why =
-                format!("{}, and what is held is older than the release that it belongs to", failure.why);
-            return Err(Failure::new(failure.kind, why));
-        }
-        tracing::debug!(mirror = mirror.name, path = object.as_str(), why = &*failure.why, "served stale");
-        self.held(mirror, kept, object, How::Stale).await?.ok_or(failure)
+        let mut counts: Vec<_> = kept.iter().map(|kept| kept.counts()).collect();
+        counts.sort_unstable_by(|one, other| one.mirror.cmp(&other.mirror));
+        counts
     }
 
     /// The mirror at work, opened if it is not yet.
     async fn kept(&self, name: &str) -> Result<Arc<Kept>, DiskError> {
         let cell = Arc::clone(self.opened().entry(name.to_owned()).or_default());
-        let (folder, owned) = (self.0.folder.join(name), name.to_owned());
+        let (folder, owned, limits) = (self.0.folder.join(name), name.to_owned(), self.0.limits.clone());
         let open = || async move {
             let store = blocking(move || Store::open(&folder)).await?;
             tracing::info!(mirror = owned, files = store.files(), bytes = store.bytes(), "mirror opened");
-            Ok(Kept::new(&owned, store))
+            Ok(Kept::new(&owned, store, &limits))
         };
         cell.get_or_try_init(open).await.cloned()
     }
@@ -388,22 +236,4 @@ impl Mirrors {
         // No call panics while it holds the lock.
         self.0.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Removes the folders of mirrors that are none of `names`.
-fn remove_others(folder: &std::path::Path, names: &[String]) -> Result<(), DiskError> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(DiskError::at("list", folder)(error)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(DiskError::at("list", folder))?;
-        if !names.iter().any(|name| entry.file_name() == name.as_str()) {
-            let path = entry.path();
-            fs::remove_dir_all(&path).map_err(DiskError::at("remove", &path))?;
-            tracing::info!(mirror = %entry.file_name().display(), "what was kept of a mirror is removed");
-        }
-    }
-    Ok(())
 }

@@ -1,9 +1,9 @@
 //! Asking an upstream: one request, redirections within what the catalog declares, and the kinds of answers.
 //!
-//! Nothing that a machine sent is passed on but the path: no cookies, no credentials, no fields. Names that lead to the
-//! agent's own addresses or to link-local ones are refused after they were looked up (S8).
+//! Nothing that a machine sent is passed on but the path: no cookies, no credentials, no fields. The agent's own addresses
+//! and link-local ones are refused, whether a name leads to them or a URL names them (S8).
 
-use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{
     HeaderMap, HeaderValue, StatusCode,
@@ -13,14 +13,11 @@ use http::{
     },
 };
 use netboot::mirror::{NotFollowed, ObjectPath, redirect};
-use proto::{
-    mirror::{Upstream, is_local_address},
-    plan::MirrorPlan,
-};
-use reqwest::{Client, Response, Url, dns, redirect::Policy};
+use proto::{mirror::Upstream, plan::MirrorPlan};
+use reqwest::{Client, Response, Url, redirect::Policy};
 use tokio::sync::OnceCell;
 
-use super::{Limits, Proxy, given::Given, store::Known};
+use super::{Limits, Proxy, given::Given, guard::Guard, store::Known};
 use crate::outage::chain;
 
 /// As many redirections are followed.
@@ -52,12 +49,42 @@ pub(super) enum AskError {
     /// A chain of them.
     #[error("redirected more than {REDIRECTIONS} times")]
     Redirections,
+    /// To an address that no upstream may have.
+    #[error("{0} is an address of this machine or its link, where no mirror is")]
+    Local(String),
     /// What is no answer to the question.
     #[error("the upstream answered {0}")]
     Status(StatusCode),
+    /// It does not give this file: it knows who asks too little, or who stands between does not let it pass.
+    #[error("the upstream refuses: {0}")]
+    Refused(StatusCode),
+    /// It gives too little to wait for.
+    #[error("fewer than {least} bytes came in {} s", .within.as_secs())]
+    Drips {
+        /// So many.
+        least: u64,
+        /// In so long.
+        within: Duration,
+    },
     /// The rest of another version, or not the rest.
     #[error("the file has changed while it was fetched")]
     Changed,
+}
+
+impl AskError {
+    /// It concerns this file alone: the upstream answers, and may give others.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Path | Self::Redirect(_) | Self::Redirections | Self::Local(_) | Self::Refused(_) => true,
+            Self::Client(_)
+            | Self::Proxy(_)
+            | Self::Transfer(_)
+            | Self::Slow(_)
+            | Self::Status(_)
+            | Self::Drips { .. }
+            | Self::Changed => false,
+        }
+    }
 }
 
 /// What is asked.
@@ -94,12 +121,13 @@ pub(super) struct Rest<'a> {
 pub(super) struct Way {
     client: OnceCell<Client>,
     proxy: Proxy,
+    guard: Guard,
     limits: Limits,
 }
 
 impl Way {
     pub(super) fn new(proxy: Proxy, limits: Limits) -> Self {
-        Self { client: OnceCell::new(), proxy, limits }
+        Self { client: OnceCell::new(), proxy, guard: Guard::of_this_machine(), limits }
     }
 
     /// Asks for a file.
@@ -110,10 +138,11 @@ impl Way {
         match response.status() {
             StatusCode::OK => Ok(Answer::Bytes(response)),
             StatusCode::NOT_MODIFIED if conditional => Ok(Answer::Unchanged),
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-                Err(AskError::Status(response.status()))
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Answer::Absent),
+            status @ (StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => {
+                Err(AskError::Status(status))
             }
-            status if status.is_client_error() => Ok(Answer::Absent),
+            status if status.is_client_error() => Err(AskError::Refused(status)),
             status => Err(AskError::Status(status)),
         }
     }
@@ -139,6 +168,9 @@ impl Way {
         let client = self.client.get_or_try_init(|| async { self.client() }).await?;
         let mut url = question.upstream.file(&question.object.encoded()).ok_or(AskError::Path)?;
         for _ in 0..=REDIRECTIONS {
+            if self.guard.refuses_host_of(&url) {
+                return Err(AskError::Local(url.host_str().unwrap_or_default().to_owned()));
+            }
             let request = client.get(url.clone()).headers(fields.clone()).send();
             let response = tokio::time::timeout(self.limits.head, request).await;
             let response = response.map_err(|_| AskError::Slow(self.limits.head))?.map_err(transfer)?;
@@ -161,7 +193,7 @@ impl Way {
             .pool_idle_timeout(self.limits.silence)
             .user_agent(concat!("bootlane-agent/", env!("CARGO_PKG_VERSION")))
             .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
-            .dns_resolver(Arc::new(Guarded));
+            .dns_resolver(Arc::new(self.guard));
         let builder = match &self.proxy {
             Proxy::At(url) => {
                 let proxy = reqwest::Proxy::all(url).map_err(|error| AskError::Proxy(without_url(error)))?;
@@ -221,24 +253,6 @@ fn without_url(error: reqwest::Error) -> String {
     chain(&error.without_url())
 }
 
-/// The system's name service, without the addresses that no upstream may have (S8).
-struct Guarded;
-
-impl dns::Resolve for Guarded {
-    fn resolve(&self, name: dns::Name) -> dns::Resolving {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let good: Vec<SocketAddr> = found.filter(|address| !is_local_address(address.ip())).collect();
-            if good.is_empty() {
-                let why =
-                    format!("{} leads to this machine or its link alone, where no mirror is", name.as_str());
-                return Err(Box::new(io::Error::other(why)) as Box<dyn Error + Send + Sync>);
-            }
-            Ok(Box::new(good.into_iter()) as dns::Addrs)
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,12 +271,5 @@ mod tests {
         {
             assert!(!is_rest(range, Some(10)), "{range}");
         }
-    }
-
-    #[tokio::test]
-    async fn s8_names_that_lead_to_this_machine_are_refused() {
-        let name: dns::Name = "localhost".parse().expect("a name");
-        let refused = dns::Resolve::resolve(&Guarded, name).await.err().expect("refused");
-        assert!(refused.to_string().contains("this machine"), "{refused}");
     }
 }

@@ -28,6 +28,7 @@ use tonic::transport::Channel;
 use crate::{
     config::ControllerConfig,
     core::{Core, Stopped},
+    mirror::Mirrors,
     outage::{Lasting, Outage, chain},
     plans::PlanStore,
 };
@@ -60,6 +61,8 @@ pub struct Uplink {
     pub link: watch::Sender<Link>,
     /// What else the controller is told.
     pub health: watch::Receiver<Health>,
+    /// How its package mirrors do.
+    pub mirrors: Mirrors,
     /// And what we lack of the plan.
     pub holding: watch::Receiver<Option<Arc<Holding>>>,
 }
@@ -148,6 +151,7 @@ struct Session {
     plan: watch::Sender<Option<Arc<SitePlan>>>,
     link: watch::Sender<Link>,
     health: watch::Receiver<Health>,
+    mirrors: Mirrors,
     holding: watch::Receiver<Option<Arc<Holding>>>,
     outage: StdMutex<Outage>,
 }
@@ -169,6 +173,7 @@ impl Uplink {
             plan: self.plan,
             link: self.link,
             health: self.health,
+            mirrors: self.mirrors,
             holding: self.holding,
             outage: StdMutex::default(),
         };

@@ -21,7 +21,7 @@ mod site;
 mod supply;
 mod token;
 
-pub use agent::{AgentSpec, AgentStatus};
+pub use agent::{AgentSpec, AgentStatus, MirrorStatus};
 pub use dhcp_option::{DhcpOptions, OptionValue, encode_options};
 pub use host::HostSpec;
 pub use image::{Family, FileChunks, FileEntry, ImageSpec};

@@ -197,7 +197,7 @@ impl Scene {
             fill.finish().expect("publishes");
         }
         let (link, seen) = watch::channel(Link::default());
-        let supply = Supply::new(cache, Vec::new(), "us".into(), seen, PATIENCE);
+        let supply = Supply::new(cache, Vec::new(), "us".into(), seen, PATIENCE, Arc::default());
         let place = Place::Url(server.url.parse().expect("a URL"));
         supply.set_places(vec![(server.url.as_str().into(), place)]);
         Self { dir, supply: Arc::new(supply), _link: link }

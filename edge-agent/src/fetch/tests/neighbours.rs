@@ -83,7 +83,7 @@ async fn fetched_by(site: &str, content: &[u8], list: Option<&[u8]>, held: Optio
     if let Some(held) = held {
         put(&ours, held);
     }
-    let supply = Supply::new(ours.clone(), Vec::new(), "one".into(), our_link, PATIENCE);
+    let supply = Supply::new(ours.clone(), Vec::new(), "one".into(), our_link, PATIENCE, Arc::default());
     let site = site.parse().expect("legal");
     supply.set_places(vec![("agent two".into(), Place::Agent { site, addresses })]);
     supply.know_lists(lists);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! objects/ab/abcdef…   a file, named by the SHA-256 of its path; behind its bytes stands what is known of it
-//! arriving/7           what has not arrived yet; removed at start-up
+//! arriving/9f86…       what has not arrived yet, by chance's name; removed at start-up
 //! ```
 //!
 //! A file appears as a whole, by one rename. Its time of change says when the upstream was last asked after it, so that
@@ -11,16 +11,14 @@
 
 mod footer;
 mod index;
+mod room;
 
 use std::{
     fs::{self, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::{Duration, SystemTime},
 };
 
@@ -29,8 +27,9 @@ use proto::{Digest, Wall};
 
 pub(super) use footer::Known;
 use index::{Entry, Index};
+pub(super) use room::{NoRoom, Reserved, Room};
 
-use crate::disk::{DiskError, atomic, space::Space};
+use crate::disk::{DiskError, atomic};
 
 const MODE: u32 = 0o640;
 /// Files of one mirror, at most: each takes some hundred bytes of memory.
@@ -41,7 +40,8 @@ const MOST: usize = 200_000;
 pub(super) struct Store {
     root: PathBuf,
     index: Mutex<Index>,
-    serial: AtomicU64,
+    /// Bytes that are set aside for what arrives.
+    drafts: Arc<AtomicU64>,
 }
 
 /// A file that is held. It stays readable when it is evicted meanwhile.
@@ -59,6 +59,8 @@ pub(super) struct Held {
 pub(super) struct Draft {
     pub(super) file: Arc<File>,
     path: PathBuf,
+    /// Its room, until it is held or given up.
+    pub(super) reserved: Reserved,
 }
 
 impl Drop for Draft {
@@ -80,7 +82,7 @@ impl Store {
             fs::remove_file(&path).map_err(DiskError::at("remove", &path))?;
         }
         let index = scan(&objects)?;
-        Ok(Self { root: root.to_path_buf(), index: Mutex::new(index), serial: AtomicU64::new(0) })
+        Ok(Self { root: root.to_path_buf(), index: Mutex::new(index), drafts: Arc::default() })
     }
 
     /// When the file of this path was seen; None: it is not held. Never touches the disk.
@@ -123,13 +125,12 @@ impl Store {
         }
     }
 
-    /// A new file to write to.
-    pub(super) fn draft(&self) -> Result<Draft, DiskError> {
-        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
-        let path = self.root.join("arriving").join(serial.to_string());
+    /// A new file to write to. Its name is like no other's: the one who opened the store before may not have ended.
+    pub(super) fn draft(&self, reserved: Reserved) -> Result<Draft, DiskError> {
+        let path = self.root.join(format!("arriving/{:032x}", rand::random::<u128>()));
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(true).mode(MODE).open(&path);
-        Ok(Draft { file: Arc::new(file.map_err(DiskError::at("create", &path))?), path })
+        let file = options.read(true).write(true).create_new(true).mode(MODE).open(&path);
+        Ok(Draft { file: Arc::new(file.map_err(DiskError::at("create", &path))?), path, reserved })
     }
 
     /// Makes a written file the one of its path. It is synced first, so that no crash leaves half of it there.
@@ -162,32 +163,6 @@ impl Store {
     /// How many files there are.
     pub(super) fn files(&self) -> usize {
         self.index().len()
-    }
-
-    /// Removes the longest unused files until at most `budget` bytes are left.
-    pub(super) fn evict_to(&self, budget: u64) -> Result<u64, DiskError> {
-        self.evict_while(|store| Ok(store.bytes() > budget || store.files() > MOST))
-    }
-
-    /// Makes room for `bytes` more besides `low_disk` free ones, by removing the longest unused files. False: there is
-    /// none to be had.
-    pub(super) fn make_room(&self, bytes: u64, low_disk: u64) -> Result<bool, DiskError> {
-        let needed = bytes.saturating_add(low_disk);
-        let lacks = |store: &Self| Ok(Space::of(&store.root)?.free_bytes < needed);
-        if lacks(self)? {
-            self.evict_while(lacks)?;
-        }
-        Ok(!lacks(self)?)
-    }
-
-    fn evict_while(&self, more: impl Fn(&Self) -> Result<bool, DiskError>) -> Result<u64, DiskError> {
-        let mut removed = 0;
-        while more(self)? {
-            let Some(key) = self.index().longest_unused() else { break };
-            self.remove_key(&key)?;
-            removed += 1;
-        }
-        Ok(removed)
     }
 
     fn remove_key(&self, key: &Digest) -> Result<(), DiskError> {
@@ -282,13 +257,18 @@ mod tests {
         }
     }
 
-    fn put(store: &Store, path: &str, content: &[u8], asked: u64) {
-        let draft = store.draft().expect("room");
+    fn draft(store: &Store, size: usize) -> Draft {
+        let room = Room { budget: u64::MAX, low_disk: 0 };
+        store.draft(store.reserve(size as u64, room).expect("room")).expect("made")
+    }
+
+    pub(super) fn put(store: &Store, path: &str, content: &[u8], asked: u64) {
+        let draft = draft(store, content.len());
         draft.file.write_all_at(content, 0).expect("written");
         store.publish(draft, &known(path, content), Wall(asked)).expect("published");
     }
 
-    fn content(store: &Store, path: &str) -> Option<Vec<u8>> {
+    pub(super) fn content(store: &Store, path: &str) -> Option<Vec<u8>> {
         let held = store.get(path).expect("readable")?;
         let mut content = vec![0; usize::try_from(held.known.size).expect("small")];
         held.file.read_exact_at(&mut content, 0).expect("whole");
@@ -321,7 +301,7 @@ mod tests {
         put(&store, "a", b"whole", 1);
         put(&store, "b", b"damaged", 1);
         put(&store, "c", b"moved", 1);
-        std::mem::forget(store.draft().expect("room"));
+        std::mem::forget(draft(&store, 0));
         let place = |path| store.place(&key(path));
         File::options()
             .append(true)
@@ -366,13 +346,16 @@ mod tests {
     }
 
     #[test]
-    fn room_that_the_disk_does_not_have_is_not_promised() {
+    fn a_store_that_is_opened_while_another_still_writes_loses_nothing_to_it() {
         let dir = tempfile::tempdir().expect("tempdir");
-        let store = Store::open(dir.path()).expect("opens");
-        put(&store, "a", b"whole", 1);
-        assert!(store.make_room(1, 0).expect("asked"));
-        assert_eq!(store.files(), 1, "there was room");
-        assert!(!store.make_room(u64::MAX, 0).expect("asked"));
-        assert_eq!(store.files(), 0, "all was tried");
+        let former = Store::open(dir.path()).expect("opens");
+        let late = draft(&former, 3);
+        let store = Store::open(dir.path()).expect("the mirror has come back to the plan");
+        let draft = draft(&store, 3);
+        draft.file.write_all_at(b"new", 0).expect("written");
+        late.file.write_all_at(b"old", 0).expect("written");
+        former.publish(late, &known("a", b"old"), Wall(1)).expect_err("its file is gone");
+        store.publish(draft, &known("a", b"new"), Wall(1)).expect("published");
+        assert_eq!(content(&store, "a").as_deref(), Some(&b"new"[..]));
     }
 }

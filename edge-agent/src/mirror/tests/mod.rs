@@ -1,15 +1,18 @@
 //! Mirrors against an upstream on loopback that does what it is told.
 
+mod believed;
 mod coherence;
 mod faults;
+mod kill;
+mod refused;
+mod shares;
 mod sharing;
-mod upstream;
+pub(super) mod upstream;
 mod wire;
 
-use std::{sync::Arc, time::Duration};
+use std::{os::unix::fs::FileExt, sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
-use http_body_util::BodyExt;
 use proto::{
     Generation,
     mirror::MirrorFamily,
@@ -74,10 +77,19 @@ fn planned_for(network: &str, mirror: Option<&MirrorPlan>) -> Arc<SitePlan> {
 
 impl Site {
     fn new(mirror: &MirrorPlan) -> Self {
-        Self::at(Arc::new(tempfile::tempdir().expect("tempdir")), mirror, limits())
+        Self::limited(mirror, limits())
+    }
+
+    fn limited(mirror: &MirrorPlan, limits: Limits) -> Self {
+        Self::at(Arc::new(tempfile::tempdir().expect("tempdir")), mirror, limits)
     }
 
     fn at(dir: Arc<TempDir>, mirror: &MirrorPlan, limits: Limits) -> Self {
+        Self::within(Arc::default(), dir, mirror, limits)
+    }
+
+    /// On a WAN that carries so much.
+    fn within(wan: Arc<Budget>, dir: Arc<TempDir>, mirror: &MirrorPlan, limits: Limits) -> Self {
         certs::tls::install_provider();
         let (plan, follower) = watch::channel(Some(planned(Some(mirror))));
         let options = Options {
@@ -85,6 +97,7 @@ impl Site {
             plan: follower,
             low_disk_bytes: 0,
             proxy: Proxy::None,
+            wan,
             limits,
         };
         Self { mirrors: Mirrors::new(options), dir, plan }
@@ -106,11 +119,22 @@ impl Site {
         path: &str,
         fields: &[(&str, &str)],
     ) -> Response<Body> {
+        self.ask_from(MACHINE, method, version, path, fields).await
+    }
+
+    async fn ask_from(
+        &self,
+        machine: Ipv4Addr,
+        method: Method,
+        version: Version,
+        path: &str,
+        fields: &[(&str, &str)],
+    ) -> Response<Body> {
         let request =
             Request::builder().method(method).version(version).uri(format!("/mirror/debian/{path}"));
         let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let (parts, ()) = request.body(()).expect("a request").into_parts();
-        let claimed = self.mirrors.claim(&parts.uri, MACHINE).expect("a mirror's path");
+        let claimed = self.mirrors.claim(&parts.uri, machine).expect("a mirror's path");
         self.mirrors.answer(claimed, &parts).await
     }
 
@@ -132,7 +156,7 @@ impl Site {
     }
 
     fn counts(&self) -> Counts {
-        self.mirrors.counts().remove("debian").unwrap_or_default()
+        self.mirrors.counts().into_iter().find(|counts| counts.mirror == "debian").unwrap_or_default()
     }
 }
 
@@ -141,7 +165,27 @@ fn from(fields: &HeaderMap) -> String {
 }
 
 async fn bytes(response: Response<Body>) -> Result<Vec<u8>, Broken> {
-    Ok(response.into_body().collect().await?.to_bytes().to_vec())
+    let (mut body, mut all) = (response.into_body(), Vec::new());
+    while let Some(some) = more(&mut body).await? {
+        all.extend(some);
+    }
+    Ok(all)
+}
+
+/// What of the body is there next, as who sends it would read it.
+async fn more(body: &mut Body) -> Result<Option<Vec<u8>>, Broken> {
+    let pieces = match body {
+        Body::Words(words) => {
+            let words = std::mem::take(words);
+            return Ok((!words.is_empty()).then(|| words.to_vec()));
+        }
+        Body::File(pieces) => pieces,
+    };
+    let Some(range) = pieces.next().await? else { return Ok(None) };
+    let mut read = vec![0; usize::try_from(range.end - range.start).expect("small")];
+    pieces.file().read_exact_at(&mut read, range.start).expect("it is there");
+    pieces.sent(read.len() as u64);
+    Ok(Some(read))
 }
 
 /// Bytes in which every position can be told from its neighbours.

@@ -16,8 +16,8 @@ async fn fifty_machines_cost_one_question_and_each_is_served_while_it_arrives() 
         askers.push(tokio::spawn(async move {
             let mut response = site.get("pool/a").await;
             // The first bytes are there while the upstream holds the rest back.
-            let first = response.body_mut().frame().await.expect("more").expect("no fault");
-            (from(response.headers()), first.into_data().expect("bytes").to_vec(), response)
+            let first = more(response.body_mut()).await.expect("no fault").expect("more");
+            (from(response.headers()), first, response)
         }));
     }
     let mut begun = Vec::new();
