@@ -52,6 +52,12 @@ impl Standing {
     pub fn holds(&self, now: Instant) -> bool {
         now < self.until && self.epoch.0.load(Ordering::SeqCst) == self.of
     }
+
+    /// From when on it may not be given again in any case.
+    #[must_use]
+    pub fn until(&self) -> Instant {
+        self.until
+    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 //!
 //! No byte of a file passes through our memory, so that a file which shrinks and a disk which fails are errors of a call
 //! and nothing worse. Reading from a disk blocks a call of the kernel whatever the socket is: what is not in the page cache
-//! is brought there first, by a few threads that may block. After each chunk others get their turn; the socket takes no
-//! more than a little beyond what is on the wire ([`UNSENT`]), so that a client with a short queue is as near as one with a
-//! long one, and what leaves is still in the processor's cache.
+//! is brought there first, by a few threads that may block. After each chunk others get their turn. The socket takes so much
+//! beyond what is on the wire ([`UNSENT`]) that acknowledgements set the next segments off without us, and no more: thousands
+//! of slow clients would hold the kernel's memory for sockets. Nothing leaves but whole segments while more is there.
 
 use std::{
     fs::File,
@@ -33,9 +33,9 @@ use crate::{
 };
 
 /// Bytes that wait in a socket and are not on the wire yet, at most (`TCP_NOTSENT_LOWAT`).
-pub(super) const UNSENT: u32 = 256 << 10;
+pub(super) const UNSENT: u32 = 2 << 20;
 /// What leaves before others have their turn, in bytes, at most.
-const CHUNK: u64 = 256 << 10;
+const CHUNK: u64 = 1 << 20;
 /// What is brought into the page cache in one go, in bytes.
 const WINDOW: u64 = 1 << 20;
 /// Reads at one time, each in a thread.
@@ -174,19 +174,26 @@ impl Rest<'_> {
         (reads, arrival_stall): (&Reads, Duration),
         mut left: impl FnMut(usize),
     ) -> Result<(), Broken> {
-        let most = in_segments(CHUNK, wire.segment());
         while !self.range.is_empty() {
             let readable = match self.arrived() {
                 Some(readable) => readable,
-                None => wire.unless_gone(self.arrives(arrival_stall)).await??,
+                None => {
+                    wire.cork(false)?;
+                    wire.unless_gone(self.arrives(arrival_stall)).await??
+                }
             };
-            let chunk = self.range.start..readable.min(self.range.end).min(self.range.start + most);
+            let there = readable.min(self.range.end);
+            let chunk = self.range.start..there.min(self.range.start + CHUNK);
+            if chunk.end < there {
+                wire.cork(true)?;
+            }
             self.bring(reads, chunk.end, readable).await?;
             left(self.send(wire, chunk).await?);
             if !self.range.is_empty() {
                 tokio::task::yield_now().await;
             }
         }
+        wire.cork(false)?;
         Ok(())
     }
 
@@ -240,15 +247,6 @@ impl Rest<'_> {
     }
 }
 
-/// So many bytes fill segments of the connection to their end: a chunk that does not sends a small one behind it, which cost
-/// about a tenth of the CPU time on the loopback interface, whose segments are large.
-fn in_segments(bytes: u64, segment: u64) -> u64 {
-    match bytes / segment.max(1) {
-        0 => bytes,
-        segments => segments * segment.max(1),
-    }
-}
-
 /// Can the byte be read without waiting for a disk? A file system that cannot tell is taken to have no disk.
 fn is_cached(file: &File, at: u64) -> bool {
     let mut byte = [0];
@@ -263,18 +261,5 @@ async fn beyond(progress: &FillProgress, offset: u64) -> Result<u64, Broken> {
         (_, FillState::Stopped) => Err(Broken::Stopped),
         // All of a published blob may be read, so these have ended before `offset`: a range that does not exist.
         (_, FillState::Arriving | FillState::Published) => Err(Broken::Stopped),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunks_end_with_a_segment() {
-        assert_eq!(in_segments(CHUNK, 1_448), 181 * 1_448);
-        assert_eq!(in_segments(CHUNK, 65_483), 4 * 65_483);
-        assert_eq!(in_segments(CHUNK, 0), CHUNK);
-        assert_eq!(in_segments(1_000, 1_448), 1_000);
     }
 }

@@ -133,8 +133,20 @@ impl<D: Desk> Connection<D> {
                 None if idle => Instant::now() + self.shared.limits.idle,
                 None => *by.insert(Instant::now() + self.shared.limits.head),
             };
-            self.wire.read(&mut self.unread, until).await?;
+            self.more(until).await?;
         }
+    }
+
+    /// Waits for more, until `until`. What was given last is let go as soon as it can answer nothing more: it may hold secrets,
+    /// a file that has left the cache, and room of [`super::memory`].
+    async fn more(&mut self, until: Instant) -> Result<(), Over> {
+        if let Some(stands) = self.last.as_deref().and_then(Given::until).filter(|stands| *stands < until) {
+            match self.wire.read(&mut self.unread, stands).await {
+                Err(Over::Silent) => self.last = None,
+                heard => return heard,
+            }
+        }
+        self.wire.read(&mut self.unread, until).await
     }
 
     fn manner(&self, request: &Request) -> Manner {
@@ -170,6 +182,7 @@ impl<D: Desk> Connection<D> {
         self.head.clear();
         let out = Out { wire: &mut self.wire, head: &mut self.head, manner };
         given.answer(request, since, &self.shared, out).await?;
+        self.last.take_if(|given| given.until().is_none());
         Ok(Turn::Answered)
     }
 

@@ -1,6 +1,6 @@
 //! A file that the desk has given to a connection: its bytes, and the answers to requests for them.
 
-use std::{error::Error, ops::Range, time::Duration};
+use std::{error::Error, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use netboot::site::Source;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{
     Shared,
     body::{self, Broken},
-    memory,
+    memory::{self, Held},
     reply::{File, Manner, Selected, not_now},
     request::Request,
     sending::{Repeats, Sending, Teller},
@@ -41,7 +41,7 @@ pub(super) struct Given<D: Desk> {
 enum Content {
     Made(Bytes),
     /// Read while so many blobs had left the cache.
-    Memory(Bytes, u64),
+    Memory(Arc<Held>, u64),
     File(Opened, u64),
 }
 
@@ -101,6 +101,11 @@ impl<D: Desk> Given<D> {
         };
         here && self.target == target
             && self.standing.as_ref().is_some_and(|standing| standing.holds(now.into_std()))
+    }
+
+    /// From when on it answers nothing more. None: it has answered for the last time.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.standing.as_ref().map(|standing| standing.until().into())
     }
 
     /// Answers `request`, which came at `since`.
@@ -185,7 +190,7 @@ async fn read_small<D: Desk>(
     opened: &Opened,
     shared: &Shared<D>,
     removals: u64,
-) -> Result<Option<Bytes>, Broken> {
+) -> Result<Option<Arc<Held>>, Broken> {
     if opened.size > memory::LARGEST || opened.progress.is_some() {
         return Ok(None);
     }
@@ -207,8 +212,11 @@ async fn send<D: Desk>(
     Out { wire, head, .. }: Out<'_>,
 ) -> Result<(u64, Duration), Over> {
     let sent = match content {
-        Content::Made(bytes) | Content::Memory(bytes, _) => {
+        Content::Made(bytes) => {
             body::memory(wire, head, slice(bytes, range), &mut sending).await.map_err(Broken::Over)
+        }
+        Content::Memory(held, _) => {
+            body::memory(wire, head, slice(held, range), &mut sending).await.map_err(Broken::Over)
         }
         Content::File(opened, _) => {
             let reads = (&shared.reads, shared.limits.arrival_stall);

@@ -6,10 +6,10 @@
 
 use std::{
     collections::HashMap,
+    ops::Deref,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use bytes::Bytes;
 use proto::Digest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -35,7 +35,7 @@ struct Blobs {
 
 #[derive(Debug)]
 struct Kept {
-    bytes: Bytes,
+    held: Arc<Held>,
     /// How many blobs had left the cache when it was read.
     removals: u64,
     last_use: u64,
@@ -57,16 +57,17 @@ impl Memory {
     }
 
     /// The blob, if it is here and no blob has left the cache since it was read.
-    pub(super) fn get(&self, digest: &Digest, removals: u64) -> Option<Bytes> {
+    pub(super) fn get(&self, digest: &Digest, removals: u64) -> Option<Arc<Held>> {
         let mut blobs = self.blobs();
         blobs.uses += 1;
         let now = blobs.uses;
         let kept = blobs.by_digest.get_mut(digest).filter(|kept| kept.removals == removals)?;
         kept.last_use = now;
-        Some(kept.bytes.clone())
+        Some(Arc::clone(&kept.held))
     }
 
-    /// Room for so many bytes, for which those that were not used for longest give way. None: clients hold all of it.
+    /// Room for so many bytes, for which those that were not used for longest give way, but none that a client holds: that would
+    /// make no room. None: clients hold too much of it.
     pub(super) fn room(&self, bytes: u64) -> Option<Room> {
         let units = u32::try_from(bytes.div_ceil(UNIT).max(1)).ok()?;
         loop {
@@ -78,13 +79,13 @@ impl Memory {
     }
 
     /// Keeps `content`, which was read while so many blobs had left the cache.
-    pub(super) fn keep(&self, digest: Digest, content: Vec<u8>, room: Room, removals: u64) -> Bytes {
-        let bytes = Bytes::from_owner(Held { content, _room: room });
+    pub(super) fn keep(&self, digest: Digest, content: Vec<u8>, room: Room, removals: u64) -> Arc<Held> {
+        let held = Arc::new(Held { content, _room: room });
         let mut blobs = self.blobs();
         blobs.uses += 1;
         let last_use = blobs.uses;
-        blobs.by_digest.insert(digest, Kept { bytes: bytes.clone(), removals, last_use });
-        bytes
+        blobs.by_digest.insert(digest, Kept { held: Arc::clone(&held), removals, last_use });
+        held
     }
 
     fn blobs(&self) -> MutexGuard<'_, Blobs> {
@@ -94,21 +95,26 @@ impl Memory {
 }
 
 impl Blobs {
+    /// None: clients hold them all. Nobody takes one meanwhile, since they are taken from here.
     fn forget_oldest(&mut self) -> Option<()> {
-        let oldest = self.by_digest.iter().min_by_key(|(_, kept)| kept.last_use);
+        let free = self.by_digest.iter().filter(|(_, kept)| Arc::strong_count(&kept.held) == 1);
+        let oldest = free.min_by_key(|(_, kept)| kept.last_use);
         let oldest = oldest.map(|(digest, _)| *digest)?;
         self.by_digest.remove(&oldest).map(drop)
     }
 }
 
-/// Gives its room back when the last who holds it lets go.
-struct Held {
+/// A blob's bytes. They give their room back when the last who holds them lets go.
+#[derive(Debug)]
+pub(super) struct Held {
     content: Vec<u8>,
     _room: Room,
 }
 
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
+impl Deref for Held {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
         &self.content
     }
 }
@@ -117,7 +123,7 @@ impl AsRef<[u8]> for Held {
 mod tests {
     use super::*;
 
-    fn keep(memory: &Memory, name: u8) -> Option<Bytes> {
+    fn keep(memory: &Memory, name: u8) -> Option<Arc<Held>> {
         let room = memory.room(UNIT)?;
         Some(memory.keep(Digest::of(&[name]), vec![name; 10], room, 0))
     }
@@ -135,7 +141,9 @@ mod tests {
     fn what_slow_clients_hold_counts() {
         let memory = Memory::with_room(2);
         let held = [keep(&memory, 1), keep(&memory, 2)];
-        assert!(keep(&memory, 3).is_none(), "both were forgotten, and are still on their way");
+        let has = |name: u8| memory.get(&Digest::of(&[name]), 0).is_some();
+        assert!(keep(&memory, 3).is_none(), "both are still on their way");
+        assert!(has(1) && has(2), "to forget them would have made no room");
         drop(held);
         assert!(keep(&memory, 3).is_some());
     }

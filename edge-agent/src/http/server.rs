@@ -23,6 +23,9 @@ use super::{
 };
 use crate::{desk::Desk, images::Images, mirror::Mirrors};
 
+/// Linux' own congestion control, and the one that every kernel allows everybody. Not BBR, which some kernels begin with: its
+/// timers' pace costs up to three times the CPU time for a GB on a local network (docs/adr/0011).
+const CONGESTION: [&str; 2] = ["cubic", "reno"];
 /// How long nothing is accepted after the system refused to, which is for want of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -154,7 +157,16 @@ fn prepare(listener: &StdListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let socket = SockRef::from(listener);
     socket.set_tcp_nodelay(true)?;
+    choose_congestion(&socket);
     socket.set_tcp_notsent_lowat(body::UNSENT)
+}
+
+/// Where the system allows none of [`CONGESTION`], its own goes on.
+fn choose_congestion(socket: &SockRef<'_>) {
+    let refused = |name: &&str| socket.set_tcp_congestion(name.as_bytes()).is_err();
+    if CONGESTION.iter().all(refused) {
+        tracing::debug!("connections keep the system's congestion control");
+    }
 }
 
 /// The errors that `accept` passes on from a connection which ended in the queue.
@@ -194,5 +206,8 @@ mod tests {
         let socket = SockRef::from(&accepted);
         assert!(socket.tcp_nodelay().expect("known"));
         assert_eq!(socket.tcp_notsent_lowat().expect("known"), body::UNSENT);
+        let congestion = socket.tcp_congestion().expect("known");
+        let name = String::from_utf8_lossy(&congestion);
+        assert!(CONGESTION.contains(&name.trim_end_matches('\0')), "{name}");
     }
 }

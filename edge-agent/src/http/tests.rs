@@ -85,7 +85,7 @@ struct Site {
 }
 
 fn limits() -> Limits {
-    Limits { blob_patience: Duration::from_millis(50), ..Limits::default() }
+    Limits { blob_patience: Duration::from_millis(50), idle: NEVER, ..Limits::default() }
 }
 
 /// A server of `files`; those of `blobs` are in its cache.

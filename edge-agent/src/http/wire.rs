@@ -47,21 +47,27 @@ pub(super) struct Wire {
     timer: Timer,
     stall: Duration,
     stopping: CancellationToken,
+    /// A call is saved where nothing changes.
+    corked: bool,
 }
 
 impl Wire {
     /// A client that takes nothing for as long as `stall` is cut off; after `stopping` nobody is waited for.
     pub(super) fn new(socket: TcpStream, stall: Duration, stopping: CancellationToken) -> Self {
-        Self { socket, timer: Timer::default(), stall, stopping }
+        Self { socket, timer: Timer::default(), stall, stopping, corked: false }
     }
 
     pub(super) fn into_socket(self) -> TcpStream {
         self.socket
     }
 
-    /// The bytes of a segment that the connection sends now (`TCP_MAXSEG`, tcp(7)); one, if the system does not say.
-    pub(super) fn segment(&self) -> u64 {
-        SockRef::from(&self.socket).tcp_mss().map_or(1, u64::from)
+    /// While it is corked, nothing leaves but whole segments, for 200 ms at most (`TCP_CORK`, tcp(7)).
+    pub(super) fn cork(&mut self, corked: bool) -> Result<(), Over> {
+        if self.corked != corked {
+            SockRef::from(&self.socket).set_tcp_cork(corked).map_err(|_| Over::Gone)?;
+            self.corked = corked;
+        }
+        Ok(())
     }
 
     /// Waits for more, until `by`; puts it at the end of `into`, which is empty between two requests.

@@ -43,6 +43,22 @@ impl Site {
         .await
     }
 
+    /// Files of its folder that this process has open.
+    fn files_open(&self) -> usize {
+        let open = std::fs::read_dir("/proc/self/fd").expect("Linux says").flatten();
+        let ours = |path: std::path::PathBuf| path.starts_with(self.dir.path());
+        open.filter(|link| std::fs::read_link(link.path()).is_ok_and(ours)).count()
+    }
+
+    async fn has_let_go(&self) {
+        let closed = async {
+            while self.files_open() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(SOON, closed).await.expect("an idle connection holds no file");
+    }
+
     async fn told_of(&mut self) -> Sent {
         let told = tokio::time::timeout(SOON, self.told.recv()).await;
         told.expect("it is told soon").expect("the desk is there").1
@@ -68,6 +84,24 @@ async fn the_desk_is_asked_once_and_told_of_repeats_in_sum() {
     drop(socket);
     let last = site.told_of().await;
     assert_eq!((last.bytes, last.repeats), (2 << 20, 0), "also when the connection ends");
+}
+
+#[tokio::test]
+async fn an_idle_connection_lets_go_of_what_stands_no_more() {
+    let (mut site, _epoch) = standing_site(&[], &[("initrd", &[1; 2 << 20])]);
+    let socket = site.fetch(connect(site.serving.address()), "/initrd", 2 << 20).await;
+    assert_eq!(site.told_of().await.bytes, 2 << 20);
+    site.has_let_go().await;
+    drop(site.fetch(socket, "/initrd", 2 << 20).await);
+    assert_eq!(site.asked(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_stand_is_let_go_at_its_end() {
+    let site = site(&[], &[("initrd", &[1; 2 << 20])], limits());
+    let socket = site.fetch(connect(site.serving.address()), "/initrd", 2 << 20).await;
+    site.has_let_go().await;
+    drop(socket);
 }
 
 #[tokio::test]

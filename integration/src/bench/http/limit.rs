@@ -18,8 +18,8 @@ use socket2::SockRef;
 /// Files up to this leave from memory.
 const SMALL: u64 = 1 << 20;
 /// As the agent's: see `edge-agent/src/http/body.rs`.
-const UNSENT: u32 = 256 << 10;
-const CHUNK: u64 = 256 << 10;
+const UNSENT: u32 = 2 << 20;
+const CHUNK: u64 = 1 << 20;
 /// The number of the listener among events.
 const LISTENER: u64 = u64::MAX;
 
@@ -38,6 +38,8 @@ pub(super) fn serve(address: SocketAddr, path: &str) -> anyhow::Result<()> {
     listener.set_nonblocking(true)?;
     SockRef::from(&listener).set_tcp_nodelay(true)?;
     SockRef::from(&listener).set_tcp_notsent_lowat(UNSENT)?;
+    // Root may; the bench's servers are root's.
+    SockRef::from(&listener).set_tcp_congestion(b"cubic")?;
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     epoll::add(&poll, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n").into_bytes();
@@ -158,10 +160,19 @@ impl Offer {
             return Ok(writev(socket, &[IoSlice::new(head), IoSlice::new(body)])? as u64);
         }
         if !head.is_empty() {
+            cork(socket, true)?;
             return Ok(writev(socket, &[IoSlice::new(head)])? as u64);
         }
-        let segment = u64::from(SockRef::from(socket).tcp_mss().unwrap_or(1));
-        let chunk = usize::try_from((CHUNK / segment * segment).min(self.size - place)).unwrap_or(usize::MAX);
-        Ok(sendfile(socket, &self.file, Some(&mut place), chunk)? as u64)
+        let chunk = usize::try_from(CHUNK.min(self.size - place)).unwrap_or(usize::MAX);
+        let sent = sendfile(socket, &self.file, Some(&mut place), chunk)? as u64;
+        if place == self.size {
+            cork(socket, false)?;
+        }
+        Ok(sent)
     }
+}
+
+/// While it is corked, nothing leaves but whole segments.
+fn cork(socket: &OwnedFd, corked: bool) -> Result<(), Errno> {
+    rustix::net::sockopt::set_tcp_cork(socket, corked)
 }
