@@ -133,6 +133,16 @@ impl Flight {
         Some(self.range(first, last))
     }
 
+    /// Takes the last block in flight once more, where there are several and the peer has acknowledged blocks before; the
+    /// window stays as it is.
+    pub(super) fn last_again(&mut self) -> Option<Range> {
+        let last = self.next - 1;
+        (self.base > 0 && self.in_flight() > 1).then(|| {
+            self.repeats += 1;
+            self.range(last, last)
+        })
+    }
+
     fn range(&self, first: u64, last: u64) -> Range {
         let offset = (first - 1) * self.block_size;
         let end = (last * self.block_size).min(self.size);
@@ -203,6 +213,20 @@ mod tests {
         flight.arrived(9999);
         assert_eq!(flight.fill().map(|range| (range.first, range.len)), Some((4, 2000 - 3 * 512)));
         assert!(!flight.waits_for_source());
+    }
+
+    #[test]
+    fn the_last_in_flight_goes_again_and_moves_nothing() {
+        let mut flight = flight(512, 4, 512 * 5 + 7);
+        flight.fill();
+        assert_eq!(flight.last_again(), None, "nothing was acknowledged yet");
+        flight.acknowledge(4);
+        flight.fill();
+        let last = Range { first: 6, count: 1, offset: 512 * 5, len: 7 };
+        assert_eq!(flight.last_again(), Some(last));
+        assert_eq!((flight.in_flight(), flight.fill(), flight.repeats()), (2, None, 1));
+        flight.acknowledge(5);
+        assert_eq!(flight.last_again(), None, "one in flight is all that can be lost");
     }
 
     #[test]

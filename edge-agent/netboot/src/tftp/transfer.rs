@@ -17,7 +17,10 @@
 //! - After going back on a guess (a time-out, a repeated acknowledgement) the client may get again what it has,
 //!   and acknowledge that too. Until it has acknowledged all that was sent before, such acknowledgements only
 //!   move the window on; each taken for a loss would cause the next, for the rest of the file.
-//! - Else the time-out decides: the client's own (RFC 2349) or the measured one.
+//! - Else the time-out decides: the client's own (RFC 2349) or the measured one. Of a window it first sends the last block
+//!   again. Whoever has the window says so, or that something before is missing (RFC 7440 §4): either shows where to
+//!   go on, at the price of one block, while a lost or late acknowledgement would cost the whole window. The next
+//!   time-out sends that.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
@@ -253,7 +256,7 @@ impl Transfer {
                 self.timeouts += 1;
                 self.round_trip.back_off();
                 self.retried = Some(now);
-                self.guess_loss(now, config)
+                self.ask_again(now, config)
             }
         }
     }
@@ -294,6 +297,16 @@ impl Transfer {
         }
         self.retried = None;
         self.guess_loss(now, config)
+    }
+
+    /// A time-out has passed: the first since something was heard asks with one block what became of the window.
+    fn ask_again(&mut self, now: Mono, config: &Config) -> Step {
+        let last = (self.timeouts == 1).then(|| self.flight.last_again()).flatten();
+        let Some(range) = last else { return self.guess_loss(now, config) };
+        // Karn: an answer may be to the window or to this.
+        self.timed = None;
+        self.rearm(now, config);
+        Step::Send(range)
     }
 
     fn guess_loss(&mut self, now: Mono, config: &Config) -> Step {

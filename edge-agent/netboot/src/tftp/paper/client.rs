@@ -45,6 +45,8 @@ enum Parcel {
 pub(super) struct Outcome {
     pub(super) received: u64,
     pub(super) data_packets: u64,
+    /// DATA packets that brought what the client had.
+    pub(super) duplicates: u64,
     pub(super) took: Duration,
     pub(super) done: bool,
 }
@@ -73,6 +75,8 @@ struct Client {
     expected: u16,
     in_window: u16,
     received: u64,
+    /// DATA packets that brought what was there.
+    duplicates: u64,
     last_sent: (Local, Vec<u8>),
     generation: u64,
     done: bool,
@@ -89,6 +93,7 @@ pub(super) fn fetch(size: u64, block_size: u16, window: u16, network: Network) -
     Outcome {
         received: run.client.received,
         data_packets: run.data_packets,
+        duplicates: run.client.duplicates,
         took: run.bench.now.mono.since(began),
         done: run.client.done,
     }
@@ -109,6 +114,7 @@ impl Run {
             expected: 1,
             in_window: 0,
             received: 0,
+            duplicates: 0,
             last_sent: (Local::Listener, bytes),
             generation: 0,
             done: false,
@@ -218,6 +224,8 @@ impl Run {
         if *client.server.get_or_insert(local) != local {
             return;
         }
+        let behind = client.expected.wrapping_sub(block);
+        client.duplicates += u64::from((1..0x8000).contains(&behind));
         if client.done || block != client.expected {
             // What came out of order, or again, is answered with what is there (RFC 7440 §4, RFC 1350 §2).
             client.in_window = 0;

@@ -82,6 +82,20 @@ fn loss_costs_few_repeats_and_little_time() {
 }
 
 #[test]
+fn a_lost_acknowledgement_costs_no_window() {
+    for window in [8, 32] {
+        let (mut packets, mut duplicates) = (0, 0);
+        for seed in 0..10 {
+            let network =
+                Network { seed, loss: 0.005, delay: Duration::from_micros(500), ..Network::PERFECT };
+            let outcome = fetch(7000 * 1468, 1468, window, network);
+            (packets, duplicates) = (packets + outcome.data_packets, duplicates + outcome.duplicates);
+        }
+        assert!(duplicates * 200 < packets, "window {window}: {duplicates} of {packets}");
+    }
+}
+
+#[test]
 fn a_slow_path_is_not_flooded() {
     for window in [1, 4, 64] {
         let network = Network { delay: Duration::from_millis(150), ..Network::PERFECT };

@@ -332,6 +332,31 @@ fn rfc_7440_a_loss_behind_takes_the_window_back() {
 }
 
 #[test]
+fn a_window_that_nobody_answers_is_asked_after_with_its_last_block() {
+    let unanswered = || {
+        let mut bench = Bench::with_file(1_000_000);
+        let slot = local(&bench.request(machine(), &[("windowsize", "8")]));
+        for (acknowledged, next) in [(0, 1), (8, 9)] {
+            bench.now = bench.now.plus(Duration::from_millis(2));
+            assert_eq!(blocks(&bench.ack(slot, machine(), acknowledged)), (next, 8));
+        }
+        assert!(bench.pass_millis(21).is_empty());
+        assert_eq!(blocks(&bench.pass_millis(1)), (16, 1));
+        (bench, slot)
+    };
+    let (mut bench, slot) = unanswered();
+    assert_eq!(blocks(&bench.ack(slot, machine(), 16)), (17, 8), "the acknowledgement was lost, or late");
+    assert!(bench.ack(slot, machine(), 16).is_empty(), "both answers came");
+    let (mut bench, slot) = unanswered();
+    assert_eq!(blocks(&bench.ack(slot, machine(), 11)), (12, 8), "some of it was lost, and what told that");
+    let (mut bench, slot) = unanswered();
+    assert_eq!(blocks(&bench.ack(slot, machine(), 8)), (9, 8), "all of it was lost");
+    let (mut bench, _) = unanswered();
+    assert!(bench.pass_millis(43).is_empty());
+    assert_eq!(blocks(&bench.pass_millis(1)), (9, 8), "this client says nothing of a single block");
+}
+
+#[test]
 fn the_same_base_within_a_round_trip_makes_no_second_window() {
     let mut bench = Bench::with_file(1_000_000);
     let slot = local(&bench.request(machine(), &[("windowsize", "8")]));
