@@ -27,6 +27,10 @@ impl Batch {
         self.records += usize::from(matches!(kind, Kind::Record(_)));
     }
 
+    pub(super) fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     /// Forgets what it held, and keeps its memory for the next commit.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
@@ -70,7 +74,7 @@ impl Since {
 }
 
 /// How the two steps of a commit fail.
-enum Failure {
+pub(super) enum Failure {
     /// Nothing of the batch is in the file.
     NoRoom(io::Error),
     /// The file may hold part of the batch.
@@ -116,7 +120,7 @@ impl Ledger {
         if self.batch.bytes.is_empty() {
             return Ok(());
         }
-        match self.write_batch().and_then(|()| self.sync_batch()) {
+        match self.write_batch().and_then(|()| self.zeros_behind()).and_then(|()| self.sync_batch()) {
             Ok(()) => self.exhausted = false,
             Err(failure) => return Err(self.failed(failure)),
         }
@@ -136,8 +140,8 @@ impl Ledger {
     /// As [`Ledger::commit`].
     pub fn close(mut self) -> Result<(), CommitError> {
         self.commit()?;
-        self.batch.push(&self.content.live, Kind::Mark(Mark::Closed), &[]);
-        self.commit()
+        self.cut_zeros().map_err(|error| self.lost(0, "cut", error))?;
+        self.write_mark(Mark::Closed).map_err(|failure| self.failed(failure))
     }
 
     fn write_batch(&mut self) -> Result<(), Failure> {
@@ -215,8 +219,9 @@ impl Ledger {
 
     fn cut_to_durable(&mut self) -> io::Result<()> {
         self.options.faults.before(Step::CutSegment)?;
-        self.content.live.room = self.content.live.length;
-        self.content.live.file.set_len(self.content.live.length)
+        let live = &mut self.content.live;
+        (live.room, live.written) = (live.length, live.length);
+        live.file.set_len(live.length)
     }
 
     /// Seals the live segment and goes on in the next one.
@@ -227,8 +232,7 @@ impl Ledger {
         let Some(number) = self.content.live.header.number.checked_add(1) else { return };
         let header = Header { beginning: Beginning::Continues, number, ..self.content.live.header };
         let Ok(next) = self.unborn(header) else { return };
-        self.batch.push(&self.content.live, Kind::Mark(Mark::Sealed), &[]);
-        match self.write_batch().and_then(|()| self.sync_batch()) {
+        match self.seal() {
             Ok(()) => {}
             Err(Failure::NoRoom(_)) => {
                 self.batch.clear();
@@ -245,6 +249,20 @@ impl Ledger {
         }
         self.content.sealed_bytes += sealed;
         self.content.live = Live::of(next);
+    }
+
+    fn seal(&mut self) -> Result<(), Failure> {
+        if self.content.live.written > self.content.live.length {
+            self.cut_zeros().map_err(|error| Failure::Uncertain("cut", error))?;
+            self.sync_batch()?;
+        }
+        self.write_mark(Mark::Sealed)
+    }
+
+    /// The last frame of the file, with nothing behind it.
+    fn write_mark(&mut self, mark: Mark) -> Result<(), Failure> {
+        self.batch.push(&self.content.live, Kind::Mark(mark), &[]);
+        self.write_batch().and_then(|()| self.sync_batch())
     }
 
     /// An empty segment, synced, under its temporary name.

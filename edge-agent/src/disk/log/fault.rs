@@ -9,8 +9,12 @@ pub(crate) enum Step {
     Allocate,
     /// Writing a group of frames to the live segment.
     WriteBatch,
+    /// Writing zeros behind it.
+    WriteZeros,
     /// `fdatasync` of the live segment.
     SyncBatch,
+    /// Cutting the zeros off the live segment.
+    CutZeros,
     /// Cutting what did not become durable off the live segment.
     CutSegment,
     /// Creating a segment under its temporary name.

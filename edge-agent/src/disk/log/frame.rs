@@ -131,6 +131,17 @@ pub(crate) enum Next<'a> {
     UnknownKind(u8),
 }
 
+/// What stands behind the last whole frame of the live segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tail {
+    /// What was written ahead, and nothing else.
+    Zeros,
+    /// What a crash left of the last commit.
+    Torn,
+    /// A later frame proves that the bad one had once been durable.
+    Durable,
+}
+
 /// Why bytes are not a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
@@ -188,17 +199,21 @@ impl<R: Read> Frames<R> {
         Ok(Next::Frame(Frame { kind, body: &self.buffer[PREFIX_BYTES + 1..] }))
     }
 
-    /// After [`Next::Bad`]: whether a later frame proves that the bad one had once been durable.
-    pub(crate) fn was_durable(mut self) -> io::Result<bool> {
+    /// After [`Next::Bad`]: what the bad frame and everything behind it are.
+    pub(crate) fn tail(mut self) -> io::Result<Tail> {
         self.source.read_to_end(&mut self.buffer)?;
         let rest = &self.buffer;
-        Ok((1..rest.len()).any(|at| {
+        if rest.iter().all(|byte| *byte == 0) {
+            return Ok(Tail::Zeros);
+        }
+        let was_durable = (1..rest.len()).any(|at| {
             let from_here = &rest[at..];
             let Ok(length) = payload_length(from_here) else { return false };
             let Some(frame) = from_here.get(..PREFIX_BYTES + length) else { return false };
             let first = frame[PREFIX_BYTES] & FIRST_OF_COMMIT != 0;
             first && check(frame, self.seed, self.place + at as u64).is_ok()
-        }))
+        });
+        Ok(if was_durable { Tail::Durable } else { Tail::Torn })
     }
 
     fn fill(&mut self, bytes: usize) -> io::Result<()> {
@@ -292,7 +307,8 @@ mod tests {
                 let mut frames = Frames::new(&bytes[..], SEED, PLACE);
                 assert!(matches!(frames.next().expect("read"), Next::Bad(_)), "flip at {at}");
                 assert_eq!(frames.place(), PLACE);
-                assert_eq!(frames.was_durable().expect("read"), proof, "flip at {at}");
+                let expected = if proof { Tail::Durable } else { Tail::Torn };
+                assert_eq!(frames.tail().expect("read"), expected, "flip at {at}");
                 bytes[at] ^= 0x10;
             }
         }

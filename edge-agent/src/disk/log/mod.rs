@@ -25,6 +25,7 @@ mod reserve;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod zeros;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -65,11 +66,14 @@ pub struct Options {
     pub reserve_bytes: u64,
     /// How much room the live segment claims from the file system at a time, in bytes.
     pub growth_bytes: u64,
+    /// How many bytes of zeros are written ahead of the records at a time, within that room: a commit that then overwrites
+    /// some changes nothing else of the file.
+    pub zeros_bytes: u64,
     faults: Faults,
 }
 
 impl Options {
-    /// Segments of 4 MiB, a snapshot after 16 MiB, a reserve of 16 MiB, growth by 1 MiB.
+    /// Segments of 4 MiB, a snapshot after 16 MiB, a reserve of 16 MiB, growth by 1 MiB, zeros by 256 KiB.
     #[must_use]
     pub fn new(incarnation_if_new: Incarnation) -> Self {
         Self {
@@ -78,6 +82,7 @@ impl Options {
             snapshot_after_bytes: 16 << 20,
             reserve_bytes: 16 << 20,
             growth_bytes: 1 << 20,
+            zeros_bytes: 256 << 10,
             faults: Faults::default(),
         }
     }
@@ -140,13 +145,16 @@ struct Live {
     length: u64,
     /// How far the file may grow before room must be claimed again, in bytes from its start.
     room: u64,
+    /// How far it was written, zeros included.
+    written: u64,
 }
 
 impl Live {
     /// The segment that was just given its name.
     fn of(unborn: Unborn) -> Self {
         let path = unborn.path().to_path_buf();
-        Self { header: unborn.header, length: unborn.length, room: unborn.length, path, file: unborn.file }
+        let Unborn { header, length, file, .. } = unborn;
+        Self { header, length, room: length, written: length, path, file }
     }
 }
 

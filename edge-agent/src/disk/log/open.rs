@@ -70,7 +70,7 @@ pub(super) fn open(
     Ok((Ledger::assemble(directory, lock, options, content, reserve), opened))
 }
 
-/// Cuts the torn tail, makes what was replayed durable, and goes on behind it.
+/// Cuts the torn tail and zeros, makes what was replayed durable, and goes on behind it.
 fn settle(
     directory: &Path,
     options: &Options,
@@ -89,14 +89,15 @@ fn settle(
         let number = next_number(&last)?;
         create(directory, Header { beginning: Beginning::Continues, number, ..last.header }, options)?
     } else {
-        Live { file: last.file, header: last.header, path: last.path, length: end.length, room: end.length }
+        let (length, Found { path, file, header }) = (end.length, last);
+        Live { file, header, path, length, room: length, written: length }
     };
     Ok(Content { live, oldest, sealed_bytes, snapshot_bytes: tally.snapshot_bytes })
 }
 
 /// What was replayed may never have been synced: the process that wrote it may have died first.
 fn cut_and_sync(last: &Found, options: &Options, end: End) -> Result<(), DiskError> {
-    if end.torn_bytes > 0 {
+    if length_of(&last.file) > end.length {
         options
             .faults
             .before(Step::CutSegment)

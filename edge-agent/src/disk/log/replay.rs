@@ -9,7 +9,7 @@ use std::io::{BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::error::{Damage, OpenError};
-use super::frame::{Frames, Kind, Mark, Next, Record};
+use super::frame::{Frames, Kind, Mark, Next, Record, Tail};
 use super::segment::{self, Beginning, HEADER_BYTES, Header, Listing};
 use crate::disk::DiskError;
 
@@ -39,7 +39,7 @@ pub(crate) struct Chain {
 pub(crate) struct End {
     /// Where the last whole frame ends.
     pub(crate) length: u64,
-    /// Bytes of a torn tail after it.
+    /// Bytes of a torn tail after it; zeros alone are none.
     pub(crate) torn_bytes: u64,
     /// Whether the segment is sealed.
     pub(crate) sealed: bool,
@@ -188,9 +188,11 @@ impl<'s> Replay<'s> {
         if !self.is_last || self.snapshot.is_some() {
             return damaged;
         }
-        if self.frames.was_durable().map_err(DiskError::at("read", path))? {
-            return damaged;
-        }
-        Ok(End { length, torn_bytes: self.file_length.saturating_sub(length), sealed: false })
+        let torn_bytes = match self.frames.tail().map_err(DiskError::at("read", path))? {
+            Tail::Zeros => 0,
+            Tail::Torn => self.file_length.saturating_sub(length),
+            Tail::Durable => return damaged,
+        };
+        Ok(End { length, torn_bytes, sealed: false })
     }
 }

@@ -6,18 +6,17 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
 use super::fault::{Faults, Step};
+use super::zeros::write_zeros;
 use crate::disk::DiskError;
 use crate::disk::error::is_full;
 use crate::disk::space::Space;
-
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// The file `reserve` in the ledger's directory.
 #[derive(Debug)]
@@ -94,20 +93,9 @@ impl Reserve {
         if self.wanted < self.held {
             self.file.set_len(self.wanted)?;
         } else if !allocate(&self.file, FallocateFlags::empty(), self.held, self.wanted - self.held)? {
-            self.write_zeros()?;
+            write_zeros(&self.file, self.held, self.wanted)?;
         }
         self.file.sync_all()
-    }
-
-    /// For file systems without `fallocate`.
-    fn write_zeros(&self) -> io::Result<()> {
-        let mut at = self.held;
-        while at < self.wanted {
-            let piece = usize::try_from(self.wanted - at).unwrap_or(usize::MAX).min(ZEROS.len());
-            self.file.write_all_at(&ZEROS[..piece], at)?;
-            at += piece as u64;
-        }
-        Ok(())
     }
 }
 

@@ -27,9 +27,9 @@ fn fails_at(wanted: Step) -> Faults {
 }
 
 /// Lives until a step fails: commits, seals, compacts. Returns what must and what may be found later.
-fn live(directory: &Path, faults: Faults) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+fn live(directory: &Path, options: Options) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let (mut durable, mut attempted) = (Vec::new(), Vec::new());
-    let Ok((mut ledger, _)) = Ledger::open(directory, with_faults(faults), &mut |_| Ok(())) else {
+    let Ok((mut ledger, _)) = Ledger::open(directory, options, &mut |_| Ok(())) else {
         return (durable, attempted);
     };
     for (n, body) in numbered(0..24).into_iter().enumerate() {
@@ -47,14 +47,24 @@ fn live(directory: &Path, faults: Faults) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
 
 #[test]
 fn death_before_any_step_loses_nothing_that_was_committed() {
+    die_before_each_step(&options());
+}
+
+#[test]
+fn nor_does_death_with_zeros_ahead() {
+    die_before_each_step(&ahead());
+}
+
+fn die_before_each_step(options: &Options) {
+    let with = |faults| Options { faults, ..options.clone() };
     let dir = tempfile::tempdir().expect("tempdir");
     let (faults, steps) = dies_after(u32::MAX);
-    assert_eq!(live(dir.path(), faults).0, numbered(0..24));
+    assert_eq!(live(dir.path(), with(faults)).0, numbered(0..24));
     let all = steps.load(Ordering::Relaxed);
     assert!(all > 60, "{all} steps in a whole life");
     for passed in 0..all {
         let dir = tempfile::tempdir().expect("tempdir");
-        let (durable, attempted) = live(dir.path(), dies_after(passed).0);
+        let (durable, attempted) = live(dir.path(), with(dies_after(passed).0));
         let (mut ledger, _, found) = read(dir.path()).expect("opens after any death");
         assert!(found == durable || found == attempted, "died after {passed}: {} found", found.len());
         commit_one(&mut ledger, b"goes on");

@@ -13,7 +13,8 @@ const CHILD: &str = "disk::log::tests::kill::child_that_appends_until_killed";
 #[test]
 fn child_that_appends_until_killed() {
     let Some(directory) = std::env::var_os(DIRECTORY) else { return };
-    let (mut ledger, opened, records) = read(Path::new(&directory)).expect("opens after a kill");
+    let (mut ledger, opened, records) =
+        read_with(Path::new(&directory), ahead()).expect("opens after a kill");
     let mut number = records.last().map_or(0, |last| parse(last) + 1);
     let mut out = std::io::stdout().lock();
     writeln!(out, "torn {}", opened.torn_bytes).expect("the parent reads");

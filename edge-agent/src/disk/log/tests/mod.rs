@@ -6,6 +6,7 @@ mod damage;
 mod full;
 mod kill;
 mod model;
+mod zeros;
 
 use std::path::Path;
 
@@ -23,6 +24,7 @@ fn options() -> Options {
         snapshot_after_bytes: 400,
         reserve_bytes: 0,
         growth_bytes: 4096,
+        zeros_bytes: 0,
         ..Options::new(Incarnation([7; 16]))
     }
 }
@@ -31,10 +33,19 @@ fn with_faults(faults: Faults) -> Options {
     Options { faults, ..options() }
 }
 
+/// The same with zeros ahead of the records, for three segments of them.
+fn ahead() -> Options {
+    Options { zeros_bytes: 600, ..options() }
+}
+
 /// Opens and gathers all records.
 fn read(directory: &Path) -> Result<(Ledger, Opened, Vec<Vec<u8>>), OpenError> {
+    read_with(directory, options())
+}
+
+fn read_with(directory: &Path, options: Options) -> Result<(Ledger, Opened, Vec<Vec<u8>>), OpenError> {
     let mut records = Vec::new();
-    let (ledger, opened) = Ledger::open(directory, options(), &mut |record| {
+    let (ledger, opened) = Ledger::open(directory, options, &mut |record| {
         records.push(record.body.to_vec());
         Ok(())
     })?;

@@ -29,9 +29,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_ledger_is_a_vector_that_survives(acts in prop::collection::vec(act(), 0..80)) {
+    fn a_ledger_is_a_vector_that_survives(
+        acts in prop::collection::vec(act(), 0..80),
+        zeros_bytes in prop_oneof![Just(0), 1..600_u64],
+    ) {
         let dir = tempfile::tempdir().expect("tempdir");
-        let (mut ledger, ..) = read(dir.path()).expect("new");
+        let options = || Options { zeros_bytes, ..options() };
+        let (mut ledger, ..) = read_with(dir.path(), options()).expect("new");
         let (mut durable, mut pending) = (Vec::new(), Vec::new());
         for act in acts {
             match act {
@@ -56,7 +60,7 @@ proptest! {
                         drop(ledger);
                         pending.clear();
                     }
-                    let (reopened, opened, found) = read(dir.path()).expect("opens");
+                    let (reopened, opened, found) = read_with(dir.path(), options()).expect("opens");
                     prop_assert_eq!(opened.torn_bytes, 0);
                     prop_assert_eq!(&found, &durable);
                     ledger = reopened;
