@@ -8,6 +8,7 @@ mod limit;
 pub mod load;
 pub mod machines;
 pub mod message;
+mod perfdhcp;
 
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError};
@@ -38,6 +39,8 @@ const EXCHANGES: u64 = 100_000;
 const WARM_UP: u64 = 10_000;
 /// For so long at most.
 const WARM_UP_TIME: Duration = Duration::from_millis(300);
+/// Exchanges a second that `perfdhcp` begins: fewer than Kea bears on such a machine, so that all do the same work.
+const PERFDHCP_RATE: u32 = 5_000;
 /// Slower than this nobody is worth the time that all cells take.
 const DNSMASQ_IN_FLIGHT: usize = 16;
 
@@ -56,8 +59,18 @@ pub fn run(setting: &Setting<'_>) -> anyhow::Result<Report> {
     let ground = Ground::create(setting.lab, setting.cores, MTU)?;
     let offer = Offer { pool: Some(pool()), ..Offer::default() };
     let ours = Ours::lay_down(&ground, setting.binaries.agent.clone(), offer)?;
-    let slow = |piece: &Piece| (piece.in_flight != DNSMASQ_IN_FLIGHT).then_some("measured with 16 in flight");
-    let limit = |_: &Piece| Some(Arguments { words: vec![], ready: Ready::Udp(SERVER_PORT) });
+    let slow = |piece: &Piece| {
+        let in_flight = match piece.by {
+            By::Ours { in_flight, .. } => in_flight,
+            By::Perfdhcp => return Some("bears no such rate"),
+        };
+        (in_flight != DNSMASQ_IN_FLIGHT).then_some("measured with 16 in flight")
+    };
+    let limit = |piece: &Piece| match piece.by {
+        By::Ours { .. } => Some(Arguments { words: vec![], ready: Ready::Udp(SERVER_PORT) }),
+        // Which takes no OFFER that names no server.
+        By::Perfdhcp => None,
+    };
     let mut contenders: Contenders<Piece> = vec![
         Box::new(ours),
         Box::new(peers::kea(pool(), None)),
@@ -81,10 +94,18 @@ pub fn limit(_words: &[String]) -> anyhow::Result<()> {
 /// What machines do.
 #[derive(Debug, Clone, Copy)]
 pub struct Piece {
-    path: Path,
     /// The same 2,000, or new ones.
     known: bool,
-    in_flight: usize,
+    by: By,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    /// This program, so many exchanges at a time.
+    Ours { path: Path, in_flight: usize },
+    /// A public one, at a rate of its own.
+    Perfdhcp,
 }
 
 struct Dhcp {
@@ -96,7 +117,10 @@ struct Dhcp {
 
 impl Dhcp {
     fn ask(&self, piece: &Piece, exchanges: u64, time: Duration) -> anyhow::Result<Load> {
-        let Piece { path, in_flight, .. } = *piece;
+        let (path, in_flight) = match piece.by {
+            By::Ours { path, in_flight } => (path, in_flight),
+            By::Perfdhcp => return perfdhcp::run(SERVER, PERFDHCP_RATE, KNOWN, time),
+        };
         let task = Task { server: SERVER, interface: LOADING, path, in_flight, exchanges, time };
         let mut fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
         load::run(&task, &mut fleet).context("failed to open the machines' socket")
@@ -122,8 +146,9 @@ impl Work for Dhcp {
             relayed(16, vec![Goal::lower_p99()]),
             relayed(64, many()),
             relayed(256, vec![Goal::lower_p99()]),
-            cell("known-64", Piece { path: Path::Relay(LOAD), known: true, in_flight: 64 }, many()),
-            cell("broadcast-64", Piece { path: Path::Broadcast, known: false, in_flight: 64 }, many()),
+            ours("known-64", Path::Relay(LOAD), true, 64, many()),
+            ours("broadcast-64", Path::Broadcast, false, 64, many()),
+            cell("perfdhcp", Piece { known: true, by: By::Perfdhcp }, vec![]),
         ]
     }
 
@@ -144,8 +169,11 @@ impl Work for Dhcp {
 }
 
 fn relayed(in_flight: usize, goals: Vec<Goal>) -> Cell<Piece> {
-    let piece = Piece { path: Path::Relay(LOAD), known: false, in_flight };
-    cell(&format!("relay-{in_flight}"), piece, goals)
+    ours(&format!("relay-{in_flight}"), Path::Relay(LOAD), false, in_flight, goals)
+}
+
+fn ours(name: &str, path: Path, known: bool, in_flight: usize, goals: Vec<Goal>) -> Cell<Piece> {
+    cell(name, Piece { known, by: By::Ours { path, in_flight } }, goals)
 }
 
 fn cell(name: &str, piece: Piece, mut goals: Vec<Goal>) -> Cell<Piece> {
