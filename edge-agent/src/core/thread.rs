@@ -33,7 +33,7 @@ use crate::{
 
 /// Commands that share one turn, at most.
 const BATCH: usize = 512;
-/// Inputs that are put on disk by this very thread: for so few the disk's time is all that they wait for.
+/// Inputs that are put on disk by this very thread, however slow that is: for so few its time is all that they wait for.
 const FEW: usize = 4;
 /// How often the disk's room is looked at.
 const LOOK_AT_DISK: Duration = Duration::from_secs(1);
@@ -361,12 +361,14 @@ impl Worker {
 
     /// All that the engine has decided, in order.
     fn hand_over(&mut self, few: bool) {
+        let mut leaving = Vec::new();
         let mut bundle = Bundle { last_event: self.site.journal().last(), ..Bundle::default() };
         while let Some(action) = self.site.poll_action() {
             match action {
                 Action::Persist(record) => bundle.records.push(&record),
-                Action::Send { interface, datagram, to } => {
-                    bundle.held.push(Held::Datagram { interface, datagram, to });
+                Action::Send { interface, datagram, to, at_once } => {
+                    let held = Held::Datagram { interface, datagram, to };
+                    if at_once { leaving.push(held) } else { bundle.held.push(held) }
                 }
                 Action::Probe { interface, address } => self.probe(interface, address),
                 Action::Answer { ask, answer, tftp_single_port } => {
@@ -379,6 +381,7 @@ impl Worker {
                 Action::DestroySecrets(order) => bundle.ended.push(order),
             }
         }
+        self.writer.release(leaving);
         if self.writer.needs_snapshot() {
             bundle.snapshot = Some(self.site.snapshot().collect());
         }

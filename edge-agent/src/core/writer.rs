@@ -1,8 +1,8 @@
 //! Puts what the engine has decided on disk, in order, and then lets go what rests on it.
 //!
-//! Little is put there by the core's own thread, which saves two wake-ups; much by a thread beside it, so that the engine goes
-//! on with what comes in while the disk is at work, and all that waits meanwhile shares the next sync (docs/adr/0012). Whoever
-//! does it does it alone, and nothing overtakes anything.
+//! The core's own thread puts it there, which saves two wake-ups, while the disk is quick or if it is little. Else a thread
+//! beside it does, so that the engine goes on with what comes in while the disk is at work, and all that waits meanwhile shares
+//! the next sync (docs/adr/0012). Whoever does it does it alone, and nothing overtakes anything that it rests on.
 //!
 //! A snapshot that fails is tried once more in place, where the ledger's reserve may be used, and then is put off for a while.
 
@@ -33,6 +33,10 @@ use crate::{
 /// Bundles that may wait; with more the engine waits too, and what comes in stays in the sockets.
 const AHEAD: usize = 16;
 
+/// A disk whose last sync took no longer is quick: to wait for it costs less than to wake another thread, and what comes in
+/// meanwhile is a turn's worth.
+const QUICK: Duration = Duration::from_millis(1);
+
 /// How long a snapshot may take that is under way at the end, and how often is looked whether it is done.
 const GRACE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(10);
@@ -45,6 +49,8 @@ const NEXT_SNAPSHOT: Duration = Duration::from_secs(10);
 pub(super) struct Writer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// Of what waits for no disk.
+    sender: Sender,
 }
 
 /// How the last attempt went.
@@ -67,6 +73,8 @@ struct Shared {
     disk: Mutex<Disk>,
     /// The number of the last event on disk.
     durable: AtomicU64,
+    /// Was the last sync?
+    quick: AtomicBool,
     /// Are there threads beside the core's?
     beside: AtomicBool,
     /// Something that the core is to look at.
@@ -116,10 +124,11 @@ impl Writer {
             changed: Condvar::new(),
             disk: Mutex::new(disk),
             durable: AtomicU64::new(durable),
+            quick: AtomicBool::new(false),
             beside: AtomicBool::new(false),
             news: Notify::new(),
         };
-        Self { shared: Arc::new(shared), thread: None }
+        Self { shared: Arc::new(shared), thread: None, sender: Sender::default() }
     }
 
     /// Starts the thread beside the core's.
@@ -138,7 +147,8 @@ impl Writer {
     pub(super) fn put(&self, bundle: Bundle, few: bool) {
         let mut queue = self.shared.queue();
         let idle = queue.waiting.is_empty() && !queue.busy;
-        if idle && (few || bundle.is_light() || self.thread.is_none()) {
+        let quick = few || self.shared.quick.load(Ordering::Relaxed);
+        if idle && (quick || bundle.is_light() || self.thread.is_none()) {
             queue.busy = true;
             drop(queue);
             self.shared.perform(VecDeque::from([bundle]));
@@ -153,8 +163,8 @@ impl Writer {
     }
 
     /// Lets go what rests on nothing.
-    pub(super) fn release(&self, held: Vec<Held>) {
-        self.shared.release(&mut Sender::default(), held);
+    pub(super) fn release(&mut self, held: Vec<Held>) {
+        self.shared.release(&mut self.sender, held);
     }
 
     /// How the last attempt went; [`State::Lost`] is said once.
@@ -323,7 +333,7 @@ impl Shared {
             held.append(&mut bundle.held);
             (snapshot, last_event) = (bundle.snapshot, bundle.last_event);
         }
-        let outcome = disk.write();
+        let outcome = self.timed(disk);
         // Whatever came of it: a snapshot that stayed here would have the thread come back for it without end.
         let written = self.queue().written.take();
         match outcome {
@@ -348,6 +358,16 @@ impl Shared {
                 self.lose(error);
             }
         }
+    }
+
+    fn timed(&self, disk: &mut Disk) -> Result<(), CommitError> {
+        if disk.backlog.is_empty() {
+            return disk.write();
+        }
+        let began = Instant::now();
+        let outcome = disk.write();
+        self.quick.store(began.elapsed() <= QUICK, Ordering::Relaxed);
+        outcome
     }
 
     /// What takes long does so in a thread of its own. Where there is no room for that, the ledger gives some of its reserve.

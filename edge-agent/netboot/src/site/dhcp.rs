@@ -49,6 +49,7 @@ impl Site {
     }
 
     fn answer_dhcp(&mut self, now: Now, arrival: &Arrival, request: &Request, plan: &SitePlan) {
+        self.records_before = self.records;
         let host = plan.host_of(request.mac);
         let about = self.join_attempt(now, arrival, request, host);
         let Some((answer, order)) = self.answer(now, arrival, request, plan, about) else { return };
@@ -232,7 +233,8 @@ impl Site {
                     if let Destination::Relay(relay) = to {
                         self.foreign_servers.note_relay(now.mono, relay);
                     }
-                    self.actions.push_back(Action::Send { interface, datagram, to });
+                    let at_once = self.rests_on_nothing(about, request);
+                    self.actions.push_back(Action::Send { interface, datagram, to, at_once });
                 }
                 Effect::Probe(address) => self.actions.push_back(Action::Probe { interface, address }),
                 Effect::ProbeAhead { wire, address } => {
@@ -247,6 +249,12 @@ impl Site {
                 Effect::Report(kind) => self.report_dhcp(now, about, kind),
             }
         }
+    }
+
+    /// An OFFER promises nothing that a restart keeps (QUIRKS 7). One to a machine that the plan does not know, which no order
+    /// can be for, and of which nothing is recorded need not wait for what others are promised.
+    fn rests_on_nothing(&self, about: About, request: &Request) -> bool {
+        request.kind == MessageType::Discover && about.host.is_none() && self.records == self.records_before
     }
 
     /// Expiries, answers for addresses and the like, which belong to no message.

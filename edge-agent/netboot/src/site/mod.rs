@@ -2,7 +2,7 @@
 //!
 //! It owns the plan in force, the leases, the orders, the boot attempts and the journal, and has the four verbs of
 //! DESIGN §3. Its shell performs the actions in order: a [`Action::Persist`] is on disk before any later
-//! [`Action::Send`] or [`Action::Answer`] leaves. TFTP and HTTP are other engines and shells; they ask here what
+//! [`Action::Send`] or [`Action::Answer`] leaves, but for those that rest on none. TFTP and HTTP are other engines and shells; they ask here what
 //! a name stands for.
 
 mod deferred;
@@ -95,6 +95,10 @@ pub struct Site {
     incarnation: Incarnation,
     random: StdRng,
     actions: VecDeque<Action>,
+    /// How many records there were since the start.
+    records: u64,
+    /// The same when the last DHCP message came to be answered.
+    records_before: u64,
     /// The highest wall time on disk.
     recorded: Wall,
     /// Wall time is at least this plus what has passed since.
@@ -202,6 +206,8 @@ pub enum Action {
         datagram: Vec<u8>,
         /// To whom.
         to: Destination,
+        /// It rests on no record, and may leave before those are on disk that stand before it.
+        at_once: bool,
     },
     /// Ask the wire who has an address. Rests on no record.
     Probe {
@@ -261,6 +267,8 @@ impl Site {
             incarnation,
             random,
             actions: VecDeque::new(),
+            records: 0,
+            records_before: 0,
             recorded: Wall::default(),
             floor: Now::default(),
             clock_in_doubt: false,
@@ -449,6 +457,7 @@ impl Site {
 
     fn persist(&mut self, record: Record) {
         self.note_time(&record);
+        self.records += 1;
         self.actions.push_back(Action::Persist(record));
     }
 

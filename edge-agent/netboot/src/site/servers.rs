@@ -33,7 +33,8 @@ impl Site {
         self.foreign_servers.asked(now.mono, self.random.next_u32());
         for (interface, station) in (0..).zip(&self.config.stations) {
             let datagram = question(station.mac, self.random.next_u32());
-            self.actions.push_back(Action::Send { interface, datagram, to: Destination::Servers });
+            let to = Destination::Servers;
+            self.actions.push_back(Action::Send { interface, datagram, to, at_once: true });
         }
     }
 

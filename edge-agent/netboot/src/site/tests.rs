@@ -1,5 +1,6 @@
 //! One machine at a site on paper: what it is told, what is recorded, and in which order.
 
+mod at_once;
 mod beside;
 mod clocks;
 mod files;
@@ -68,6 +69,8 @@ struct Paper {
     site: Site,
     ledger: Vec<Record>,
     sent: Vec<(usize, Vec<u8>)>,
+    /// Did the latest wait for no record?
+    at_once: bool,
     answers: Vec<(usize, FileAnswer)>,
     /// Of the latest answer.
     single_port: bool,
@@ -97,6 +100,7 @@ impl Paper {
             site,
             ledger,
             sent: vec![],
+            at_once: false,
             answers: vec![],
             single_port: false,
             replies: vec![],
@@ -119,8 +123,9 @@ impl Paper {
         while let Some(action) = self.site.poll_action() {
             match action {
                 Action::Persist(record) => self.ledger.push(record),
-                Action::Send { datagram, interface, .. } => {
+                Action::Send { datagram, interface, at_once, .. } => {
                     assert_eq!(interface, 3);
+                    self.at_once = at_once;
                     self.sent.push((self.ledger.len(), datagram));
                 }
                 Action::Answer { answer, tftp_single_port, .. } => {

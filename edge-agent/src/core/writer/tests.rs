@@ -211,3 +211,34 @@ fn a_snapshot_whose_thread_panics_is_given_up_and_the_next_is_written_in_place()
 fn in_place(writer: &Writer) -> bool {
     writer.with_ledger(|ledger| !ledger.needs_snapshot()).unwrap_or(false)
 }
+
+#[test]
+fn a_quick_disk_is_waited_for_and_a_slow_one_is_not() {
+    let folder = tempfile::tempdir().expect("tempdir");
+    let gate = Arc::new(Mutex::new(()));
+    let held = gate.clone();
+    let (arrived, arrivals) = std::sync::mpsc::channel();
+    let mut slow = options(0).with_hook(move |step| {
+        if step == Step::SyncBatch {
+            arrived.send(()).expect("the test listens");
+            drop(held.lock().expect("no panic"));
+        }
+        Ok(())
+    });
+    slow.snapshot_after_bytes = 1 << 20;
+    let writer = writer(folder.path(), slow);
+    writer.shared.quick.store(true, Ordering::Relaxed);
+    writer.put(Bundle { last_event: 1, ..some(50) }, false);
+    assert_eq!(writer.durable(), 1, "on disk when the call returns");
+    arrivals.recv().expect("a sync");
+
+    writer.shared.quick.store(false, Ordering::Relaxed);
+    let shut = gate.lock().expect("no panic");
+    writer.put(Bundle { last_event: 2, ..some(50) }, false);
+    assert_eq!(writer.durable(), 1, "it does not wait at the gate");
+    arrivals.recv().expect("a sync");
+    thread::sleep(2 * QUICK);
+    drop(shut);
+    until("it comes to disk", || writer.durable() == 2);
+    assert!(!writer.shared.quick.load(Ordering::Relaxed), "that took long");
+}

@@ -135,8 +135,8 @@ fn servers_are_asked_for_each_minute_at_each_interface_and_never_answered() {
     for second in 0..130 {
         site.handle_timeout(at(second));
         while let Some(action) = site.poll_action() {
-            if let Action::Send { interface, datagram, to } = action {
-                assert_eq!(to, Destination::Servers);
+            if let Action::Send { interface, datagram, to, at_once } = action {
+                assert!(at_once && to == Destination::Servers);
                 let request = Request::parse(&datagram).expect("a legal DISCOVER");
                 assert_eq!(request.mac, stations()[interface as usize].mac);
                 asked.push(second);
