@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{Digest, text::written_as_text};
+use crate::{Digest, mirror::is_local_address, text::written_as_text};
 
 /// A base URL below which blobs lie at `sha256/DIGEST`; without a slash at its end. What comes from there counts only
 /// once its digest holds, so `http` will do (S8: machines name digests, and never a URL).
@@ -59,9 +59,24 @@ fn problem_of(text: &str) -> Option<&'static str> {
     }
     // A key often stands behind the question mark.
     if text.contains(['?', '#']) {
-        return Some("it goes on behind its path");
+        return Some("a query or a fragment (what stands behind ? or #) has no place in it");
+    }
+    if url
+        .authority()
+        .is_some_and(|authority| !authority.as_str().ends_with(host) && url.port_u16().is_none())
+    {
+        return Some("its port is none: expected 1 to 65535");
+    }
+    if names_the_agent(host) {
+        return Some("it leads to the agent itself or to its link alone, where nothing is fetched from");
     }
     None
+}
+
+/// Is nothing fetched from there (S8)?
+fn names_the_agent(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+    host == "localhost" || host.ends_with(".localhost") || address.is_some_and(is_local_address)
 }
 
 /// Without what may be a password.
@@ -94,10 +109,19 @@ mod tests {
     }
 
     #[test]
-    fn what_could_hold_a_password_is_refused_and_not_repeated() {
+    fn what_is_no_place_or_could_hold_a_password_is_refused_and_not_repeated() {
         for text in ["https://me:hunter2@images.example/b", "https://images.example/b?key=hunter2"] {
             let error = text.parse::<BlobSource>().expect_err("refused").to_string();
             assert!(!error.contains("hunter2"), "{error}");
+        }
+        for text in [
+            "http://127.0.0.1/b",
+            "http://localhost",
+            "http://169.254.1.1/x",
+            "http://[::1]:80/",
+            "http://a:99999",
+        ] {
+            assert!(text.parse::<BlobSource>().is_err(), "{text}");
         }
         for text in ["", "images.example", "/blobs", "ftp://images.example", "https://", "https://a b"] {
             assert!(text.parse::<BlobSource>().is_err(), "{text}");

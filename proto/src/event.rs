@@ -363,7 +363,8 @@ impl OrderPhase {
 }
 
 /// What an operator should look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum AlarmKind {
     /// A recorded UUID or serial is not the one that the machine shows.
     IdentityDisagrees,

@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::client::Connection;
 use crate::command::{
-    agent, apply, audit, backup, boot, form, host, image, lease, manual, mirror, operator, order, profile,
-    secret, site, token,
+    agent, alarm, apply, audit, backup, boot, form, host, image, lease, manual, mirror, operator, order,
+    profile, secret, site, token,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -58,6 +58,9 @@ pub(crate) enum Command {
     /// Who may do what
     #[command(subcommand)]
     Operator(operator::Verb),
+    /// What agents said that somebody should look at
+    #[command(subcommand)]
+    Alarm(alarm::Verb),
     /// Boot attempts and their timelines
     #[command(subcommand)]
     Boot(boot::Verb),

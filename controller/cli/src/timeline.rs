@@ -221,7 +221,8 @@ fn by(transport: Transport) -> &'static str {
     }
 }
 
-fn alarm(kind: AlarmKind) -> &'static str {
+/// An alarm in words.
+pub(crate) fn alarm(kind: AlarmKind) -> &'static str {
     match kind {
         AlarmKind::IdentityDisagrees => "the machine is not the one that is recorded",
         AlarmKind::ForeignDhcp => "another DHCP server answers here",

@@ -5,6 +5,7 @@
 //! `KIND/NAME:PATH` for a document, the field's name for other requests. `ABORTED` means that somebody else wrote or
 //! owns a field, `FAILED_PRECONDITION` that things must change first, `PERMISSION_DENIED` names the role it takes.
 
+mod alarms;
 mod blobs;
 mod boots;
 mod documents;
@@ -210,6 +211,14 @@ impl v1::admin_server::Admin for AdminService {
     ) -> Result<Response<v1::ReleaseLeaseResponse>, Status> {
         let actor = self.require(&request, Role::Operator, "releasing a lease").await?;
         leases::release(&self.app, &actor, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_alarms(
+        &self,
+        request: Request<v1::ListAlarmsRequest>,
+    ) -> Result<Response<v1::ListAlarmsResponse>, Status> {
+        self.require(&request, Role::Viewer, "looking").await?;
+        alarms::list(&self.app, request.into_inner()).await.map(Response::new)
     }
 
     async fn image_status(

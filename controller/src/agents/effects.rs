@@ -9,13 +9,14 @@ use tonic::Status;
 
 use super::caller::AgentCaller;
 use crate::app::App;
-use crate::catalog::{Proof, orders::PhaseReport};
+use crate::catalog::{Alarm, Proof, orders::PhaseReport};
 
 /// What an agent's events mean.
 pub(super) struct Effects {
     moved: Vec<PhaseReport>,
     answered: Vec<(Ipv4Addr, ReleaseId)>,
     proofs: Vec<Proof>,
+    alarms: Vec<Alarm>,
 }
 
 impl Effects {
@@ -26,6 +27,7 @@ impl Effects {
             moved: order_moves(&caller.agent, events),
             answered,
             proofs: form_proofs(&caller.site, events),
+            alarms: events.iter().filter_map(|event| alarm(&caller.agent, event)).collect(),
         }
     }
 
@@ -43,6 +45,10 @@ impl Effects {
                 refused()
             })?;
         }
+        // The events themselves are stored.
+        if let Err(error) = app.catalog.note_alarms(&caller.site, &self.alarms).await {
+            tracing::warn!(site = caller.site, %error, "cannot keep the alarms of a site");
+        }
         // It is not worth holding events up: what is lost is told again at the machine's next boot.
         for proof in self.proofs {
             if let Err(error) = app.catalog.learn_form(&proof, app.clock.wall()).await {
@@ -55,6 +61,12 @@ impl Effects {
 
 fn refused() -> Status {
     Status::unavailable("the catalog takes no writes: keep the events and send them again")
+}
+
+fn alarm(agent: &str, numbered: &NumberedEvent) -> Option<Alarm> {
+    let event = &numbered.event;
+    let EventKind::Alarm { kind, detail } = &event.kind else { return None };
+    Some(Alarm::raised(agent, *kind, detail, (event.host, event.mac), event.at))
 }
 
 fn answered(numbered: &NumberedEvent) -> Option<(Ipv4Addr, ReleaseId)> {

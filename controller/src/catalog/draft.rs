@@ -355,6 +355,9 @@ fn document_operations((kind, name): &Id, edit: &Edit) -> Result<Operations, Com
             if *kind == Kind::Agent {
                 own.insert(keys::holding(name)?, None);
             }
+            if *kind == Kind::Site {
+                own.insert(keys::alarms(name)?, None);
+            }
         }
     }
     Ok(own)

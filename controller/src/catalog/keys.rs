@@ -6,6 +6,7 @@
 //! /site/SITE/site                              the site itself
 //! /site/SITE/host/NAME /site/SITE/order/NAME /site/SITE/agent/NAME /site/SITE/token/NAME
 //! /status/KIND/NAME                            what was seen; planning never watches it
+//! /status/alarm/SITE                           the last alarms of a site: [`super::Alarm`]
 //! /status/holding/AGENT                        what an agent lacked of its plan: [`crate::holdings`]
 //! /index/site/NAME                             which sites there are
 //! /index/host|order|agent|token/NAME -> SITE   names are unique in the fleet
@@ -51,6 +52,8 @@ pub const FORMS: &str = "/global/form/";
 pub const FORM_MODELS: &str = "/global/form/model/";
 /// The same by link address.
 pub const FORM_CARDS: &str = "/global/form/card/";
+/// The alarms of all sites.
+pub const ALARMS: &str = "/status/alarm/";
 /// The audit log, newest first.
 pub const AUDIT: &str = "/audit/";
 
@@ -106,6 +109,14 @@ pub fn site(site: &str) -> Result<String, NotAName> {
 /// [`NotAName`].
 pub fn status(kind: Kind, name: &str) -> Result<Key, NotAName> {
     key(format!("/status/{}/{}", segment(kind), checked(name)?))
+}
+
+/// Where a site's alarms are.
+///
+/// # Errors
+/// [`NotAName`].
+pub fn alarms(site: &str) -> Result<Key, NotAName> {
+    key(format!("{ALARMS}{}", checked(site)?))
 }
 
 /// Where what an agent lacks of its plan is.

@@ -4,6 +4,7 @@
 //! `/index/`, `/audit/` and `/release/`: every change is checked against all that it touches and leaves an audit record. Planning
 //! and serving are left to others, who read and watch.
 
+mod alarms;
 pub mod audit;
 pub mod keys;
 pub mod orders;
@@ -28,6 +29,7 @@ pub(crate) mod tests;
 
 use std::sync::Arc;
 
+pub use alarms::Alarm;
 pub use document::Document;
 pub use draft::CommitError;
 pub use enrolment::{JoinError, Joining};

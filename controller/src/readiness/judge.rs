@@ -56,6 +56,8 @@ pub(crate) struct Facts<'a> {
     pub(super) now: Wall,
 }
 
+const MAKE_ROOM: &str = "make room on the agent's disk";
+
 /// The judgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Judged {
@@ -93,7 +95,11 @@ pub(crate) fn judge(blobs: &BTreeMap<Digest, u64>, facts: &Facts<'_>) -> Judged 
     judged.missing = missing.len();
     judged.held = bytes.saturating_sub(missing.iter().map(|blob| blob.rest()).sum());
     (judged.state, judged.why, judged.remedy) = state_of(&missing, holding, facts);
-    if facts.connected && judged.state != State::Ready {
+    let moves = match judged.state {
+        State::Arriving | State::Waiting => holding.held_up.is_empty(),
+        State::Ready | State::Failed | State::Silent | State::Unknown => false,
+    };
+    if facts.connected && moves {
         judged.bytes_per_second = holding.bytes_per_second;
         judged.done = ahead(blobs, holding, facts.queue)
             .and_then(|rest| eta(rest, holding.bytes_per_second, facts.wan, facts.now))
@@ -133,12 +139,14 @@ fn state_of(missing: &[&Awaited], holding: &Holding, facts: &Facts<'_>) -> (Stat
         return (State::Arriving, nothing(), nothing());
     }
     if !holding.held_up.is_empty() {
-        let remedy = "make room on the agent's disk, or lower the site's `cache`";
-        return (State::Waiting, holding.held_up.clone(), remedy.into());
+        return (State::Waiting, holding.held_up.clone(), MAKE_ROOM.into());
     }
     match missing.iter().find(|blob| blob.state == BlobState::Failed) {
         Some(failed) => (State::Failed, failed.reason.clone(), remedy_of(&failed.reason).into()),
-        None => (State::Waiting, "other images are fetched before it".into(), nothing()),
+        None if holding.awaited.values().any(|blob| blob.state == BlobState::Arriving) => {
+            (State::Waiting, "other images are fetched before it".into(), nothing())
+        }
+        None => (State::Waiting, "its agent has not begun to fetch it yet".into(), nothing()),
     }
 }
 
@@ -147,8 +155,10 @@ fn remedy_of(reason: &str) -> &'static str {
     // As the agent's `FetchError::Absent` and `SourceError::Absent` say it.
     if reason.contains("not have it") || reason.contains("not have the blob") {
         "no source has it: import the image again"
+    } else if reason.contains("within its budget") {
+        "raise the site's `cache`, or name less in its `prefetch`"
     } else if reason.contains("space") || reason.contains("room") || reason.contains("full") {
-        "make room on the agent's disk, or lower the site's `cache`"
+        MAKE_ROOM
     } else {
         "the agent tries again by itself; its log says more"
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use controller::events::BootFilter;
-use proto::event::{Answer, Event, EventKind, NumberedEvent, OrderPhase};
+use proto::event::{AlarmKind, Answer, Event, EventKind, NumberedEvent, OrderPhase};
 use proto::{AttemptId, OrderId, Wall, v1};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -66,6 +66,22 @@ async fn events_are_stored_once_however_often_they_come() {
     let events = controller.running.app.events.boot_events(ATTEMPT).await.expect("readable");
     assert_eq!(events.iter().map(|event| event.numbered.number).collect::<Vec<_>>(), [1, 2]);
     assert_eq!((events[0].source.site.as_str(), events[0].source.agent.as_str()), ("lyon", "lyon-1"));
+}
+
+#[tokio::test]
+async fn alarms_are_kept_with_their_site_once_however_often_their_batch_comes() {
+    let controller = Controller::with_lyon().await;
+    let agent = controller.agent("lyon", "lyon-1").await;
+    let alarm = |detail: &str| EventKind::Alarm { kind: AlarmKind::ForeignDhcp, detail: detail.into() };
+    let batch = vec![event(1, alarm("10.1.0.9")), event(2, alarm("10.1.0.7")), event(3, alarm("10.1.0.9"))];
+    let mut stream = Stream::open(&agent).await;
+    stream.batch(batch.clone()).await.expect("stored");
+    stream.batch(batch).await.expect("again");
+    let catalog = &controller.running.app.catalog;
+    let kept = catalog.alarms(Some("lyon")).await.expect("readable");
+    let lines: Vec<_> = kept.iter().map(|(_, alarm)| (alarm.detail.as_str(), alarm.times)).collect();
+    assert_eq!(lines, [("10.1.0.9", 2), ("10.1.0.7", 1)]);
+    assert!(catalog.alarms(Some("nice")).await.expect("readable").is_empty());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 
 mod bundle;
 mod standing;
+mod tail;
 mod thread;
 mod writer;
 
@@ -33,6 +34,7 @@ use crate::{
 };
 
 pub use standing::{Epoch, Standing};
+pub use tail::Tail;
 
 /// Inputs that may wait; beyond it what is only told is dropped, and others wait.
 const QUEUE: usize = 4_096;

@@ -82,9 +82,9 @@ impl Work {
         self.queue.retry();
     }
 
-    /// How long nothing can be begun that has failed; None: nothing has.
+    /// How long until the next that has failed may be begun again; None: there is none to wait for.
     pub(super) fn pause(&self, now: Mono) -> Option<Duration> {
-        self.queue.poll_timeout().map(|at| at.since(now))
+        self.queue.poll_timeout(now).map(|at| at.since(now))
     }
 
     /// The whole sizes of what is being filled, in bytes.

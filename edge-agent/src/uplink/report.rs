@@ -13,6 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Streaming, transport::Channel};
 
 use super::{LinkError, Session, agents, call_failed};
+use crate::core::Tail;
 
 /// Events in one message, at most.
 const BATCH: usize = 500;
@@ -41,17 +42,10 @@ impl Session {
     }
 
     async fn send_events(&self, out: &mpsc::Sender<v1::ReportRequest>) -> Result<Infallible, LinkError> {
-        let mut view = self.core.view();
+        let mut journal = Tail::new(&self.core);
         let incarnation = self.core.incarnation().to_wire();
-        let mut sent = 0;
         loop {
-            let events = self.core.events(sent, BATCH).await?;
-            let Some(last) = events.last().map(|event| event.number) else {
-                let more = view.wait_for(|view| view.last_event > sent).await;
-                more.map_err(|_| LinkError::Stopped(crate::core::Stopped))?;
-                continue;
-            };
-            sent = last;
+            let events = journal.next(BATCH).await?;
             let events = events.into_iter().map(Into::into).collect();
             let batch = v1::EventBatch { incarnation: incarnation.clone(), events };
             let sending = out.send(request(Report::Batch(batch))).await;

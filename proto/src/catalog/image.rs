@@ -43,7 +43,7 @@ pub struct ImageSpec {
 
 /// A file of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "fields, such as size and sha256")]
 pub struct FileEntry {
     /// Of its bytes.
     pub sha256: Digest,

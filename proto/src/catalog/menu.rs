@@ -8,7 +8,7 @@ use crate::Span;
 /// What people may choose at a machine that would otherwise start from its disk. Nothing in it installs: that takes an
 /// order, and an order shows no menu.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "fields, such as default and entries")]
 pub struct MenuSpec {
     /// Profiles of mode `run`, in the order in which they are shown, below the local disk.
     pub entries: Vec<String>,

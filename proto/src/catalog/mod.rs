@@ -30,7 +30,7 @@ pub use mirror::MirrorSpec;
 pub use operator::{OperatorSpec, Role};
 pub use order::{OrderSpec, OrderStatus, Waiting};
 pub use profile::{BootSpec, Mode, ProfileSpec, TemplateSpec};
-pub use resource::{AnyResource, Kind, Meta, NotAResource, Problem, Resource, Spec, check_name};
+pub use resource::{AnyResource, Kind, Meta, NotAResource, Problem, Resource, Spec, check_name, for_people};
 pub use secret::SecretSpec;
 pub use site::{Dhcp, SiteSpec, SubnetSpec, Unknown};
 pub use supply::{PrefetchSpec, WanSpec, WindowSpec};

@@ -62,7 +62,7 @@ pub enum Mode {
 
 /// What differs from the image's own way to boot.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "fields, such as kernel and initrd")]
 pub struct BootSpec {
     /// Another kernel of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,7 +86,7 @@ impl BootSpec {
 
 /// A file that is rendered for each host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "fields, such as text")]
 pub struct TemplateSpec {
     /// The template.
     pub text: String,

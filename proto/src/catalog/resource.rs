@@ -86,9 +86,7 @@ impl fmt::Display for Kind {
 
 /// A word that names no kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "expected one of Site, Agent, Host, Image, Profile, Mirror, Order, Secret, Token, Operator; found {0:?}"
-)]
+#[error("expected one of Site, Host, Image, Profile, Mirror, Secret; found {0:?}")]
 pub struct NotAKind(String);
 
 impl FromStr for Kind {
@@ -247,6 +245,17 @@ impl NotAResource {
     }
 }
 
+/// A message of serde, in the words of documents.
+#[must_use]
+pub fn for_people(message: &str) -> String {
+    message
+        .replace("expected a sequence", "expected a list, such as [A, B]")
+        .replace("expected a map", "expected fields")
+        .replace("invalid type: sequence,", "found a list,")
+        .replace("invalid type: map,", "found fields,")
+        .replace("invalid type: ", "found ")
+}
+
 /// The text or number at a path.
 fn leaf(value: &Value, path: &serde_path_to_error::Path) -> Option<Value> {
     use serde_path_to_error::Segment;
@@ -285,7 +294,7 @@ impl AnyResource {
             serde_path_to_error::deserialize(&value).map_err(|error| {
                 let path = error.path().to_string();
                 let found = leaf(&value, error.path()).map(|found| format!(", found {found}"));
-                let message = error.into_inner().to_string();
+                let message = for_people(&error.into_inner().to_string());
                 // What serde itself found wrong says so already.
                 let found = found.filter(|_| !message.contains("expected")).unwrap_or_default();
                 NotAResource::new(if path == "." { "" } else { &path }, message + &found)

@@ -103,7 +103,7 @@ pub enum Unknown {
 
 /// One subnet of a site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "fields, such as network: 10.1.0.0/24")]
 pub struct SubnetSpec {
     /// Its addresses, in CIDR notation.
     pub network: Ipv4Net,
@@ -187,6 +187,10 @@ impl Spec for SiteSpec {
         problems.extend(link_wait::check(self.link_wait));
         self.menu.iter().for_each(|menu| menu.validate(&mut problems));
         self.wan.iter().for_each(|wan| wan.validate(&mut problems));
+        if let Some(cache) = self.cache.filter(|cache| *cache < supply::LEAST_CACHE) {
+            let message = format!("is {cache}, expected at least {}", supply::LEAST_CACHE);
+            problems.push(Problem::new("cache", message));
+        }
         supply::check_sources(&self.blob_sources, &mut problems);
         self.prefetch.validate(&mut problems);
         problems

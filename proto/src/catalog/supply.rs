@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Problem, check_name};
 use crate::{
-    BlobSource, Days, RateLimit, TimeOfDay, ZoneName,
+    BlobSource, ByteSize, Days, RateLimit, TimeOfDay, ZoneName,
     plan::{Wan, WanWindow},
 };
 
 /// How fast a site's agents together may fetch over the WAN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "fields, such as rate: 50Mbit")]
 pub struct WanSpec {
     /// Where no entry of the schedule holds.
     #[serde(default)]
@@ -22,7 +22,7 @@ pub struct WanSpec {
 
 /// A part of the week with a rate of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "fields, such as {from: \"08:00\", to: \"18:00\", rate: 5Mbit}")]
 pub struct WindowSpec {
     /// The days on which it begins; none: every day.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -37,7 +37,7 @@ pub struct WindowSpec {
 
 /// What a site is to hold before anybody asks for it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "fields, such as images: [debian-12]")]
 pub struct PrefetchSpec {
     /// Profiles: what a boot of each would fetch, the loaders that it names included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -47,6 +47,8 @@ pub struct PrefetchSpec {
     pub images: Vec<String>,
 }
 
+/// The least that the image cache of an agent is of use with.
+pub(super) const LEAST_CACHE: ByteSize = ByteSize(16 << 20);
 /// The least rate: less, and a kernel takes an hour.
 const LEAST: RateLimit = RateLimit::bits(64_000);
 /// Entries of a schedule.

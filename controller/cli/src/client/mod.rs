@@ -302,6 +302,15 @@ impl Client {
         answer("watch boots", self.admin.watch_boots(request).await)
     }
 
+    /// The alarms of a site; "": of all.
+    ///
+    /// # Errors
+    /// The controller's refusal.
+    pub(crate) async fn list_alarms(&mut self, site: &str) -> Result<Vec<v1::KnownAlarm>, Failure> {
+        let request = v1::ListAlarmsRequest { site: site.to_owned() };
+        Ok(answer("list alarms", self.admin.list_alarms(call(request)).await)?.alarms)
+    }
+
     /// What sites hold of images, page by page.
     ///
     /// # Errors

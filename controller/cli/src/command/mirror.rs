@@ -103,9 +103,19 @@ impl Fields {
 const COLUMNS: &[Column] = &[
     Column::new("family", |mirror, _| cell(mirror, "/spec/family")),
     Column::new("upstreams", |mirror, _| cell(mirror, "/spec/upstreams")),
-    Column::new("sites", |mirror, _| cell(mirror, "/spec/sites")),
+    Column::new("sites", |mirror, _| sites(mirror)),
     Column::new("budget", |mirror, _| cell(mirror, "/spec/budget")),
 ];
+
+/// `country=fr,floor=2`; "all" without any.
+fn sites(mirror: &Value) -> String {
+    let labels = mirror.pointer("/spec/sites").and_then(Value::as_object);
+    let words = |(key, value): (&String, &Value)| format!("{key}={}", value.as_str().unwrap_or_default());
+    match labels.filter(|labels| !labels.is_empty()) {
+        Some(labels) => labels.iter().map(words).collect::<Vec<_>>().join(","),
+        None => "all".into(),
+    }
+}
 
 /// Does it.
 pub(crate) async fn run(context: &mut Context, verb: Verb) -> Result<(), Failure> {

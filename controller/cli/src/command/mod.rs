@@ -1,6 +1,7 @@
 //! The commands: a module per noun, thin, and what they share.
 
 pub(crate) mod agent;
+pub(crate) mod alarm;
 pub(crate) mod apply;
 pub(crate) mod audit;
 pub(crate) mod backup;
@@ -63,6 +64,7 @@ pub(crate) async fn run(context: &mut Context, command: Command) -> Result<(), F
         Command::Secret(verb) => secret::run(context, verb).await,
         Command::Operator(verb) => operator::run(context, verb).await,
         Command::Form(verb) => form::run(context, verb).await,
+        Command::Alarm(verb) => alarm::run(context, verb).await,
         Command::Boot(verb) => boot::run(context, verb).await,
         Command::Lease(verb) => lease::run(context, verb).await,
         Command::Apply(arguments) => apply::run(context, &arguments).await,

@@ -93,8 +93,11 @@ fn waits(order: &Value) -> bool {
     order.pointer("/spec/waiting").is_some() && order.pointer("/status/phase").is_none()
 }
 
-/// When it ends by itself: one that waits, the wait.
+/// When it ends by itself: one that waits, the wait; "" for one at its end.
 fn expires(order: &Value, now: Wall) -> String {
+    if at_end(order) {
+        return String::new();
+    }
     let end = if waits(order) { "/spec/waiting/until_ms" } else { "/spec/not_after_ms" };
     when(order, end, now)
 }
@@ -120,6 +123,10 @@ fn reason(order: &Value, now: Wall) -> String {
     if waits(order) {
         let lacks = readiness::of_order(order).map(|entry| readiness::lacks(&entry, now));
         return match lacks {
+            Some(None) if is(order, "/status/host_locked") => {
+                let host = cell(order, "/spec/host");
+                format!("all is there; its host is locked: bootlane host set {host} --unset locked")
+            }
             Some(None) => "all is there: it is armed in a moment".into(),
             Some(Some(lacks)) => lacks,
             None => format!("agent {agent} is to hold everything first"),
@@ -151,6 +158,10 @@ pub(crate) async fn run(context: &mut Context, verb: Verb) -> Result<(), Failure
 }
 
 async fn create(context: &mut Context, create: Create) -> Result<(), Failure> {
+    if create.wait.is_some_and(|wait| wait.as_seconds() == 0) {
+        return Err(Failure::usage("--wait: expected 1s to 30d, found 0s")
+            .remedy("leave --when-ready out to order now"));
+    }
     let mut client = context.connect().await?;
     // One that does not know of waiting would arm the order at once.
     if create.when_ready && !client.knows_readiness().await? {

@@ -27,6 +27,11 @@ pub(crate) async fn image_status(context: &mut Context, wanted: ImageStatus) -> 
         Format::Table => {
             let now = words::now();
             let rows: Vec<_> = entries.iter().map(|entry| row(entry, now)).collect();
+            if rows.is_empty() {
+                context.output.remark(
+                    "no site with an agent needs it: no host, order, profile or `prefetch` there names it",
+                );
+            }
             let headings = ["site", "image", "agent", "state", "size", "rate", "done", "remarks"];
             context.output.line(&table::render(&headings, &rows, context.output.colours()))
         }

@@ -216,7 +216,7 @@ fn mistake(source: &Source, error: &Error) -> Mistake {
 
 /// The reader repeats the place at the end of its message.
 fn without_place(error: &Error) -> String {
-    let text = error.to_string();
+    let text = proto::catalog::for_people(&error.to_string());
     match error.location() {
         Some(at) => text.replace(&format!(" at line {} column {}", at.line(), at.column()), ""),
         None => text,

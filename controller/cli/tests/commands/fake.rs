@@ -32,6 +32,7 @@ pub(crate) struct Catalog {
     pub(crate) events: Mutex<Vec<v1::BootEvent>>,
     pub(crate) leases: Mutex<Vec<v1::LeaseEntry>>,
     pub(crate) readiness: Mutex<Vec<v1::Readiness>>,
+    pub(crate) alarms: Mutex<Vec<v1::KnownAlarm>>,
     pub(crate) warnings: Mutex<Vec<v1::PlanWarning>>,
 }
 
@@ -345,6 +346,17 @@ impl Admin for FakeAdmin {
     }
 
     /// One lease to a page.
+    async fn list_alarms(
+        &self,
+        request: Request<v1::ListAlarmsRequest>,
+    ) -> Result<Response<v1::ListAlarmsResponse>, Status> {
+        self.catalog.permit()?;
+        let site = request.into_inner().site;
+        let alarms = self.catalog.alarms.lock().expect("whole").clone();
+        let alarms = alarms.into_iter().filter(|alarm| site.is_empty() || alarm.site == site).collect();
+        Ok(Response::new(v1::ListAlarmsResponse { alarms }))
+    }
+
     /// One site to a page.
     async fn image_status(
         &self,

@@ -100,6 +100,27 @@ fn what_sites_hold_is_shown_page_by_page() {
 }
 
 #[test]
+fn alarms_are_listed_the_latest_first() {
+    let fleet = Fleet::start();
+    let alarm = |site: &str, kind: &str, last_ms| v1::KnownAlarm {
+        site: site.into(),
+        agent: format!("{site}-1"),
+        kind: kind.into(),
+        detail: "10.1.0.9".into(),
+        last_ms,
+        times: 3,
+        ..v1::KnownAlarm::default()
+    };
+    *fleet.catalog.alarms.lock().expect("whole") =
+        vec![alarm("lyon", "foreign-dhcp", 1_000), alarm("nice", "moon-fell-down", 2_000)];
+    let listed = fleet.bootlane(["alarm", "list"]).assert().success();
+    let text = String::from_utf8_lossy(&listed.get_output().stdout).into_owned();
+    let (newer, older) = (text.find("moon-fell-down"), text.find("another DHCP server answers here"));
+    assert!(newer.is_some() && newer < older, "{text}");
+    fleet.bootlane(["alarm", "list", "--site", "nice"]).assert().success().stdout(contains("lyon").not());
+}
+
+#[test]
 fn an_order_may_wait_until_its_site_is_ready() {
     let fleet = Fleet::start();
     *fleet.catalog.readiness.lock().expect("whole") = vec![readiness("lyon", "arriving", 4 << 20)];

@@ -125,10 +125,10 @@ impl Queue {
         self.running.clear();
     }
 
-    /// When what has failed may be begun again, the earliest.
+    /// When the next of what has failed may be begun again. What may be already waits for [`Self::next`], not for time.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Mono> {
-        self.failed.values().min().copied()
+    pub fn poll_timeout(&self, now: Mono) -> Option<Mono> {
+        self.failed.values().filter(|until| **until > now).min().copied()
     }
 }
 
@@ -184,7 +184,7 @@ mod tests {
         let (mut queue, needs) = (Queue::new(LIMITS), needs(2));
         assert_eq!(next(&mut queue, &needs), Some(0));
         queue.failed(blob(0).digest, at(5));
-        assert_eq!((queue.poll_timeout(), next(&mut queue, &needs)), (Some(at(5)), Some(1)));
+        assert_eq!((queue.poll_timeout(at(0)), next(&mut queue, &needs)), (Some(at(5)), Some(1)));
         assert_eq!(next(&mut queue, &needs), None, "there is a pause after a failure");
         queue.ask(blob(0));
         queue.ask(blob(2));
@@ -198,6 +198,12 @@ mod tests {
         assert_eq!(next(&mut queue, &needs), Some(0));
         queue.failed(blob(0).digest, at(5));
         assert_eq!(queue.next(at(4), &needs, needs.in_order(), |_| true), None);
+        // The link may be down then, and nobody may ask for the next.
+        assert_eq!(
+            queue.poll_timeout(at(5)),
+            None,
+            "it has waited its time, and is not waited for without a pause"
+        );
         assert!(queue.next(at(5), &needs, needs.in_order(), |_| true).is_some());
     }
 

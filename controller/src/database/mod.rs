@@ -3,6 +3,8 @@
 //!
 //! Who may have a database open is the caller's to see to: here a lock that is held is waited for.
 
+mod sync;
+
 use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -89,6 +91,9 @@ pub(crate) fn sync_tree(path: &Path) -> io::Result<()> {
     }
     File::open(path)?.sync_all()
 }
+
+#[cfg(test)]
+pub(crate) use sync::watched;
 
 #[cfg(test)]
 mod tests {
