@@ -18,6 +18,21 @@ pub struct Rate {
     pub per_second: u32,
 }
 
+/// Refusals to one source address that has too many transfers: a few, so that a machine learns why it gets nothing, and
+/// no more, since all of them may be asked for in its name (S4).
+const REFUSALS: Rate = Rate { burst: 4, per_second: 1 };
+
+/// May a transfer begin?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Yes.
+    Free,
+    /// The source has as many as one may have.
+    SourceFull,
+    /// All have together.
+    Full,
+}
+
 /// Counts and buckets of all sources.
 #[derive(Debug)]
 pub(super) struct Admission {
@@ -29,6 +44,7 @@ pub(super) struct Admission {
 #[derive(Debug)]
 struct Source {
     bucket: Bucket,
+    refusals: Bucket,
     transfers: u16,
     pending: u16,
 }
@@ -52,11 +68,21 @@ impl Admission {
     }
 
     /// Whether `ip` may begin another transfer.
-    pub(super) fn has_room(&self, ip: IpAddr, config: &Config) -> bool {
+    pub(super) fn place(&self, ip: IpAddr, config: &Config) -> Place {
         let within = |source: &Source| {
             source.pending < config.pending_per_source && source.transfers < config.transfers_per_source
         };
-        self.transfers < config.transfers && self.sources.get(&ip).is_none_or(within)
+        match (self.transfers < config.transfers, self.sources.get(&ip).is_none_or(within)) {
+            (true, true) => Place::Free,
+            (_, false) => Place::SourceFull,
+            (false, true) => Place::Full,
+        }
+    }
+
+    /// Whether `ip`, which has too many transfers, is told so this time.
+    pub(super) fn refusal(&mut self, now: Mono, ip: IpAddr, config: &Config) -> bool {
+        let source = source(&mut self.sources, now, ip, config);
+        source.is_some_and(|source| source.refusals.take(now, REFUSALS))
     }
 
     /// A transfer began; it is pending until [`Self::acknowledged`].
@@ -105,7 +131,12 @@ fn source<'a>(
             return None;
         }
     }
-    let new = || Source { bucket: Bucket::full(config.requests_per_source, now), transfers: 0, pending: 0 };
+    let new = || Source {
+        bucket: Bucket::full(config.requests_per_source, now),
+        refusals: Bucket::full(REFUSALS, now),
+        transfers: 0,
+        pending: 0,
+    };
     Some(sources.entry(ip).or_insert_with(new))
 }
 
@@ -180,17 +211,17 @@ mod tests {
         let config = Config::default();
         let mut admission = Admission::new(&config);
         for _ in 0..4 {
-            assert!(admission.has_room(ip(1), &config));
+            assert_eq!(admission.place(ip(1), &config), Place::Free);
             admission.began(at(0), ip(1), &config);
         }
-        assert!(!admission.has_room(ip(1), &config));
-        assert!(admission.has_room(ip(2), &config));
+        assert_eq!(admission.place(ip(1), &config), Place::SourceFull);
+        assert_eq!(admission.place(ip(2), &config), Place::Free);
         admission.acknowledged(ip(1));
-        assert!(admission.has_room(ip(1), &config));
+        assert_eq!(admission.place(ip(1), &config), Place::Free);
         admission.began(at(0), ip(1), &config);
-        assert!(!admission.has_room(ip(1), &config));
+        assert_eq!(admission.place(ip(1), &config), Place::SourceFull);
         admission.ended(ip(1), true);
-        assert!(admission.has_room(ip(1), &config));
+        assert_eq!(admission.place(ip(1), &config), Place::Free);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
-use super::admission::Admission;
+use super::admission::{Admission, Place};
 use super::config::Config;
 use super::event::{EventKind, TftpEvent, Why};
 use super::flight::Range;
@@ -322,7 +322,12 @@ impl Server {
 
     fn begin(&mut self, now: Mono, asked: Asked) {
         let ip = asked.peer.ip();
-        if !self.admission.has_room(ip, &self.config) || !self.admission.answer(now, ip, &self.config) {
+        let place = self.admission.place(ip, &self.config);
+        if place == Place::SourceFull {
+            return self.refuse_another(now, &asked);
+        }
+        // Whoever comes while all places are taken is served at its next try, so it hears nothing that ends its boot.
+        if place == Place::Full || !self.admission.answer(now, ip, &self.config) {
             self.counters.over_limit += 1;
             return;
         }
@@ -334,6 +339,15 @@ impl Server {
         let transfer = self.transfers.insert(transfer);
         self.timers.push(Reverse((timer, transfer)));
         self.actions.push_back(Action::Open { transfer, peer, name });
+    }
+
+    fn refuse_another(&mut self, now: Mono, asked: &Asked) {
+        if !self.admission.refusal(now, asked.peer.ip(), &self.config) {
+            self.counters.over_limit += 1;
+            return;
+        }
+        let text = "too many transfers from this address";
+        self.turn_away(now, asked.peer, asked.name.to_string().as_bytes(), ErrorCode::NOT_DEFINED, text);
     }
 
     /// The first socket on which no transfer of this peer has just ended. That is nearly always the same one: what many

@@ -57,14 +57,39 @@ fn s4_a_silent_source_that_repeats_its_request_gets_four_packets_and_2100_bytes(
 fn s4_four_pending_transfers_for_a_source() {
     let mut bench = Bench::with_file(5000);
     let slots: Vec<Local> = (0..4).map(|n| local(&bench.request(peer(1, 2000 + n), &[]))).collect();
-    assert!(bench.request(peer(1, 2004), &[]).is_empty());
-    assert_eq!(bench.server.counters().over_limit, 1);
+    assert_eq!(error_code(&bench.request(peer(1, 2004), &[])), ErrorCode::NOT_DEFINED);
+    assert_eq!(bench.server.transfers(), 4);
     assert_eq!(blocks(&bench.request(peer(2, 2004), &[])), (1, 1), "others are served");
     bench.ack(slots[0], peer(1, 2000), 1);
     assert_eq!(blocks(&bench.request(peer(1, 2004), &[])), (1, 1), "what is acknowledged is not pending");
     bench.pass(Duration::from_secs(60));
     assert_eq!(bench.server.transfers(), 0);
     assert_eq!(blocks(&bench.request(peer(1, 2005), &[])), (1, 1), "and all of it comes back");
+}
+
+#[test]
+fn s4_a_source_with_too_many_transfers_is_told_so_and_not_at_each_request() {
+    let mut bench = Bench::with_file(5000);
+    for port in 2000..2004 {
+        bench.request(peer(1, port), &[]);
+    }
+    let told: Vec<_> = (2004..2104).flat_map(|port| bench.request(peer(1, port), &[])).collect();
+    let (bytes, packets) = volume(&told);
+    assert_eq!((packets, bench.server.counters().over_limit), (4, 96));
+    assert!(bytes < 4 * 60, "{bytes} bytes");
+    assert_eq!(
+        bench.last_event(),
+        &EventKind::Refused {
+            code: ErrorCode::NOT_DEFINED,
+            message: "too many transfers from this address".into()
+        }
+    );
+    bench.pass_millis(1_000);
+    assert_eq!(
+        error_code(&bench.request(peer(1, 2104), &[])),
+        ErrorCode::NOT_DEFINED,
+        "one more each second"
+    );
 }
 
 #[test]
