@@ -60,7 +60,7 @@ impl SitePlanner<'_> {
             Ok(plan) => {
                 let blobs = plan.boot.blobs().collect();
                 self.out.ordered.push(OrderedBoot::of(order, &plan.boot));
-                self.want(format!("order/{}", order.name), Need::Order, blobs);
+                self.want(format!("order/{}", order.name), (Need::Order, 0), blobs);
             }
             Err(mistake) => self.problem(Kind::Order, &order.name, mistake),
         }
@@ -68,9 +68,12 @@ impl SitePlanner<'_> {
 
     /// What the site says is to be there.
     pub(super) fn prefetch(&mut self, site: &PrefetchSpec) {
+        let mut ranks = 0..;
+        let mut rank = || (Need::Site, ranks.next().unwrap_or(u32::MAX));
         for (index, name) in site.profiles.iter().enumerate() {
+            let rank = rank();
             match self.blobs_of_profile(name) {
-                Ok(blobs) => self.want(format!("profile/{name}"), Need::Site, blobs),
+                Ok(blobs) => self.want(format!("profile/{name}"), rank, blobs),
                 Err(Mistake { message, .. }) => {
                     let field = format!("spec.prefetch.profiles[{index}]");
                     self.problem(Kind::Site, self.view.name, Mistake::new(field, message));
@@ -78,13 +81,14 @@ impl SitePlanner<'_> {
             }
         }
         for (index, name) in site.images.iter().enumerate() {
+            let rank = rank();
             self.out.uses.insert((Kind::Image, name.clone()));
             match self.view.globals.images.get(name) {
                 Some(image) => {
                     let blob =
                         |file: &proto::catalog::FileEntry| BlobRef { digest: file.sha256, size: file.size };
                     let blobs = image.spec.files.values().map(blob).collect();
-                    self.want(format!("image/{name}"), Need::Site, blobs);
+                    self.want(format!("image/{name}"), rank, blobs);
                 }
                 None => {
                     let field = format!("spec.prefetch.images[{index}]");
@@ -109,11 +113,11 @@ impl SitePlanner<'_> {
         Ok(blobs)
     }
 
-    fn want(&mut self, name: String, need: Need, mut blobs: Vec<BlobRef>) {
+    fn want(&mut self, name: String, (need, rank): (Need, u32), mut blobs: Vec<BlobRef>) {
         let mut seen = BTreeSet::new();
         blobs.retain(|blob| seen.insert(blob.digest));
         blobs.iter().for_each(|blob| self.out.blob(*blob));
-        self.out.entries.push(prefetch_entry(&Prefetch { name, need, blobs }));
+        self.out.entries.push(prefetch_entry(&Prefetch { name, need, rank, blobs }));
     }
 
     /// A plan that does not fit is obeyed all the same: what is needed last is then fetched when it is asked for.

@@ -205,7 +205,7 @@ mod tests {
         let content: Vec<u8> = (0..SIZE).map(|n| (n % 251) as u8).collect();
         let digest = Digest::of(&content);
         let blobs = vec![BlobRef { digest, size: SIZE as u64 }];
-        let prefetch = Prefetch { name: "site".into(), need: Need::Site, blobs };
+        let prefetch = Prefetch { name: "site".into(), need: Need::Site, rank: 0, blobs };
         let id = PlanId { generation: Generation { epoch: 1, revision: 1 }, planner: 1, digest };
         let network = Network::default();
         let entries = [proto::plan::network_entry(&network), proto::plan::prefetch_entry(&prefetch)];

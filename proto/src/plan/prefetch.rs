@@ -13,6 +13,8 @@ pub struct Prefetch {
     pub name: String,
     /// How soon.
     pub need: Need,
+    /// Its place among those of the same need, the lowest first; those of one rank go by name.
+    pub rank: u32,
     /// In order of need.
     pub blobs: Vec<BlobRef>,
 }
@@ -33,6 +35,7 @@ impl From<&Prefetch> for v1::Prefetch {
         Self {
             name: prefetch.name.clone(),
             need: prefetch.need.into(),
+            rank: prefetch.rank,
             blobs: prefetch.blobs.iter().map(|blob| (*blob).into()).collect(),
         }
     }
@@ -46,6 +49,7 @@ impl TryFrom<v1::Prefetch> for Prefetch {
             name: message.name,
             // A need that is not known here is none that is urgent here.
             need: Need::from_wire("need", message.need).unwrap_or(Need::Site),
+            rank: message.rank,
             blobs: message.blobs.into_iter().map(BlobRef::try_from).collect::<Result<_, _>>()?,
         })
     }
@@ -82,7 +86,7 @@ mod tests {
     #[test]
     fn prefetch_there_and_back_and_a_need_of_another_version_is_no_hurry() {
         let blob = BlobRef { digest: Digest::of(b"a"), size: 1 };
-        let prefetch = Prefetch { name: "order/x".into(), need: Need::Order, blobs: vec![blob] };
+        let prefetch = Prefetch { name: "order/x".into(), need: Need::Order, rank: 3, blobs: vec![blob] };
         let wire = v1::Prefetch::from(&prefetch);
         assert_eq!(Prefetch::try_from(wire.clone()), Ok(prefetch.clone()));
         let later = Prefetch::try_from(v1::Prefetch { need: 99, ..wire });

@@ -116,8 +116,14 @@ impl SitePlan {
     }
 
     fn wanted(&self, need: Need) -> impl Iterator<Item = BlobRef> + '_ {
-        let so_soon = self.prefetch.values().filter(move |prefetch| prefetch.need == need);
-        so_soon.flat_map(|prefetch| prefetch.blobs.iter().copied())
+        self.prefetched(need).flat_map(|prefetch| prefetch.blobs.iter().copied())
+    }
+
+    /// What is to be here so soon, in order.
+    pub fn prefetched(&self, need: Need) -> impl Iterator<Item = &Prefetch> {
+        let mut so_soon: Vec<_> = self.prefetch.values().filter(|prefetch| prefetch.need == need).collect();
+        so_soon.sort_by_key(|prefetch| prefetch.rank);
+        so_soon.into_iter()
     }
 }
 

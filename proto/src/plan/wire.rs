@@ -671,20 +671,21 @@ mod tests {
             ..host()
         };
         let order = OrderPlan { boot: with(boot(), "ordered", false), ..order() };
-        let wanted = |name: &str, need, text| {
-            prefetch_entry(&Prefetch { name: name.into(), need, blobs: vec![blob(text)] })
+        let wanted = |name: &str, need, rank, text| {
+            prefetch_entry(&Prefetch { name: name.into(), need, rank, blobs: vec![blob(text)] })
         };
         let entries = vec![
             network_entry(&network()),
             host_entry(&named(1, "in a menu", true)),
             host_entry(&named(2, "booted", false)),
             order_entry(&order),
-            wanted("a", super::super::Need::Site, "some day"),
-            wanted("b", super::super::Need::Order, "waited for"),
+            wanted("a", super::super::Need::Site, 1, "some day"),
+            wanted("b", super::super::Need::Order, 0, "waited for"),
+            wanted("c", super::super::Need::Site, 0, "sooner"),
         ];
         let plan = SitePlan::decode(&document(entries)).expect("a legal plan");
         assert_eq!(plan.doubts, []);
-        let order = ["ipxe", "ordered", "waited for", "booted", "in a menu", "some day"].map(blob);
+        let order = ["ipxe", "ordered", "waited for", "booted", "in a menu", "sooner", "some day"].map(blob);
         assert_eq!(plan.blobs().collect::<Vec<_>>(), order);
     }
 

@@ -49,6 +49,8 @@ fn a_site_holds_what_it_says_without_a_host_that_asks() {
     assert_eq!(wanted("profile/web"), ["kernel", "initrd", "disk"].map(digest));
     assert_eq!(wanted("image/linux"), ["readme", "initrd", "kernel"].map(digest), "all its files");
     assert!(plan.prefetch.values().all(|prefetch| prefetch.need == Need::Site));
+    let names: Vec<_> = plan.prefetched(Need::Site).map(|prefetch| prefetch.name.as_str()).collect();
+    assert_eq!(names, ["profile/web", "image/linux"], "in the order in which the site names them");
     assert_eq!(
         messages(&planned),
         [("lyon", "spec.prefetch.images[1]"), ("lyon", "spec.prefetch.profiles[1]")]

@@ -34,7 +34,7 @@ fn link(authority: &Authority, site: &str, agent: &str) -> Link {
 }
 
 fn plan_of(blob: BlobRef, lists: &ChunkLists) -> Arc<SitePlan> {
-    let prefetch = Prefetch { name: "site".into(), need: Soon::Site, blobs: vec![blob] };
+    let prefetch = Prefetch { name: "site".into(), need: Soon::Site, rank: 0, blobs: vec![blob] };
     let entries = [network_entry(&Network::default()), prefetch_entry(&prefetch), chunks_entry(lists)];
     let document = PlanDocument::assemble("acme", "lyon", Generation { epoch: 1, revision: 1 }, 1, entries);
     Arc::new(SitePlan::decode(&document).expect("a plan"))
