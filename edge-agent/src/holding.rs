@@ -1,11 +1,15 @@
 //! What the agent holds of its plan, looked up in the cache for the controller: which blobs are not here, how far those
 //! on their way have come, how fast, and why some do not come.
 //!
-//! It looks at the cache from outside and leaves fetching to the fetcher, which only tells what failed ([`Faults`]).
+//! It looks at the cache from outside and leaves fetching to the fetcher, which only tells what failed
+//! and how much came ([`Arrivals`]).
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -23,35 +27,78 @@ const BUSY: Duration = Duration::from_secs(1);
 /// How often while everything is here: a blob may be found damaged.
 const IDLE: Duration = Duration::from_secs(10);
 /// Over which time the rate is a mean, roughly.
-const SMOOTHED: Duration = Duration::from_secs(15);
+const SMOOTHED: Duration = Duration::from_secs(10);
+/// After this time without a byte nothing comes any more.
+const SILENT: Duration = Duration::from_secs(3);
+/// The longest pause between bytes that is taken for how they come.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Why blobs failed to come, by digest. Cheap to clone; all clones are one.
+/// What the fetcher tells: why blobs do not come, and how many bytes have. Cheap to clone; all clones are one.
 #[derive(Debug, Clone, Default)]
-pub struct Faults(Arc<Mutex<HashMap<Digest, String>>>);
+pub struct Arrivals(Arc<Shared>);
 
-impl Faults {
+#[derive(Debug, Default)]
+struct Shared {
+    faults: Mutex<HashMap<Digest, Fault>>,
+    /// Bytes that came from sources.
+    received: AtomicU64,
+}
+
+/// What went wrong with a blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Fault {
+    /// The last try failed.
+    Failed(String),
+    /// What had come was thrown away, and it is fetched again.
+    Anew(String),
+}
+
+impl Arrivals {
     /// A try has failed.
     pub fn failed(&self, digest: Digest, why: String) {
-        self.all().insert(digest, why);
+        self.faults().insert(digest, Fault::Failed(why));
+    }
+
+    /// What had come of it was wrong, and it comes again.
+    pub fn anew(&self, digest: Digest, why: String) {
+        self.faults().insert(digest, Fault::Anew(why));
     }
 
     /// It is here, or wanted no more.
     pub fn over(&self, digest: &Digest) {
-        self.all().remove(digest);
+        self.faults().remove(digest);
+    }
+
+    /// So many bytes came from a source.
+    pub fn received(&self, bytes: u64) {
+        self.0.received.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn received_so_far(&self) -> u64 {
+        self.0.received.load(Ordering::Relaxed)
     }
 
     /// Forgets all but what is still awaited.
     fn keep(&self, awaited: &HashSet<Digest>) {
-        self.all().retain(|digest, _| awaited.contains(digest));
+        self.faults().retain(|digest, _| awaited.contains(digest));
     }
 
-    fn of(&self, digest: &Digest) -> Option<String> {
-        self.all().get(digest).cloned()
+    fn of(&self, digest: &Digest) -> Option<Fault> {
+        self.faults().get(digest).cloned()
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<Digest, String>> {
+    /// Why a blob is fetched again, if it is.
+    #[cfg(test)]
+    pub(crate) fn why_anew(&self, digest: &Digest) -> Option<String> {
+        match self.of(digest) {
+            Some(Fault::Anew(why)) => Some(why),
+            Some(Fault::Failed(_)) | None => None,
+        }
+    }
+
+    fn faults(&self) -> MutexGuard<'_, HashMap<Digest, Fault>> {
         // No call panics while it holds the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -64,8 +111,8 @@ pub struct Survey {
     pub plan: watch::Receiver<Option<Arc<SitePlan>>>,
     /// Who says whether the disk takes anything.
     pub core: Core,
-    /// What failed.
-    pub faults: Faults,
+    /// What failed, and what came.
+    pub arrivals: Arrivals,
     /// Told what was seen, when it is news.
     pub out: watch::Sender<Option<Arc<Holding>>>,
 }
@@ -76,7 +123,10 @@ impl Survey {
         let mut pace = Pace::default();
         loop {
             let plan = self.plan.borrow_and_update().clone();
-            let seen = plan.map(|plan| self.look(&plan, &mut pace));
+            let seen = match plan {
+                Some(plan) => Some(self.look(&plan, self.partials().await, &mut pace)),
+                None => None,
+            };
             let pause = if seen.as_ref().is_none_or(Holding::is_complete) { IDLE } else { BUSY };
             self.tell(seen);
             tokio::select! {
@@ -87,36 +137,43 @@ impl Survey {
         }
     }
 
-    fn look(&self, plan: &SitePlan, pace: &mut Pace) -> Holding {
+    async fn partials(&self) -> HashMap<Digest, u64> {
+        let cache = Arc::clone(&self.cache);
+        // Who cannot look sees nothing, and looks again in a second.
+        tokio::task::spawn_blocking(move || cache.partials()).await.unwrap_or_default()
+    }
+
+    /// `partials`: the bytes on disk of blobs that are not here as a whole.
+    fn look(&self, plan: &SitePlan, partials: HashMap<Digest, u64>, pace: &mut Pace) -> Holding {
         let mut holding = Holding::of(plan.id);
         if !self.core.view().borrow().fills_permitted {
             holding.held_up = "the agent's disk is low on space".into();
         }
         let mut seen = HashSet::new();
-        let mut rests = HashMap::new();
+        let mut awaited = HashSet::new();
         for blob in plan.blobs().filter(|blob| seen.insert(blob.digest)) {
             if self.cache.size_of(&blob.digest).is_none() {
-                let awaited = self.awaited(blob.digest, blob.size);
-                rests.insert(blob.digest, (awaited.rest(), awaited.state == BlobState::Arriving));
-                holding.lacks(blob.digest, awaited);
+                awaited.insert(blob.digest);
+                let arrived = partials.get(&blob.digest).copied().unwrap_or(0);
+                holding.lacks(blob.digest, self.awaited(blob.digest, blob.size, arrived));
             }
         }
-        self.faults.keep(&rests.keys().copied().collect());
-        holding.bytes_per_second =
-            pace.seen(Instant::now(), rests, |digest| self.cache.size_of(digest).is_some());
+        self.arrivals.keep(&awaited);
+        let rate = pace.seen(Instant::now(), self.arrivals.received_so_far());
+        holding.bytes_per_second = if awaited.is_empty() { 0 } else { rate };
         holding
     }
 
-    fn awaited(&self, digest: Digest, size: u64) -> Awaited {
-        let arriving = self.cache.arrived(&digest);
-        let fault = self.faults.of(&digest);
-        let state = match (arriving, &fault) {
-            (Some(_), _) => BlobState::Arriving,
-            (None, Some(_)) => BlobState::Failed,
-            (None, None) => BlobState::Queued,
+    fn awaited(&self, digest: Digest, size: u64, arrived: u64) -> Awaited {
+        let (state, reason) = match (self.cache.is_filling(&digest), self.arrivals.of(&digest)) {
+            (false, Some(Fault::Failed(why))) => (BlobState::Failed, why),
+            (false, Some(Fault::Anew(why))) => (BlobState::Queued, why),
+            (false, None) => (BlobState::Queued, String::new()),
+            (true, Some(Fault::Anew(why))) => (BlobState::Arriving, why),
+            // It is tried again.
+            (true, Some(Fault::Failed(_)) | None) => (BlobState::Arriving, String::new()),
         };
-        let reason = fault.filter(|_| state == BlobState::Failed).unwrap_or_default();
-        Awaited { size, arrived: arriving.unwrap_or(0).min(size), state, reason }
+        Awaited { size, arrived: arrived.min(size), state, reason }
     }
 
     fn tell(&self, seen: Option<Holding>) {
@@ -130,38 +187,45 @@ impl Survey {
     }
 }
 
-/// What is left of each blob in bytes, and whether it is on its way.
-type Rests = HashMap<Digest, (u64, bool)>;
-
-/// How fast what is awaited becomes less.
+/// How fast bytes come from sources. What is copied from other blobs, or found on disk, does not count.
 #[derive(Debug, Default)]
 struct Pace {
-    last: Option<(Instant, Rests)>,
+    /// When was looked last, and the bytes until then.
+    last: Option<(Instant, u64)>,
+    /// When something came last, and how long before that nothing had.
+    came: Option<(Instant, Duration)>,
     /// Bytes a second.
     mean: f64,
 }
 
 impl Pace {
-    /// Bytes a second, after a look at what is left of each blob. `held`: is one here as a whole?
-    fn seen(&mut self, now: Instant, rests: Rests, held: impl Fn(&Digest) -> bool) -> u64 {
-        if let Some((then, before)) = self.last.take() {
-            let arrived = |(digest, (rest, arriving)): (&Digest, &(u64, bool))| match rests.get(digest) {
-                Some((left, _)) if *arriving => rest.saturating_sub(*left),
-                // What a fill finds that goes on with what was here before a cut has not come just now.
-                Some(_) => 0,
-                None if held(digest) => *rest,
-                // The plan does not name it any more.
-                None => 0,
-            };
-            let bytes: u64 = before.iter().map(arrived).sum();
+    /// Bytes a second, where so many have come until now.
+    fn seen(&mut self, now: Instant, received: u64) -> u64 {
+        if let Some((then, before)) = self.last.replace((now, received)) {
+            let bytes = received.saturating_sub(before);
+            self.note(now, bytes > 0);
             self.add(bytes, now.saturating_duration_since(then));
         }
-        if rests.is_empty() {
+        if self.is_silent(now) {
             self.mean = 0.0;
         }
-        self.last = Some((now, rests));
         // A rate of a few bytes is what is left of one that has ended.
         if self.mean < 64.0 { 0 } else { self.mean as u64 }
+    }
+
+    fn note(&mut self, now: Instant, came: bool) {
+        if came {
+            let pause = self.came.map_or(Duration::ZERO, |(last, _)| now.saturating_duration_since(last));
+            self.came = Some((now, pause));
+        }
+    }
+
+    /// Nothing comes any more. Where little comes at long intervals, as under a low limit, that is seen later.
+    fn is_silent(&self, now: Instant) -> bool {
+        let silent = |(last, pause): (Instant, Duration)| {
+            now.saturating_duration_since(last) > SILENT.max(2 * pause.min(LONGEST_PAUSE))
+        };
+        self.came.is_none_or(silent)
     }
 
     fn add(&mut self, bytes: u64, time: Duration) {
@@ -175,48 +239,4 @@ impl Pace {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rests(blobs: &[(u8, u64)]) -> Rests {
-        blobs.iter().map(|(name, rest)| (Digest([*name; 32]), (*rest, true))).collect()
-    }
-
-    #[test]
-    fn the_pace_is_what_arrives_and_not_what_is_planned_no_more() {
-        let (mut pace, began) = (Pace::default(), Instant::now());
-        let mut look = |seconds, blobs: &[(u8, u64)], held: u8| {
-            let now = began + Duration::from_secs(seconds);
-            pace.seen(now, rests(blobs), |digest| *digest == Digest([held; 32]))
-        };
-        assert_eq!(look(0, &[(1, 10_000), (2, 50_000)], 0), 0);
-        assert_eq!(look(1, &[(1, 9_000), (2, 50_000)], 0), 1_000);
-        assert_eq!(look(10, &[(2, 50_000)], 1), 1_000, "the rest of the first came too");
-        let slower = look(11, &[(3, 7)], 0);
-        assert!((1..1_000).contains(&slower), "{slower}: the second was dropped from the plan");
-        assert_eq!(look(12, &[], 3), 0, "nothing is awaited");
-    }
-
-    #[test]
-    fn what_an_earlier_fill_left_is_no_pace() {
-        let (mut pace, began) = (Pace::default(), Instant::now());
-        let mut look = |seconds, rest, arriving| {
-            let rests = HashMap::from([(Digest([1; 32]), (rest, arriving))]);
-            pace.seen(began + Duration::from_secs(seconds), rests, |_| false)
-        };
-        look(0, 900_000, false);
-        assert_eq!(look(1, 400_000, true), 0);
-        assert!(look(2, 399_000, true) > 0);
-    }
-
-    #[test]
-    fn a_link_that_is_cut_has_no_pace_soon() {
-        let (mut pace, began) = (Pace::default(), Instant::now());
-        let mut look =
-            |seconds, rest| pace.seen(began + Duration::from_secs(seconds), rests(&[(1, rest)]), |_| false);
-        look(0, 90_000_000);
-        assert_eq!(look(10, 80_000_000), 1_000_000);
-        let after: Vec<_> = (11..=240).map(|second| look(second, 80_000_000)).collect();
-        assert!(after.is_sorted_by(|a, b| a >= b) && after.last() == Some(&0), "{after:?}");
-    }
-}
+mod tests;

@@ -17,7 +17,7 @@ use crate::{
     dhcp,
     disk::{DiskError, atomic, cache::Cache},
     fetch::{self, Fetcher},
-    holding::{Faults, Survey},
+    holding::{Arrivals, Survey},
     http,
     images::Images,
     interfaces::{self, Interface, InterfaceError},
@@ -203,12 +203,12 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
     workers.spawn("the watch over new plans", settle(plans.clone(), plan.clone(), SETTLED));
     workers.spawn("the destroyer of secrets", destroy_secrets(plans.clone(), to_destroy));
     let (holding_out, holding) = watch::channel(None);
-    let faults = Faults::default();
+    let arrivals = Arrivals::default();
     let survey = Survey {
         cache: cache.clone(),
         plan: plan.clone(),
         core: core.clone(),
-        faults: faults.clone(),
+        arrivals: arrivals.clone(),
         out: holding_out,
     };
     if let Some(address) = config.peers {
@@ -229,7 +229,7 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         budget: config.cache_bytes,
         wan,
         health: health_out,
-        faults,
+        arrivals,
     });
     workers.spawn("the fetcher", fetcher.run());
     workers.spawn("the keeper of mirrors", mirrors.clone().tend());

@@ -35,7 +35,7 @@ pub struct Awaited {
     pub arrived: u64,
     /// What is being done about it.
     pub state: BlobState,
-    /// Of one that failed: why; otherwise empty.
+    /// Of one that failed: why. Of one that is fetched again: what was wrong. Otherwise empty.
     pub reason: String,
 }
 

@@ -60,14 +60,14 @@ async fn list(transfer: &Transfer<'_>, of: ChunkListRef) -> Result<Option<ChunkL
     }
     if let Err(error) = fetch_list(transfer, of.list).await {
         let error = &error as &dyn std::error::Error;
-        tracing::info!(blob = %blob.digest, error, "the list of a blob's chunks cannot be had: the blob is fetched whole");
+        tracing::info!(what = &*transfer.purpose.what, blob = %blob.digest, error, "the list of a blob's chunks cannot be had: the blob is fetched whole");
         return Ok(None);
     }
     let cache = Arc::clone(&transfer.supply.cache);
     let list = blocking(move || Ok::<_, FillError>(read_list(&cache, of.list))).await?;
     let fits = list.filter(|list| list.size() == blob.size && Cut::of_size(blob.size) == Some(list.cut()));
     if fits.is_none() {
-        tracing::warn!(blob = %blob.digest, list = %of.list.digest, "the list of a blob's chunks is none, or another's: the blob is fetched whole");
+        tracing::warn!(what = &*transfer.purpose.what, blob = %blob.digest, list = %of.list.digest, "the list of a blob's chunks is none, or another's: the blob is fetched whole");
     }
     Ok(fits)
 }
@@ -77,7 +77,7 @@ async fn fetch_list(transfer: &Transfer<'_>, list: BlobRef) -> Result<(), FetchE
     match Transfer::begin(transfer.supply, list, purpose, false).await {
         Ok(mut of_list) => {
             of_list.fetch_to(list.size).await?;
-            of_list.finish().await
+            of_list.finish().await.map(drop)
         }
         Err(FetchError::Fill(FillError::Present(_))) => Ok(()),
         Err(error) => Err(error),
@@ -259,7 +259,7 @@ impl Pieces {
         self.assembly.distrust(from);
         let Source::Held(number) = from else { return };
         let Some(held) = self.held.get(number as usize) else { return };
-        tracing::warn!(blob = %transfer.blob.digest, from = %held.digest, "chunks of a blob are not there, or are not what its list says: they are fetched");
+        tracing::warn!(what = &*transfer.purpose.what, blob = %transfer.blob.digest, from = %held.digest, "chunks of a blob are not there, or are not what its list says: they are fetched");
         transfer.supply.cache.drop_list(&held.digest);
     }
 }

@@ -131,9 +131,32 @@ pub enum FetchError {
     /// Nothing came for so long.
     #[error("nothing came for {} s", .0.as_secs())]
     TimeUp(Duration),
+    /// A new plan does not name it, or its budget has no room for it.
+    #[error("the plan wants it no more")]
+    Unwanted,
 }
 
 impl FetchError {
+    /// Of one after which what had come is thrown away: what was wrong, for people.
+    pub(super) fn mishap(&self) -> Option<String> {
+        match self {
+            Self::Source { name, source: SourceError::OtherDigest(digest) } => {
+                Some(format!("{name} gave bytes with digest {digest}"))
+            }
+            Self::Source { name, source } if source.fault() == Some(Fault::Wrong) => {
+                Some(format!("{name} gave what is not the file: {source}"))
+            }
+            Self::Disputed(digest) => Some(format!("several sources gave bytes with digest {digest}")),
+            Self::Misassembled(digest) => Some(format!("what was copied and fetched has digest {digest}")),
+            Self::Source { .. }
+            | Self::Absent(_)
+            | Self::Nobody
+            | Self::Fill(_)
+            | Self::TimeUp(_)
+            | Self::Unwanted => None,
+        }
+    }
+
     /// The sources that were found not to have it.
     pub(super) fn lacking(self) -> BTreeSet<Name> {
         match self {
@@ -143,7 +166,8 @@ impl FetchError {
             | Self::Disputed(_)
             | Self::Misassembled(_)
             | Self::Fill(_)
-            | Self::TimeUp(_) => BTreeSet::new(),
+            | Self::TimeUp(_)
+            | Self::Unwanted => BTreeSet::new(),
         }
     }
 }

@@ -12,12 +12,14 @@
 mod assemble;
 mod budget;
 mod error;
+mod evict;
 mod outside;
 pub(crate) mod pace;
 mod parts;
 mod source;
 mod supply;
 mod transfer;
+mod trouble;
 mod work;
 
 #[cfg(test)]
@@ -27,7 +29,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use netboot::{
     cache::{
-        need::{Needs, Wanted},
+        goal::Goal,
+        need::{Need, Needs, Wanted},
         queue::Asked,
         room::{Admission, Room},
     },
@@ -42,15 +45,15 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     core::{Core, Stopped},
     disk::cache::Cache,
-    holding::Faults,
+    holding::Arrivals,
     uplink::{Health, Link},
 };
 
 pub use budget::Budget;
 pub use error::{FetchError, SourceError};
 use supply::{PATIENCE, Supply};
-use transfer::{Purpose, blocking};
-use work::Work;
+use transfer::Purpose;
+use work::{Ended, Work};
 
 /// How often the cache is looked at, if nothing happens.
 const LOOK: Duration = Duration::from_secs(5);
@@ -81,8 +84,8 @@ pub struct Options {
     pub wan: Arc<Budget>,
     /// Told upward.
     pub health: watch::Sender<Health>,
-    /// Told why blobs do not come.
-    pub faults: Faults,
+    /// Told why blobs do not come, and how many bytes do.
+    pub arrivals: Arrivals,
 }
 
 /// See the module.
@@ -92,33 +95,39 @@ pub struct Fetcher {
     supply: Arc<Supply>,
     plan: Option<Arc<SitePlan>>,
     needs: Arc<Needs>,
+    /// What of that the cache is to hold.
+    goal: Arc<Goal>,
     /// What the cache lacked of the needs at the last look, in order of need.
     absent: Vec<Wanted>,
-    /// Whole blobs of the plan at the last look, in bytes: needed by orders and hosts; merely to be held.
+    /// Whole blobs of the goal at the last look, in bytes: needed by orders and hosts; merely to be held.
     held: (u64, u64),
     work: Work,
     told: Option<BTreeSet<Digest>>,
     short: u64,
+    /// The disk takes no images.
+    disk_low: bool,
 }
 
 impl Fetcher {
     /// Begins nothing yet.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let Options { cache, controllers, agent, link, faults, wan, .. } = &options;
+        let Options { cache, controllers, agent, link, arrivals, wan, .. } = &options;
         let (controllers, agent) = (controllers.clone(), agent.clone());
         let supply = Supply::new(cache.clone(), controllers, agent, link.clone(), PATIENCE, wan.clone());
-        let faults = faults.clone();
+        let arrivals = arrivals.clone();
         Self {
             options,
-            supply: Arc::new(supply),
+            supply: Arc::new(supply.telling(arrivals.clone())),
             plan: None,
             needs: Arc::default(),
+            goal: Arc::default(),
             absent: Vec::new(),
             held: (0, 0),
-            work: Work::new(faults),
+            work: Work::new(arrivals),
             told: None,
             short: 0,
+            disk_low: false,
         }
     }
 
@@ -138,10 +147,7 @@ impl Fetcher {
                     self.work.retry();
                 }
                 Some(blob) = self.options.wanted.recv(), if self.work.has_room() => self.asked(blob),
-                Some(ended) = self.work.ended() => {
-                    self.work.finished(&self.supply, ended, &self.needs);
-                    self.look();
-                }
+                Some(ended) = self.work.ended() => self.finished(ended).await,
                 () = tokio::time::sleep(pause) => self.look(),
                 () = self.options.core.stopped() => return,
             }
@@ -152,10 +158,22 @@ impl Fetcher {
         self.plan = self.options.plan.borrow_and_update().clone();
         let Some(plan) = &self.plan else { return };
         self.needs = Arc::new(Needs::of(plan));
+        self.goal = Arc::new(Goal::of(&self.needs, self.budget()));
         self.supply.obey(plan);
+        self.work.end_unwanted(|digest| self.goal.has(digest));
         self.work.retry();
-        self.look();
+        self.trim().await;
         self.remove_partials().await;
+    }
+
+    async fn finished(&mut self, ended: Ended) {
+        let was_given_up = matches!(ended, Ok((_, Err(FetchError::Unwanted))));
+        let was_waited_for = self.work.finished(&self.supply, ended, &self.needs);
+        if was_given_up {
+            self.remove_partials().await;
+        }
+        // What a machine has waited for may be asked for again soon, so it stays until room is needed.
+        if was_waited_for { self.look() } else { self.trim().await }
     }
 
     /// Asks the cache what of the plan it holds.
@@ -165,10 +183,11 @@ impl Fetcher {
         self.absent.clear();
         self.held = (0, 0);
         for (wanted, held) in wanted.iter().zip(held) {
-            match (held, self.needs.is_indispensable(&wanted.blob.digest)) {
+            match (held, wanted.need < Need::Prefetch) {
                 (false, _) => self.absent.push(*wanted),
                 (true, true) => self.held.0 += wanted.blob.size,
-                (true, false) => self.held.1 += wanted.blob.size,
+                (true, false) if self.goal.has(&wanted.blob.digest) => self.held.1 += wanted.blob.size,
+                (true, false) => {}
             }
         }
     }
@@ -186,7 +205,8 @@ impl Fetcher {
         }
         while let Some((wanted, admission)) = self.next() {
             self.make_room(admission).await;
-            let (supply, purpose) = (self.supply.clone(), Purpose::new(wanted.need));
+            let what = self.needs.name(&wanted.blob.digest);
+            let (supply, purpose) = (self.supply.clone(), Purpose::new(wanted.need, what));
             self.work.begin(wanted, purpose.clone(), async move {
                 transfer::fetch(&supply, wanted.blob, &purpose).await
             });
@@ -207,58 +227,19 @@ impl Fetcher {
     }
 
     fn next(&mut self) -> Option<(Wanted, Admission)> {
-        let room = self.room();
-        let cache = &self.options.cache;
-        let may = |wanted: &Wanted| {
-            let admitted = room.admit(wanted.need, wanted.blob.size) != Admission::No;
-            admitted && cache.size_of(&wanted.blob.digest).is_none()
-        };
+        let (room, goal, cache) = (self.room(), &self.goal, &self.options.cache);
+        let admit =
+            |wanted: &Wanted| room.admit(wanted.need, goal.has(&wanted.blob.digest), wanted.blob.size);
+        let may =
+            |wanted: &Wanted| admit(wanted) != Admission::No && cache.size_of(&wanted.blob.digest).is_none();
         let wanted = self.work.queue.next(self.supply.now().mono, &self.needs, &self.absent, may)?;
-        Some((wanted, room.admit(wanted.need, wanted.blob.size)))
-    }
-
-    fn budget(&self) -> u64 {
-        let plan = self.plan.as_ref().and_then(|plan| plan.network.cache_bytes);
-        plan.unwrap_or(self.options.budget)
-    }
-
-    /// Evicts what may go for a blob that was admitted.
-    async fn make_room(&self, admission: Admission) {
-        let (left, with_prefetched) = match admission {
-            Admission::Unneeded(left) => (left, false),
-            Admission::Prefetched(left) => (left, true),
-            Admission::No => return,
-        };
-        if self.options.cache.total_bytes() <= left {
-            return;
-        }
-        let (cache, needs) = (self.options.cache.clone(), self.needs.clone());
-        let keeps = move |digest: &Digest| match needs.of_blob(digest) {
-            Some(_) if with_prefetched => needs.is_indispensable(digest),
-            named => named.is_some(),
-        };
-        match blocking(move || cache.evict_to(left, &keeps)).await {
-            Ok(evicted) if evicted.blobs > 0 => {
-                tracing::info!(blobs = evicted.blobs, bytes = evicted.bytes, "evicted images");
-            }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "failed to evict images"),
-        }
-    }
-
-    async fn remove_partials(&self) {
-        let (cache, needs) = (self.options.cache.clone(), self.needs.clone());
-        let removed =
-            blocking(move || cache.remove_partials(&|digest| needs.of_blob(digest).is_some())).await;
-        if let Err(error) = removed {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "failed to remove what is left of images that are not needed any more");
-        }
+        Some((wanted, admit(&wanted)))
     }
 
     /// What is missing and whether it can be had; the site engine answers with the local disk for what cannot.
     async fn tell(&mut self) -> Result<(), Stopped> {
         self.tell_budget();
+        self.tell_disk(self.options.core.view().borrow().fills_permitted);
         self.tell_health();
         let out_of_reach = self.out_of_reach();
         if self.told.as_ref() != Some(&out_of_reach) {
@@ -286,10 +267,25 @@ impl Fetcher {
         }
         self.short = short;
         let room = self.room();
-        let left_out = |wanted: &&Wanted| room.admit(wanted.need, wanted.blob.size) == Admission::No;
+        let left_out = |wanted: &&Wanted| {
+            let within = self.goal.has(&wanted.blob.digest);
+            room.admit(wanted.need, within, wanted.blob.size) == Admission::No
+        };
         let idle = self.absent.iter().filter(|wanted| !self.work.runs(&wanted.blob.digest));
         for wanted in idle.filter(left_out).take(TOLD) {
             self.work.held_back(wanted.blob.digest, NO_ROOM);
+        }
+    }
+
+    /// Says when the disk is too low for images, and when it is no more.
+    fn tell_disk(&mut self, permitted: bool) {
+        match (permitted, std::mem::replace(&mut self.disk_low, !permitted)) {
+            (false, false) => {
+                let absent = self.absent.len();
+                tracing::warn!(absent, "the disk is low on space: no images are fetched until there is more");
+            }
+            (true, true) => tracing::info!("the disk has space again: images are fetched"),
+            (true, false) | (false, true) => {}
         }
     }
 

@@ -27,8 +27,14 @@ use super::{
     budget::Budget,
     error::SourceError,
     source::{Place, Source},
+    trouble::Trouble,
 };
-use crate::{disk::cache::Cache, uplink::Link};
+use crate::{
+    disk::cache::Cache,
+    holding::Arrivals,
+    outage::{Lasting, chain},
+    uplink::Link,
+};
 
 /// The longest sleep over what may have changed.
 const LOOK: Duration = Duration::from_secs(1);
@@ -60,6 +66,10 @@ pub(super) struct Supply {
     started: Instant,
     places: Mutex<BTreeMap<Name, Arc<Source>>>,
     sources: Mutex<Sources>,
+    /// What the log knows of each source.
+    troubles: Mutex<BTreeMap<Name, Trouble>>,
+    /// Told what comes.
+    arrivals: Arrivals,
     budget: Arc<Budget>,
     chunk_lists: Mutex<ChunkLists>,
     /// Bytes that have come over the WAN.
@@ -87,6 +97,8 @@ impl Supply {
             started: Instant::now(),
             places: Mutex::default(),
             sources: Mutex::new(Sources::new(rand::random())),
+            troubles: Mutex::default(),
+            arrivals: Arrivals::default(),
             budget,
             chunk_lists: Mutex::default(),
             received: AtomicU64::new(0),
@@ -95,6 +107,11 @@ impl Supply {
         };
         supply.set_places(Vec::new());
         supply
+    }
+
+    /// Tells these what comes.
+    pub(super) fn telling(self, arrivals: Arrivals) -> Self {
+        Self { arrivals, ..self }
     }
 
     /// The sources and rates that a plan names.
@@ -136,6 +153,7 @@ impl Supply {
             kept.insert(name, source);
         }
         *known = kept;
+        held(&self.troubles).retain(|name, _| known.contains_key(name));
         held(&self.sources).set(order);
     }
 
@@ -182,21 +200,51 @@ impl Supply {
         held(&self.places).get(name).cloned()
     }
 
-    pub(super) fn failed(&self, name: &Name, fault: Fault) {
+    /// It could not be reached, or broke off.
+    pub(super) fn failed(&self, name: &Name, why: &SourceError) {
         let now = self.now().mono;
-        held(&self.sources).failed(now, name, fault);
+        held(&self.sources).failed(now, name, Fault::Failed);
+        self.is_in_trouble(name, why);
+    }
+
+    /// It does not have a blob. Of a neighbour that is nothing strange; of a source that has never given anything it is.
+    pub(super) fn lacks(&self, name: &Name, why: &SourceError) {
+        let is_neighbour = self.source(name).is_none_or(|source| !source.place.is_afar());
+        let has_given = held(&self.troubles).get(name).is_some_and(Trouble::has_given);
+        if !is_neighbour && !has_given {
+            self.is_in_trouble(name, why);
+        }
+    }
+
+    fn is_in_trouble(&self, name: &Name, why: &SourceError) {
+        let said = held(&self.troubles).entry(name.clone()).or_default().failed(Instant::now(), chain(why));
+        if let Some(Lasting { seconds, failures }) = said {
+            let error = why as &dyn std::error::Error;
+            tracing::warn!(source = %name, error, lasting_s = seconds, failures, "a source of images does not give what it is asked for");
+        }
     }
 
     /// It gave what is not the blob.
-    pub(super) fn put_aside(&self, name: &Name, blob: &BlobRef, why: &SourceError) {
+    pub(super) fn put_aside(&self, name: &Name, blob: &BlobRef, what: &str, why: &SourceError) {
         let now = self.now().mono;
         let until = held(&self.sources).failed(now, name, Fault::Wrong);
         let (error, aside_s) = (why as &dyn std::error::Error, until.since(now).as_secs());
-        tracing::error!(blob = %blob.digest, source = %name, error, aside_s, "a source gives what is not the blob, and is put aside");
+        tracing::error!(what, blob = %blob.digest, source = %name, error, aside_s, "a source gives what is not the blob, and is put aside");
     }
 
-    pub(super) fn gave(&self, name: &Name) {
+    /// So many bytes have come from it.
+    pub(super) fn gave(&self, name: &Name, bytes: u64) {
         held(&self.sources).gave(name);
+        self.arrivals.received(bytes);
+        let said = held(&self.troubles).entry(name.clone()).or_default().gave(Instant::now());
+        if let Some(Lasting { seconds, failures }) = said {
+            tracing::info!(source = %name, lasted_s = seconds, failures, "a source of images gives again");
+        }
+    }
+
+    /// What had come of a blob was wrong: it is fetched again.
+    pub(super) fn anew(&self, blob: &BlobRef, why: String) {
+        self.arrivals.anew(blob.digest, why);
     }
 
     pub(super) fn proved(&self, name: &Name) {

@@ -1,5 +1,7 @@
 //! Fetches from sources that misbehave, over real sockets: what is named, what is resumed, and what followers see.
 
+mod fetcher;
+mod log;
 mod neighbours;
 
 use std::{
@@ -25,10 +27,11 @@ use super::{
     FetchError, SourceError,
     source::Place,
     supply::{Patience, Supply},
-    transfer::{Purpose, fetch},
+    transfer::{Fetched, Purpose, fetch},
 };
 use crate::{
     disk::cache::{Cache, FillState},
+    holding::Arrivals,
     uplink::Link,
 };
 
@@ -178,7 +181,7 @@ struct Scene {
     supply: Arc<Supply>,
     content: Vec<u8>,
     blob: BlobRef,
-    _link: watch::Sender<Link>,
+    link: watch::Sender<Link>,
 }
 
 fn cache(root: &Path) -> Arc<Cache> {
@@ -199,11 +202,15 @@ impl Scene {
         supply.set_places(sources.iter().map(place).collect());
         let content = content();
         let blob = BlobRef { digest: Digest::of(&content), size: SIZE as u64 };
-        Self { dir, supply: Arc::new(supply), content, blob, _link: link }
+        Self { dir, supply: Arc::new(supply), content, blob, link }
     }
 
-    async fn fetch(&self) -> Result<(), FetchError> {
-        fetch(&self.supply, self.blob, &Purpose::new(Need::Waiting)).await
+    fn link(&self) -> watch::Receiver<Link> {
+        self.link.subscribe()
+    }
+
+    async fn fetch(&self) -> Result<Fetched, FetchError> {
+        fetch(&self.supply, self.blob, &Purpose::new(Need::Waiting, "a file")).await
     }
 
     fn is_whole(&self) -> bool {
@@ -316,7 +323,7 @@ async fn followers_of_wrong_bytes_never_see_the_end() {
     let begun = scene.supply.cache.begun();
     let fetching = tokio::spawn({
         let (supply, blob) = (scene.supply.clone(), scene.blob);
-        async move { fetch(&supply, blob, &Purpose::new(Need::Waiting)).await }
+        async move { fetch(&supply, blob, &Purpose::new(Need::Waiting, "a file")).await }
     });
     begun.await;
     let (_, progress) = scene.supply.cache.follow(&scene.blob.digest).expect("no error").expect("under way");
@@ -337,7 +344,7 @@ async fn the_first_bytes_are_shown_as_they_come() {
     let begun = scene.supply.cache.begun();
     let fetching = tokio::spawn({
         let (supply, blob) = (scene.supply.clone(), scene.blob);
-        async move { fetch(&supply, blob, &Purpose::new(Need::Waiting)).await }
+        async move { fetch(&supply, blob, &Purpose::new(Need::Waiting, "a file")).await }
     });
     begun.await;
     let (_, progress) = scene.supply.cache.follow(&scene.blob.digest).expect("no error").expect("under way");
@@ -356,6 +363,59 @@ async fn nobody_to_ask_is_said_at_once() {
     let nobody = Scene::new(&[]);
     assert!(matches!(nobody.fetch().await, Err(FetchError::Nobody)));
     assert_eq!(nobody.supply.choose(&Default::default()), Choice::Nobody);
+}
+
+#[tokio::test]
+async fn how_a_blob_came_is_known_by_source() {
+    let (first, second) =
+        (Imp::new(&content(), &[Trick::Cut(SIZE / 4)]).await, Imp::new(&content(), &[Trick::Honest]).await);
+    let scene = Scene::new(&[&first, &second]);
+    let mut fill = scene.supply.cache.fill(scene.blob.digest, scene.blob.size).expect("begins");
+    fill.write(&scene.content[..SIZE / 2]).expect("writes");
+    drop(fill);
+    let fetched = scene.fetch().await.expect("both together have it");
+    let bytes = |imp: &Imp| fetched.from.get(imp.url.as_str()).copied();
+    assert_eq!((bytes(&first), bytes(&second)), (Some(SIZE as u64 / 4), Some(SIZE as u64 / 4)));
+    assert_eq!((fetched.found, fetched.copied), (SIZE as u64 / 2, 0));
+}
+
+#[tokio::test]
+async fn what_was_wrong_and_who_gives_it_again_is_told_meanwhile() {
+    let evil = Imp::new(&content(), &[Trick::Wrong]).await;
+    let good = Imp::new(&content(), &[Trick::Stall(SIZE / 2)]).await;
+    let scene = Scene::new(&[&evil, &good]);
+    let arrivals = Arrivals::default();
+    let told = tokio::time::timeout(Duration::from_secs(10), async {
+        let supply = Supply::new(
+            scene.supply.cache.clone(),
+            Vec::new(),
+            "us".into(),
+            scene.link(),
+            PATIENCE,
+            Arc::default(),
+        );
+        let place = |imp: &Imp| (imp.url.as_str().into(), Place::Url(imp.url.parse().expect("a URL")));
+        supply.set_places(vec![place(&evil), place(&good)]);
+        let supply = Arc::new(supply.telling(arrivals.clone()));
+        let purpose = Purpose::new(Need::Waiting, "a file");
+        tokio::select! {
+            ended = fetch(&supply, scene.blob, &purpose) => panic!("it stalls: {ended:?}"),
+            () = async {
+                while good.sent() == 0 || scene.supply.cache.partials().is_empty() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            } => arrivals.why_anew(&scene.blob.digest),
+        }
+    });
+    let wrong: Vec<u8> = content().iter().map(|byte| byte ^ 1).collect();
+    let expected = format!(
+        "{} gave bytes with digest {}; fetched again from {}",
+        evil.url,
+        Digest::of(&wrong),
+        good.url
+    );
+    assert_eq!(told.await.expect("soon"), Some(expected));
 }
 
 #[tokio::test]

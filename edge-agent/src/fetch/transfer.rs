@@ -5,7 +5,7 @@
 //! followers do not wake for every packet. Who gives what is not the blob is named, put aside, and the blob fetched anew.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     sync::{
         Arc,
@@ -46,12 +46,14 @@ const ANEW: u32 = 4;
 #[derive(Debug, Clone)]
 pub(super) struct Purpose {
     need: Need,
+    /// What the blob is, for people.
+    pub(super) what: Arc<str>,
     waited_for: Arc<AtomicBool>,
 }
 
 impl Purpose {
-    pub(super) fn new(need: Need) -> Self {
-        Self { need, waited_for: Arc::new(AtomicBool::new(need == Need::Waiting)) }
+    pub(super) fn new(need: Need, what: &str) -> Self {
+        Self { need, what: what.into(), waited_for: Arc::new(AtomicBool::new(need == Need::Waiting)) }
     }
 
     /// A machine waits for it now.
@@ -64,36 +66,65 @@ impl Purpose {
     }
 }
 
+/// How a blob came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Fetched {
+    /// Bytes, by source.
+    pub(super) from: BTreeMap<Name, u64>,
+    /// Bytes that other blobs of the cache had.
+    pub(super) copied: u64,
+    /// Bytes that an earlier fetch had left here.
+    pub(super) found: u64,
+}
+
 /// Fetches a blob, unless the cache has it.
-pub(super) async fn fetch(supply: &Arc<Supply>, blob: BlobRef, purpose: &Purpose) -> Result<(), FetchError> {
-    let mut alone = false;
+pub(super) async fn fetch(
+    supply: &Arc<Supply>,
+    blob: BlobRef,
+    purpose: &Purpose,
+) -> Result<Fetched, FetchError> {
+    let what = &*purpose.what;
+    let (mut alone, mut mishap) = (false, None);
     for _ in 1..ANEW {
-        match once(supply, blob, purpose, alone).await {
+        let ended = once(supply, blob, purpose, alone, mishap.take()).await;
+        mishap = ended.as_ref().err().and_then(FetchError::mishap);
+        if let Some(mishap) = &mishap {
+            supply.anew(&blob, format!("{mishap}; it is fetched again"));
+        }
+        match ended {
             Err(FetchError::Disputed(digest)) => {
-                tracing::warn!(blob = %blob.digest, found = %digest, "several sources gave a blob, and it is wrong: it is fetched anew from one alone");
+                tracing::warn!(what, blob = %blob.digest, found = %digest, "several sources gave a blob, and it is wrong: it is fetched anew from one alone");
                 alone = true;
             }
             Err(FetchError::Misassembled(digest)) => {
-                tracing::warn!(blob = %blob.digest, found = %digest, "a blob was put together from chunks, and is wrong: it is fetched whole");
+                tracing::warn!(what, blob = %blob.digest, found = %digest, "a blob was put together from chunks, and is wrong: it is fetched whole");
                 alone = true;
             }
             Err(FetchError::Source { source, .. }) if source.fault() == Some(Fault::Wrong) => {}
             ended => return ended,
         }
     }
-    once(supply, blob, purpose, alone).await
+    once(supply, blob, purpose, alone, mishap).await
 }
 
-async fn once(supply: &Arc<Supply>, blob: BlobRef, purpose: &Purpose, alone: bool) -> Result<(), FetchError> {
+/// `mishap`: why what had come before was thrown away.
+async fn once(
+    supply: &Arc<Supply>,
+    blob: BlobRef,
+    purpose: &Purpose,
+    alone: bool,
+    mishap: Option<String>,
+) -> Result<Fetched, FetchError> {
     match Transfer::begin(supply, blob, purpose, alone).await {
         Ok(mut transfer) => {
+            transfer.mishap = mishap;
             if let Some(list) = supply.list_of(&blob.digest).filter(|_| !alone) {
                 assemble::put_together(&mut transfer, list).await?;
             }
             transfer.fetch_to(blob.size).await?;
             transfer.finish().await
         }
-        Err(FetchError::Fill(FillError::Present(_))) => Ok(()),
+        Err(FetchError::Fill(FillError::Present(_))) => Ok(Fetched::default()),
         Err(error) => Err(error),
     }
 }
@@ -114,8 +145,10 @@ pub(super) struct Transfer<'a> {
     giver: Option<Name>,
     last_byte: Instant,
     last_failure: Option<(Name, SourceError)>,
-    /// Bytes that came from other blobs of the cache.
-    copied: u64,
+    /// From whom it came so far.
+    fetched: Fetched,
+    /// Why what had come of it before was thrown away.
+    mishap: Option<String>,
 }
 
 /// Why a source's part of a transfer ended before its end.
@@ -149,6 +182,7 @@ impl<'a> Transfer<'a> {
         let cache = Arc::clone(&supply.cache);
         let fill = blocking(move || cache.fill(blob.digest, blob.size)).await?;
         let givers = Givers::resuming(fill.offset());
+        let fetched = Fetched { found: fill.offset(), ..Fetched::default() };
         Ok(Self {
             supply,
             blob,
@@ -160,7 +194,8 @@ impl<'a> Transfer<'a> {
             giver: None,
             last_byte: Instant::now(),
             last_failure: None,
-            copied: 0,
+            fetched,
+            mishap: None,
         })
     }
 
@@ -183,26 +218,23 @@ impl<'a> Transfer<'a> {
     }
 
     /// Publishes the blob if its digest holds; else says whose fault that is.
-    pub(super) async fn finish(mut self) -> Result<(), FetchError> {
-        let Some(fill) = self.fill.take() else { return Ok(()) };
+    pub(super) async fn finish(mut self) -> Result<Fetched, FetchError> {
+        let Some(fill) = self.fill.take() else { return Ok(self.fetched) };
         let digest = match blocking(move || fill.finish()).await {
             Ok(()) => {
-                if self.copied > 0 {
-                    self.supply.spare(self.copied);
-                    tracing::info!(blob = %self.blob.digest, bytes = self.blob.size, copied = self.copied, "put a blob together from what was held and what was fetched");
-                }
+                self.supply.spare(self.fetched.copied);
                 self.givers.only().into_iter().for_each(|name| self.supply.proved(name));
-                return Ok(());
+                return Ok(self.fetched);
             }
             Err(FillError::WrongDigest { actual, .. }) => actual,
             Err(error) => return Err(error.into()),
         };
-        if self.copied > 0 {
+        if self.fetched.copied > 0 {
             return Err(FetchError::Misassembled(digest));
         }
         let Some(name) = self.givers.only().cloned() else { return Err(FetchError::Disputed(digest)) };
         let source = SourceError::OtherDigest(digest);
-        self.supply.put_aside(&name, &self.blob, &source);
+        self.supply.put_aside(&name, &self.blob, &self.purpose.what, &source);
         Err(FetchError::Source { name, source })
     }
 
@@ -248,12 +280,15 @@ impl<'a> Transfer<'a> {
 
     pub(super) fn broke(&mut self, name: Name, error: SourceError) -> Result<(), FetchError> {
         let shown = &error as &dyn std::error::Error;
-        tracing::debug!(blob = %self.blob.digest, source = %name, error = shown, at = self.offset(), "a source broke off");
+        tracing::debug!(what = &*self.purpose.what, blob = %self.blob.digest, source = %name, error = shown, at = self.offset(), "a source broke off");
         match error.fault() {
-            None => drop(self.without.insert(name.clone())),
-            Some(Fault::Failed) => self.supply.failed(&name, Fault::Failed),
+            None => {
+                self.supply.lacks(&name, &error);
+                self.without.insert(name.clone());
+            }
+            Some(Fault::Failed) => self.supply.failed(&name, &error),
             Some(Fault::Wrong) => {
-                self.supply.put_aside(&name, &self.blob, &error);
+                self.supply.put_aside(&name, &self.blob, &self.purpose.what, &error);
                 if self.giver.as_ref() == Some(&name) {
                     // What else it gave is no better.
                     self.fill.take().into_iter().for_each(Fill::discard);
@@ -297,7 +332,7 @@ impl<'a> Transfer<'a> {
     pub(super) async fn write_copied(&mut self, bytes: Vec<u8>) -> Result<(), FillError> {
         self.last_byte = Instant::now();
         let Some(mut fill) = self.fill.take() else { return Ok(()) };
-        self.copied += bytes.len() as u64;
+        self.fetched.copied += bytes.len() as u64;
         self.fill = Some(blocking(move || fill.write(&bytes).map(|()| fill)).await?);
         Ok(())
     }
@@ -379,10 +414,17 @@ impl<'a> Transfer<'a> {
 
     fn came(&mut self, name: &Name, bytes: u64, afar: bool) {
         self.last_byte = Instant::now();
-        self.supply.gave(name);
+        self.supply.gave(name, bytes);
         if self.giver.as_ref() != Some(name) {
             self.giver = Some(name.clone());
             self.givers.add(name);
+            if let Some(mishap) = &self.mishap {
+                self.supply.anew(&self.blob, format!("{mishap}; fetched again from {name}"));
+            }
+        }
+        match self.fetched.from.get_mut(name) {
+            Some(came) => *came += bytes,
+            None => drop(self.fetched.from.insert(name.clone(), bytes)),
         }
         if afar {
             self.supply.spend(bytes);

@@ -8,7 +8,7 @@ use std::{
 
 use netboot::{
     cache::{
-        need::{Needs, Wanted},
+        need::{Need, Needs, Wanted},
         queue::{Limits, Queue},
         sources::Name,
     },
@@ -16,10 +16,15 @@ use netboot::{
 };
 use proto::{Digest, plan::BlobRef};
 use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
 
-use super::{error::FetchError, supply::Supply, transfer::Purpose};
+use super::{
+    error::FetchError,
+    supply::Supply,
+    transfer::{Fetched, Purpose},
+};
 use crate::{
-    holding::Faults,
+    holding::Arrivals,
     outage::{Lasting, Outage, chain},
 };
 
@@ -29,7 +34,8 @@ const LIMITS: Limits = Limits { at_once: 3, unasked: 2, waiting: 256 };
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// How a fetch ended.
-pub(super) type Ended = Result<(BlobRef, Result<(), FetchError>), JoinError>;
+pub(super) type Ended = Result<(BlobRef, Outcome), JoinError>;
+type Outcome = Result<Fetched, FetchError>;
 
 /// See the module.
 pub(super) struct Work {
@@ -37,16 +43,18 @@ pub(super) struct Work {
     running: BTreeMap<Digest, Running>,
     /// What has failed and is still planned.
     failures: HashMap<Digest, Failure>,
-    fetches: JoinSet<(BlobRef, Result<(), FetchError>)>,
+    fetches: JoinSet<(BlobRef, Outcome)>,
     nobody: BTreeSet<Name>,
     /// Told why blobs do not come.
-    faults: Faults,
+    arrivals: Arrivals,
 }
 
 #[derive(Debug)]
 struct Running {
     size: u64,
     purpose: Purpose,
+    /// Ends it.
+    unwanted: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -63,14 +71,14 @@ impl fmt::Debug for Work {
 }
 
 impl Work {
-    pub(super) fn new(faults: Faults) -> Self {
+    pub(super) fn new(arrivals: Arrivals) -> Self {
         Self {
             queue: Queue::new(LIMITS),
             running: BTreeMap::new(),
             failures: HashMap::new(),
             fetches: JoinSet::new(),
             nobody: BTreeSet::new(),
-            faults,
+            arrivals,
         }
     }
 
@@ -89,7 +97,8 @@ impl Work {
 
     /// The whole sizes of what is being filled, in bytes.
     pub(super) fn filling(&self) -> u64 {
-        self.running.values().map(|running| running.size).fold(0, u64::saturating_add)
+        let goes_on = self.running.values().filter(|running| !running.unwanted.is_cancelled());
+        goes_on.map(|running| running.size).fold(0, u64::saturating_add)
     }
 
     /// A machine waits for what is on its way already.
@@ -103,11 +112,23 @@ impl Work {
         &mut self,
         wanted: Wanted,
         purpose: Purpose,
-        fetch: impl Future<Output = Result<(), FetchError>> + Send + 'static,
+        fetch: impl Future<Output = Outcome> + Send + 'static,
     ) {
-        let blob = wanted.blob;
-        self.running.insert(blob.digest, Running { size: blob.size, purpose });
-        self.fetches.spawn(async move { (blob, fetch.await) });
+        let (blob, unwanted) = (wanted.blob, CancellationToken::new());
+        let ended = unwanted.clone().cancelled_owned();
+        self.running.insert(blob.digest, Running { size: blob.size, purpose, unwanted });
+        self.fetches.spawn(async move {
+            tokio::select! {
+                outcome = fetch => (blob, outcome),
+                () = ended => (blob, Err(FetchError::Unwanted)),
+            }
+        });
+    }
+
+    /// Ends the fetches that nobody waits for, of what is not to be held.
+    pub(super) fn end_unwanted(&self, is_wanted: impl Fn(&Digest) -> bool) {
+        let unasked = self.running.iter().filter(|(_, running)| running.purpose.need() != Need::Waiting);
+        unasked.filter(|(digest, _)| !is_wanted(digest)).for_each(|(_, running)| running.unwanted.cancel());
     }
 
     /// The next fetch that ends; never, while none runs.
@@ -115,11 +136,18 @@ impl Work {
         self.fetches.join_next().await
     }
 
-    pub(super) fn finished(&mut self, supply: &Supply, ended: Ended, needs: &Needs) {
+    /// A fetch has ended. Says whether a machine has waited for it.
+    pub(super) fn finished(&mut self, supply: &Supply, ended: Ended, needs: &Needs) -> bool {
+        let mut was_waited_for = false;
         match ended {
             Ok((blob, outcome)) => {
-                self.running.remove(&blob.digest);
-                self.note(supply, blob, outcome);
+                let running = self.running.remove(&blob.digest);
+                was_waited_for = running.is_some_and(|running| running.purpose.need() == Need::Waiting);
+                let asked_too_late = was_waited_for && matches!(outcome, Err(FetchError::Unwanted));
+                self.note(supply, blob, needs.name(&blob.digest), outcome);
+                if asked_too_late {
+                    self.queue.ask(blob);
+                }
             }
             // It panicked, and which it was is not known before all others have ended.
             Err(_) if self.fetches.is_empty() => {
@@ -129,23 +157,34 @@ impl Work {
             Err(_) => {}
         }
         self.failures.retain(|digest, _| needs.of_blob(digest).is_some());
+        was_waited_for
     }
 
-    fn note(&mut self, supply: &Supply, blob: BlobRef, outcome: Result<(), FetchError>) {
+    fn note(&mut self, supply: &Supply, blob: BlobRef, what: &str, outcome: Outcome) {
         let digest = blob.digest;
-        let Err(error) = outcome else {
-            self.queue.done(&digest);
-            self.failures.remove(&digest);
-            self.faults.over(&digest);
-            return tracing::info!(%digest, bytes = blob.size, "fetched a blob");
+        let error = match outcome {
+            Ok(fetched) => {
+                self.queue.done(&digest);
+                self.failures.remove(&digest);
+                self.arrivals.over(&digest);
+                let Fetched { from, copied, found } = &fetched;
+                let from = listed(from);
+                return tracing::info!(what, %digest, bytes = blob.size, from, copied, found, "fetched a blob");
+            }
+            Err(FetchError::Unwanted) => {
+                self.queue.done(&digest);
+                self.arrivals.over(&digest);
+                return tracing::info!(what, %digest, "gave up a blob that the plan wants no more, or has no room for");
+            }
+            Err(error) => error,
         };
         self.queue.failed(digest, supply.now().mono.plus(PAUSE));
         let failure = self.failures.entry(digest).or_default();
         let why = chain(&error);
-        self.faults.failed(digest, why.clone());
+        self.arrivals.failed(digest, why.clone());
         if let Some(Lasting { seconds, failures }) = failure.outage.failed(Instant::now(), why) {
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(%digest, error, lasting_s = seconds, failures, "failed to fetch a blob");
+            tracing::warn!(what, %digest, error, lasting_s = seconds, failures, "failed to fetch a blob");
         }
         failure.without = error.lacking();
     }
@@ -156,11 +195,17 @@ impl Work {
 
     /// Tells why a blob is not even begun.
     pub(super) fn held_back(&self, digest: Digest, why: &str) {
-        self.faults.failed(digest, why.to_owned());
+        self.arrivals.failed(digest, why.to_owned());
     }
 
     /// The sources that do not have it, as far as is known.
     pub(super) fn without(&self, digest: &Digest) -> &BTreeSet<Name> {
         self.failures.get(digest).map_or(&self.nobody, |failure| &failure.without)
     }
+}
+
+/// From whom how many bytes came.
+fn listed(from: &BTreeMap<Name, u64>) -> String {
+    let each: Vec<_> = from.iter().map(|(name, bytes)| format!("{name} ({bytes} bytes)")).collect();
+    if each.is_empty() { "nobody".into() } else { each.join(", ") }
 }

@@ -56,7 +56,11 @@ fn due(told: &Told, now: &Holding) -> Option<Instant> {
     Some(*at + if matters(before, now) { news } else { progress })
 }
 
-/// Another plan, or everything is here, or nothing goes on: somebody may wait to hear that.
+/// Another plan, or everything is here, or nothing goes on, or nothing or something comes now: somebody may wait to hear that.
 fn matters(before: &Holding, now: &Holding) -> bool {
-    before.plan != now.plan || before.is_complete() != now.is_complete() || before.held_up != now.held_up
+    let comes = |holding: &Holding| holding.bytes_per_second > 0;
+    before.plan != now.plan
+        || before.is_complete() != now.is_complete()
+        || before.held_up != now.held_up
+        || comes(before) != comes(now)
 }

@@ -4,7 +4,7 @@
 //! plan ──► need: every blob that it names, once, by the highest need
 //!            │
 //!            ▼
-//! machines ► queue: which fetch begins next ──► room: does it fit, or does something give way
+//! machines ► queue: which fetch begins next ──► room: does it fit, or does something give way (goal: what, in which order)
 //!                                                 │
 //!                                                 ▼
 //!                         sources: whom to ask, and for how long not to ── limit: how fast, by the time of the week
@@ -15,6 +15,7 @@
 //! Each part is a state machine of its own, on paper time; the fetcher in `edge-agent` puts them together.
 
 pub mod assembly;
+pub mod goal;
 pub mod limit;
 pub mod need;
 pub mod queue;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proto::{
     Digest,
-    plan::{self, BlobRef, Boot, SitePlan},
+    plan::{self, BlobRef, Boot, Content, SitePlan},
 };
 
 /// Why a blob is wanted; the first goes first.
@@ -34,6 +34,7 @@ pub struct Wanted {
 pub struct Needs {
     ordered: Vec<Wanted>,
     by_digest: BTreeMap<Digest, Wanted>,
+    names: BTreeMap<Digest, String>,
 }
 
 impl Needs {
@@ -53,7 +54,8 @@ impl Needs {
             (false, true) => Need::Boot,
             (false, false) => Need::Prefetch,
         };
-        plan.blobs().map(|blob| Wanted { blob, need: need(&blob.digest) }).collect()
+        let wanted = plan.blobs().map(|blob| Wanted { blob, need: need(&blob.digest) });
+        Self { names: names(plan), ..wanted.collect() }
     }
 
     /// All of it, what is needed most first.
@@ -68,6 +70,12 @@ impl Needs {
         self.by_digest.get(digest).copied()
     }
 
+    /// What a blob is, for people: the file and image, and what needs it most.
+    #[must_use]
+    pub fn name(&self, digest: &Digest) -> &str {
+        self.names.get(digest).map_or("a file that the plan does not name", String::as_str)
+    }
+
     /// Is it something that an order or a host needs, so that it never gives way?
     #[must_use]
     pub fn is_indispensable(&self, digest: &Digest) -> bool {
@@ -79,6 +87,46 @@ impl Needs {
     pub fn indispensable_bytes(&self) -> u64 {
         let needed = self.ordered.iter().filter(|wanted| wanted.need < Need::Prefetch);
         needed.map(|wanted| wanted.blob.size).fold(0, u64::saturating_add)
+    }
+}
+
+/// For each blob what names it first, in order of need.
+fn names(plan: &SitePlan) -> BTreeMap<Digest, String> {
+    let mut names = BTreeMap::new();
+    for set in plan.loaders.values() {
+        for (path, blob) in &set.files {
+            names.entry(blob.digest).or_insert_with(|| format!("{path} of the loaders {:?}", set.name));
+        }
+    }
+    for order in plan.orders.values() {
+        let host =
+            plan.hosts.get(&order.host).map_or_else(|| order.host.to_string(), |host| host.name.clone());
+        name_boot(&mut names, &order.boot, &format!("order {} of host {host}", order.number));
+    }
+    name_prefetch(&mut names, plan, plan::Need::Order);
+    for host in plan.hosts.values() {
+        if let Some(boot) = &host.boot {
+            name_boot(&mut names, boot, &format!("host {}", host.name));
+        }
+    }
+    name_prefetch(&mut names, plan, plan::Need::Site);
+    names
+}
+
+fn name_boot(names: &mut BTreeMap<Digest, String>, boot: &Boot, of: &str) {
+    for (path, file) in &boot.files {
+        if let Content::Blob(blob) = &file.content {
+            names.entry(blob.digest).or_insert_with(|| format!("{path} of image {} for {of}", boot.image));
+        }
+    }
+}
+
+fn name_prefetch(names: &mut BTreeMap<Digest, String>, plan: &SitePlan, need: plan::Need) {
+    for prefetch in plan.prefetched(need) {
+        for blob in &prefetch.blobs {
+            let of = || format!("a file of {}", prefetch.name.replacen('/', " ", 1));
+            names.entry(blob.digest).or_insert_with(of);
+        }
     }
 }
 
@@ -117,5 +165,29 @@ mod tests {
         let indispensable = [1, 2, 3, 4].map(|name| needs.is_indispensable(&Digest::of(&[name])));
         assert_eq!(indispensable, [true, true, false, false]);
         assert_eq!(needs.indispensable_bytes(), 3);
+    }
+
+    #[test]
+    fn a_blob_has_the_name_of_what_needs_it_most() {
+        let blob = |name: &str| BlobRef { digest: Digest::of(name.as_bytes()), size: 1 };
+        let prefetch = |name: &str, need, blobs: &[&str]| plan::Prefetch {
+            name: name.into(),
+            need,
+            rank: 0,
+            blobs: blobs.iter().map(|name| blob(name)).collect(),
+        };
+        let entries = [
+            plan::network_entry(&plan::Network::default()),
+            plan::prefetch_entry(&prefetch("image/debian-12", plan::Need::Site, &["both", "one"])),
+            plan::prefetch_entry(&prefetch("order/web-1-1", plan::Need::Order, &["both"])),
+        ];
+        let generation = proto::Generation { epoch: 1, revision: 1 };
+        let document = plan::PlanDocument::assemble("acme", "lyon", generation, 1, entries);
+        let needs = Needs::of(&SitePlan::decode(&document).expect("a plan"));
+        let names = ["both", "one", "none"].map(|name| needs.name(&blob(name).digest).to_owned());
+        assert_eq!(
+            names,
+            ["a file of order web-1-1", "a file of image debian-12", "a file that the plan does not name"]
+        );
     }
 }

@@ -20,15 +20,22 @@ pub struct Evicted {
 }
 
 impl Cache {
-    /// Removes the longest unused blobs until at most `budget_bytes` are left, never one that `keep` wants.
-    /// Who has a blob open reads on.
+    /// Removes blobs until at most `budget_bytes` are left: those of the least `turn` first, of one turn the longest unused.
+    /// Those without a turn stay. Who has a blob open reads on.
     ///
     /// # Errors
     /// [`DiskError`] names the blob that could not be removed; it stays in the cache.
-    pub fn evict_to(&self, budget_bytes: u64, keep: &dyn Fn(&Digest) -> bool) -> Result<Evicted, DiskError> {
+    pub fn evict_to<T: Ord>(
+        &self,
+        budget_bytes: u64,
+        turn: impl Fn(&Digest) -> Option<T>,
+    ) -> Result<Evicted, DiskError> {
         let mut evicted = Evicted::default();
-        let candidates = self.index().by_last_use();
-        for digest in candidates.iter().filter(|digest| !keep(digest)) {
+        let by_last_use = self.index().by_last_use();
+        let mut candidates: Vec<_> =
+            by_last_use.into_iter().filter_map(|digest| Some((turn(&digest)?, digest))).collect();
+        candidates.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (_, digest) in &candidates {
             if self.total_bytes() <= budget_bytes {
                 break;
             }

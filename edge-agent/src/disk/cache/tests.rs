@@ -193,13 +193,13 @@ fn the_longest_unused_goes_first_and_the_kept_never() {
     let [a, b, c, d] = [b"aaaa", b"bbbb", b"cccc", b"dddd"].map(|content| put(&cache, content));
     content_of(&cache, &a).expect("used");
     let reader = cache.get(&c).expect("opens").expect("there");
-    let evicted = cache.evict_to(8, &|digest| *digest == b).expect("evicts");
+    let evicted = cache.evict_to(8, |digest| (*digest != b).then_some(())).expect("evicts");
     assert_eq!(evicted, Evicted { blobs: 2, bytes: 8, excess_bytes: 0 });
     let left = [a, b, c, d].map(|digest| cache.size_of(&digest).is_some());
     assert_eq!(left, [false, true, true, false], "d and then a were unused longer than c");
-    let evicted = cache.evict_to(0, &|_| true).expect("evicts");
+    let evicted = cache.evict_to(0, |_| None::<()>).expect("evicts");
     assert_eq!(evicted, Evicted { blobs: 0, bytes: 0, excess_bytes: 8 });
-    cache.evict_to(0, &|_| false).expect("evicts");
+    cache.evict_to(0, |_| Some(())).expect("evicts");
     assert_eq!(cache.total_bytes(), 0);
     assert_eq!(reader.file.metadata().expect("open").len(), 4, "an open blob stays readable");
     drop(cache);
@@ -359,4 +359,20 @@ fn child_on_a_tiny_tmpfs() {
     assert_eq!(content_of(&cache, &small).as_deref(), Some(&[1; 1000][..]));
     put(&cache, &[3; 1000]);
     tiny_tmpfs::passed();
+}
+
+#[test]
+fn what_has_its_turn_earlier_goes_first_whenever_it_was_used() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (cache, _) = open(dir.path());
+    let [first, second, third] = [b"aaaa", b"bbbb", b"cccc"].map(|content| put(&cache, content));
+    content_of(&cache, &third);
+    let turns = [(first, Some(2)), (second, None), (third, Some(1))];
+    let turn = |digest: &Digest| turns.iter().find(|(of, _)| of == digest).and_then(|(_, turn)| *turn);
+    let evicted = cache.evict_to(8, turn).expect("evicts");
+    assert_eq!((evicted.blobs, evicted.excess_bytes), (1, 0));
+    assert_eq!(cache.holds([&first, &second, &third]), [true, true, false]);
+    let evicted = cache.evict_to(0, turn).expect("evicts");
+    assert_eq!((evicted.blobs, evicted.excess_bytes), (1, 4));
+    assert_eq!(cache.holds([&first, &second, &third]), [false, true, false]);
 }

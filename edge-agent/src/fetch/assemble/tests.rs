@@ -211,7 +211,7 @@ impl Scene {
     }
 
     async fn fetch(&self, content: &[u8]) -> Result<(), FetchError> {
-        fetch(&self.supply, blob(content), &Purpose::new(Need::Waiting)).await
+        fetch(&self.supply, blob(content), &Purpose::new(Need::Waiting, "a file")).await.map(drop)
     }
 
     fn holds(&self, content: &[u8]) -> bool {

@@ -89,10 +89,11 @@ async fn fetched_by(site: &str, content: &[u8], list: Option<&[u8]>, held: Optio
     supply.know_lists(lists);
     let supply = Arc::new(supply);
     let bound = Duration::from_secs(5);
-    let fetching = tokio::time::timeout(bound, fetch(&supply, blob, &Purpose::new(Need::Prefetch))).await;
+    let fetching =
+        tokio::time::timeout(bound, fetch(&supply, blob, &Purpose::new(Need::Prefetch, "a file"))).await;
     serving.abort();
     assert_eq!(supply.received(), 0, "the WAN is not used");
-    let fetched = fetching.unwrap_or(Err(FetchError::TimeUp(bound)));
+    let fetched = fetching.unwrap_or(Err(FetchError::TimeUp(bound))).map(drop);
     Got { fetched, here: ours.size_of(&blob.digest).is_some(), copied: supply.copied() }
 }
 

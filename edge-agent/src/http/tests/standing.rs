@@ -131,7 +131,7 @@ async fn a_blob_that_leaves_the_cache_is_not_served_from_memory() {
     let (site, _epoch) = standing_site(&[], &[("linux", b"kernel")]);
     let socket = connect(site.serving.address());
     let socket = site.fetch(socket, "/linux", 6).await;
-    site.cache.evict_to(0, &|_| false).expect("evicts");
+    site.cache.evict_to(0, |_| Some(())).expect("evicts");
     let status = site.beside(move |_| {
         let mut socket = socket;
         socket.write_all(b"GET /linux HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sends");

@@ -63,7 +63,7 @@ fn child_evicts_on_a_full_disk() {
     let digest = Digest::of(&next);
     let error = cache.fill(digest, 200_000).expect_err("no room");
     assert!(matches!(&error, FillError::Disk(disk) if disk.is_full()), "{error:?}");
-    let evicted = cache.evict_to(100_000, &|digest| *digest == kept).expect("evicts");
+    let evicted = cache.evict_to(100_000, |digest| (*digest != kept).then_some(())).expect("evicts");
     assert_eq!((evicted.blobs, evicted.bytes), (1, 300_000));
     assert_eq!((put(&cache, &next), content_of(&cache, &old)), (digest, None));
     let whole = content_of(&cache, &kept);
