@@ -73,7 +73,8 @@ struct Imp {
 impl Imp {
     async fn new(content: &[u8], tricks: &[Trick]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        // In short, since a plan takes no source that is plainly the agent itself.
+        let url = format!("http://127.1:{}", listener.local_addr().expect("bound").port());
         let (sent, asked): (Arc<AtomicU64>, Arc<AtomicU64>) = Default::default();
         let tricks = Arc::new(Mutex::new(VecDeque::from(tricks.to_vec())));
         let (content, counts) = (Arc::new(content.to_vec()), (sent.clone(), asked.clone()));

@@ -90,7 +90,8 @@ struct Server {
 impl Server {
     async fn new(blobs: &[&[u8]], manner: Manner) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        // In short, since a plan takes no source that is plainly the agent itself.
+        let url = format!("http://127.1:{}", listener.local_addr().expect("bound").port());
         let named = blobs.iter().map(|blob| (Digest::of(blob).to_string(), blob.to_vec())).collect();
         let blobs = Arc::new(Mutex::new(named));
         let (sent, asked, cut): (Arc<AtomicU64>, Arc<AtomicU64>, _) =
