@@ -135,8 +135,11 @@ fn state_of(missing: &[&Awaited], holding: &Holding, facts: &Facts<'_>) -> (Stat
             }
         };
     }
-    if missing.iter().any(|blob| blob.state == BlobState::Arriving) {
-        return (State::Arriving, nothing(), nothing());
+    let arriving: Vec<_> = missing.iter().filter(|blob| blob.state == BlobState::Arriving).collect();
+    if !arriving.is_empty() {
+        // Such as who gave wrong bytes before.
+        let why = arriving.iter().map(|blob| &blob.reason).find(|reason| !reason.is_empty());
+        return (State::Arriving, why.cloned().unwrap_or_default(), nothing());
     }
     if !holding.held_up.is_empty() {
         return (State::Waiting, holding.held_up.clone(), MAKE_ROOM.into());
@@ -225,7 +228,7 @@ mod tests {
     fn what_comes_before_it_counts_into_the_time_it_takes() {
         let lacks = [
             (1, awaited(400, BlobState::Arriving, "")),
-            (2, awaited(500, BlobState::Arriving, "")),
+            (2, awaited(500, BlobState::Arriving, "x gave wrong bytes")),
             (5, awaited(0, BlobState::Queued, "")),
             (7, awaited(0, BlobState::Queued, "")),
         ];
@@ -233,6 +236,7 @@ mod tests {
         let second = judged(&[2, 3], Some(&holding), true, true);
         assert_eq!((second.state, second.held, second.bytes), (State::Arriving, 1_500, 2_000));
         assert_eq!(second.done, Some(NOW.plus(std::time::Duration::from_secs(11))), "600 and 500 bytes");
+        assert_eq!(second.why, "x gave wrong bytes");
         let last = judged(&[5], Some(&holding), true, true);
         assert_eq!((last.state, last.why.as_str()), (State::Waiting, "other images are fetched before it"));
         assert_eq!(last.done, Some(NOW.plus(std::time::Duration::from_secs(21))));
