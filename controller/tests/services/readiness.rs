@@ -179,6 +179,14 @@ async fn an_agent_that_speaks_of_an_older_plan_arms_nothing() {
 #[tokio::test]
 async fn who_writes_hears_what_plans_lack_since() {
     let controller = Controller::with_lyon().await;
+    let kernel = Digest::of(b"a large kernel").to_string();
+    controller
+        .apply(&[
+            json!({"kind": "Image", "name": "large", "spec": {"family": "linux", "kernel": "linux",
+                "files": {"linux": {"sha256": kernel, "size": 20 << 20}}}}),
+            json!({"kind": "Profile", "name": "run", "spec": {"image": "large", "mode": "run"}}),
+        ])
+        .await;
     let mut client = admin_of(&controller).await;
     let mut write = async |cache: &str| {
         let spec = json!({"subnets": [{"network": "10.1.0.0/24"}], "cache": cache});
@@ -189,12 +197,12 @@ async fn who_writes_hears_what_plans_lack_since() {
             v1::WriteRequest { changes: vec![change], manager: "cli".into(), ..v1::WriteRequest::default() };
         client.write(request).await.expect("written").into_inner().warnings
     };
-    let tight = write("5B").await;
+    let tight = write("16MiB").await;
     let fields: Vec<_> =
         tight.iter().map(|warning| (warning.site.as_str(), warning.field.as_str())).collect();
     assert_eq!(fields, [("lyon", "spec.cache")]);
-    assert_eq!(write("5B").await, [], "it was said before");
-    assert_eq!(write("6B").await, []);
+    assert_eq!(write("16MiB").await, [], "it was said before");
+    assert_eq!(write("32MiB").await, []);
 }
 
 #[tokio::test]

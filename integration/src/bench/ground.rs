@@ -93,6 +93,22 @@ impl Ground {
         })
     }
 
+    /// Has the kernel begin the server's TCP connections with this congestion control.
+    ///
+    /// # Errors
+    /// When the kernel does not have it, or not for namespaces.
+    pub fn begin_connections_with(&self, congestion: &str) -> anyhow::Result<()> {
+        let path = "/proc/sys/net/ipv4/tcp_congestion_control";
+        let refused = || {
+            format!(
+                "the kernel does not take {congestion:?}: see /proc/sys/net/ipv4/tcp_allowed_congestion_control"
+            )
+        };
+        anyhow::ensure!(congestion.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), refused());
+        self.server.shell(&format!("echo {congestion} > {path}")).with_context(refused)?;
+        Ok(())
+    }
+
     /// Which core is whose.
     #[must_use]
     pub fn cores(&self) -> Cores {

@@ -24,6 +24,9 @@ pub struct Taken {
     pub cpus: usize,
     /// The frequency governor of the first; "none" on virtual machines.
     pub governor: String,
+    /// The TCP congestion control that connections begin with; see [`super::Options::congestion`].
+    #[serde(default)]
+    pub congestion: String,
     /// Load average of the last minute when the run began: what else the machine was doing.
     pub load_before: f64,
     /// The same when it ended, the run itself included.
@@ -31,9 +34,9 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Now, before anything is measured.
+    /// Now, before anything is measured. `congestion`: None for what the kernel begins with.
     #[must_use]
-    pub fn now() -> Self {
+    pub fn now(congestion: Option<&str>) -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let governor = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor";
         let line = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
@@ -44,6 +47,10 @@ impl Taken {
             cpu: cpu_name(&cpuinfo),
             cpus: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
             governor: line(governor).unwrap_or_else(|| "none".into()),
+            congestion: congestion
+                .map(str::to_owned)
+                .or_else(|| line("/proc/sys/net/ipv4/tcp_congestion_control"))
+                .unwrap_or_default(),
             load_before: load_average(),
             load_after: 0.0,
         }
@@ -57,10 +64,10 @@ impl Taken {
     /// All of it in a line.
     #[must_use]
     pub fn line(&self) -> String {
-        let Self { date, commit, kernel, cpu, cpus, governor, load_before, load_after } = self;
+        let Self { date, commit, kernel, cpu, cpus, governor, congestion, load_before, load_after } = self;
         let day = date.get(..16).unwrap_or(date).replace('T', " ");
         format!(
-            "{day} UTC, commit {commit}, Linux {kernel}, {cpus} CPUs ({cpu}), governor {governor}, \
+            "{day} UTC, commit {commit}, Linux {kernel}, {cpus} CPUs ({cpu}), governor {governor}, TCP {congestion}, \
              load average {load_before:.2} before and {load_after:.2} after"
         )
     }
@@ -100,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_line_says_what_is_known() {
-        let mut taken = Taken::now();
+        let mut taken = Taken::now(None);
         taken.end();
         let line = taken.line();
         assert!(line.contains(&taken.commit) && line.contains("load average"), "{line}");

@@ -72,6 +72,8 @@ pub struct Options {
     pub quick: bool,
     /// The cells to measure, each by its name or the beginning of it; none: all.
     pub only: Vec<String>,
+    /// The TCP congestion control that every contender's connections begin with; None: the kernel's own choice.
+    pub congestion: Option<String>,
 }
 
 impl Options {
@@ -97,7 +99,10 @@ pub fn run<W: Work>(
     say: &dyn Fn(&str),
 ) -> anyhow::Result<Report> {
     let cells = chosen(work.cells(), options)?;
-    let mut taken = Taken::now();
+    if let Some(congestion) = &options.congestion {
+        ground.begin_connections_with(congestion)?;
+    }
+    let mut taken = Taken::now(options.congestion.as_deref());
     say(&format!("{}; {}", taken.line(), ground.cores()));
     let mut reports: Vec<_> = cells.iter().map(|cell| empty(cell, contenders)).collect();
     for round in 0..options.rounds {
@@ -210,7 +215,7 @@ mod tests {
         };
         let named = |only: &[&str]| {
             let only = only.iter().map(|only| (*only).to_owned()).collect();
-            let options = Options { rounds: 1, quick: true, only };
+            let options = Options { rounds: 1, quick: true, only, congestion: None };
             chosen(cells().into(), &options).map(|cells| cells.into_iter().map(|cell| cell.name).collect())
         };
         let all: Vec<String> = named(&[]).expect("all");

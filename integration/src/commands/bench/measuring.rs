@@ -24,6 +24,9 @@ pub(super) struct Arguments {
     /// Measures this piece of work alone, by its name or the beginning of it. May be repeated.
     #[arg(long, value_name = "CELL")]
     only: Vec<String>,
+    /// Has servers begin TCP connections with this congestion control, as another kernel would: cubic, reno, bbr.
+    #[arg(long, value_name = "NAME")]
+    congestion: Option<String>,
     /// Writes everything that was measured, for programs.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -37,14 +40,15 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FOLDER")]
     into: Option<PathBuf>,
     /// Measures nothing: reads what --json has written, and prints and writes it again.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["rounds", "quick", "only", "json"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rounds", "quick", "only", "congestion", "json"])]
     from: Option<PathBuf>,
 }
 
 impl Arguments {
     fn options(&self) -> Options {
         let rounds = self.rounds.unwrap_or(if self.quick { 1 } else { ROUNDS });
-        Options { rounds, quick: self.quick, only: self.only.clone() }
+        let congestion = self.congestion.clone();
+        Options { rounds, quick: self.quick, only: self.only.clone(), congestion }
     }
 
     /// What is to be written, and how.
