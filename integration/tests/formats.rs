@@ -14,9 +14,11 @@ use edge_agent::disk::log::{Ledger, Options};
 use edge_agent::plans::PlanStore;
 use integration::formats::samples::{self, Samples};
 use integration::formats::{PASSPHRASE, copy_private, fixtures, sets};
+use proto::chunks::ChunkList;
 use proto::event::NumberedEvent;
+use proto::holding::Holding;
 use proto::ledger::Record;
-use proto::plan::{PlanDocument, SitePlan};
+use proto::plan::{PlanDocument, Prefetch, SitePlan};
 use proto::{Incarnation, Wall, v1};
 
 /// Runs a check on each set: on a private copy of it, and on what it is to hold.
@@ -43,6 +45,10 @@ fn check_plan(plan: &PlanDocument, samples: Samples) {
     for set in samples.loaders() {
         assert_eq!(plan.loaders.get(&set.name), Some(&set));
     }
+    assert_eq!(plan.mirrors.values().collect::<Vec<_>>(), samples.mirrors().iter().collect::<Vec<_>>());
+    let prefetch = |prefetch: &Prefetch| (prefetch.name.clone(), prefetch.clone());
+    assert_eq!(plan.prefetch, samples.prefetch().iter().map(prefetch).collect());
+    assert_eq!(plan.chunk_lists, samples.chunk_lists());
     assert_eq!(plan.hosts.values().collect::<Vec<_>>(), [&samples.host()]);
     assert_eq!(plan.orders.values().collect::<Vec<_>>(), [&samples.order()]);
 }
@@ -59,6 +65,15 @@ fn messages() {
         let batch: v1::EventBatch = message(set, "event-batch.pb");
         let events = batch.events.into_iter().map(NumberedEvent::try_from);
         assert_eq!(events.collect::<Result<Vec<_>, _>>().expect("legal"), samples.events());
+
+        if let Some(holding) = samples.holding() {
+            let report: v1::HoldingReport = message(set, "holding.pb");
+            assert_eq!(Holding::after(None, report), Ok(holding));
+        }
+        if let Some(list) = samples.chunk_list() {
+            let bytes = fs::read(set.join("chunks.list")).expect("recorded");
+            assert_eq!(ChunkList::parse(&bytes), Ok(list));
+        }
 
         let given: v1::Credentials = message(set, "credentials.pb");
         assert_eq!((given.fleet.as_str(), given.site.as_str()), ("recorded", "lab"));

@@ -22,6 +22,8 @@ use crate::outage::chain;
 
 /// As many redirections are followed.
 const REDIRECTIONS: usize = 5;
+/// A server's own errors that say nothing of its other files: any machine could have it left alone by asking for one.
+const FAILS_AT_ONE_FILE: [StatusCode; 2] = [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::NOT_IMPLEMENTED];
 /// Idle connections that are kept to one upstream.
 const IDLE_CONNECTIONS: usize = 8;
 
@@ -142,7 +144,9 @@ impl Way {
             status @ (StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => {
                 Err(AskError::Status(status))
             }
-            status if status.is_client_error() => Err(AskError::Refused(status)),
+            status if status.is_client_error() || FAILS_AT_ONE_FILE.contains(&status) => {
+                Err(AskError::Refused(status))
+            }
             status => Err(AskError::Status(status)),
         }
     }

@@ -41,6 +41,12 @@ fn messages(samples: Samples, folder: &Path) -> anyhow::Result<()> {
     fs::write(folder.join("plan.pb"), v1::Plan::from(&plan).encode_to_vec())?;
     fs::write(folder.join("plan-delta.pb"), former.delta_to(&plan).encode_to_vec())?;
     fs::write(folder.join("event-batch.pb"), batch.encode_to_vec())?;
+    if let Some(list) = samples.chunk_list() {
+        fs::write(folder.join("chunks.list"), list.encode())?;
+    }
+    if let Some(report) = samples.holding().and_then(|holding| holding.report(None)) {
+        fs::write(folder.join("holding.pb"), report.encode_to_vec())?;
+    }
     Ok(())
 }
 

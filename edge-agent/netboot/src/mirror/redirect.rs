@@ -18,6 +18,9 @@ pub enum NotFollowed {
     /// To a host that the catalog does not name.
     #[error("leads to {0}, which `redirects_to` does not name")]
     Host(String),
+    /// From a name without a slash at its end to one with it, as web servers lead to a folder's list.
+    #[error("leads to a folder, and lists of folders are not mirrored")]
+    Folder,
 }
 
 /// The URL that the `Location` field of an answer to `from` leads to.
@@ -35,7 +38,13 @@ pub fn redirect(mirror: &MirrorPlan, from: &Url, location: &str) -> Result<Url, 
     }
     let declared = mirror.upstreams.iter().any(|upstream| is_of(upstream, &to))
         || mirror.redirects_to.iter().any(|host| host.serves(&to));
-    if declared { Ok(to) } else { Err(NotFollowed::Host(to.host_str().unwrap_or_default().to_owned())) }
+    if !declared {
+        return Err(NotFollowed::Host(to.host_str().unwrap_or_default().to_owned()));
+    }
+    if to.path().ends_with('/') && !from.path().ends_with('/') {
+        return Err(NotFollowed::Folder);
+    }
+    Ok(to)
 }
 
 /// The upstream's own origin, or its host with TLS at the usual port.
@@ -76,6 +85,7 @@ mod tests {
             ("https://me:pw@cdn.example/a.deb", NotFollowed::Kind),
             ("file:///etc/passwd", NotFollowed::Kind),
             ("https://", NotFollowed::NoUrl),
+            ("/debian/pool/a.deb/", NotFollowed::Folder),
         ] {
             assert_eq!(follow(FROM, location), Err(why), "{location}");
         }

@@ -13,7 +13,7 @@ fn hung() -> Reply {
 
 #[tokio::test]
 async fn the_next_upstream_answers_for_one_that_does_not() {
-    for wrong in [status("500 Oops", ""), status("503 Later", ""), status("429 Slow down", ""), vec![]] {
+    for wrong in [status("502 Oops", ""), status("503 Later", ""), status("429 Slow down", ""), vec![]] {
         let (first, second) = (Upstream::start().await, Upstream::start().await);
         first.say("pool/a", [wrong.clone()]);
         first.say("pool/b", [wrong]);

@@ -40,9 +40,13 @@ async fn a_file_is_gone_when_all_upstreams_say_so() {
 
 #[tokio::test]
 async fn a_refusal_is_no_word_on_what_there_is() {
-    for refusal in
-        ["401 Unauthorized", "403 Forbidden", "407 Proxy Authentication Required", "451 Unavailable"]
-    {
+    for refusal in [
+        "401 Unauthorized",
+        "403 Forbidden",
+        "407 Proxy Authentication Required",
+        "451 Unavailable",
+        "500 Oops",
+    ] {
         let upstream = Upstream::start().await;
         let site = held(&[&upstream], &upstream).await;
         upstream.say("pool/other", [ok(TAGGED, b"other")]);
