@@ -15,6 +15,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use ipnet::Ipv4Net;
@@ -36,6 +37,9 @@ pub const MACHINES: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 68, 0, 0), 1
 pub const SERVED: &str = "served";
 /// The load's.
 pub const LOADING: &str = "load";
+
+/// Nobody is loaded for so long: it would outlive a bench that hangs.
+const LONGEST_LIFE: Duration = Duration::from_secs(2 * 3_600);
 
 /// Where a load stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +146,7 @@ impl Ground {
     /// A program to be run as a server: in its namespace, on its core.
     #[must_use]
     pub fn command(&self, name: &str, program: impl AsRef<std::ffi::OsStr>) -> Launch {
-        self.server.command(name, program).on_core(self.cores.server)
+        self.server.command(name, program).on_core(self.cores.server).bound(LONGEST_LIFE)
     }
 
     /// An empty folder for a contender, which has none of what a former start left there.

@@ -36,7 +36,7 @@ enum Bench {
     /// The agent's memory under everything at once.
     Soak {
         /// For how long; --quick makes it twenty seconds.
-        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1440))]
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
         minutes: u32,
         #[command(flatten)]
         arguments: measuring::Arguments,
