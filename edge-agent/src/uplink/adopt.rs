@@ -176,14 +176,14 @@ mod tests {
     use prost::Message;
     use proto::{
         Generation,
-        event::EventKind,
+        event::{AlarmKind, EventKind},
         plan::{Entry, Network},
         v1,
     };
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::core::Options;
+    use crate::core::{Options, Tail};
 
     fn document() -> PlanDocument {
         let network = Network::default();
@@ -215,12 +215,17 @@ mod tests {
             self.out.borrow().as_ref().map(|plan| plan.id)
         }
 
-        /// The events so far. What was sent to the core before has been taken in, for it answers in order.
+        /// The events so far: all that come to the disk before an alarm that is raised now.
         async fn kinds(&self) -> Vec<EventKind> {
-            let mut view = self.core.view();
-            view.wait_for(|view| view.last_event > 0).await.expect("the core runs");
-            let events = self.core.events(0, 100).await.expect("the core runs");
-            events.into_iter().map(|numbered| numbered.event.kind).collect()
+            let alarm = Input::Alarm(AlarmKind::DiskLow, "the end".into());
+            self.core.input(alarm).await.expect("the core runs");
+            let (mut journal, mut kinds) = (Tail::new(&self.core), Vec::new());
+            while !matches!(kinds.last(), Some(EventKind::Alarm { .. })) {
+                let events = journal.next(100).await.expect("the core runs");
+                kinds.extend(events.into_iter().map(|numbered| numbered.event.kind));
+            }
+            kinds.pop();
+            kinds
         }
     }
 
