@@ -232,6 +232,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::disk::cache::tests::put_blob;
 
     #[test]
     fn a_round_takes_a_week_within_bounds() {
@@ -239,14 +240,6 @@ mod tests {
         assert_eq!(rate_for(10 << 40), 10 * (1 << 40) / ROUND.as_secs());
         assert_eq!(rate_for(u64::MAX), 32 << 20);
         assert_eq!(pause(1 << 20, 2 << 20), Duration::from_millis(500));
-    }
-
-    fn put(cache: &Arc<Cache>, content: &[u8]) -> BlobRef {
-        let blob = BlobRef { digest: Digest::of(content), size: content.len() as u64 };
-        let mut fill = cache.fill(blob.digest, blob.size).expect("begins");
-        fill.write(content).expect("writes");
-        fill.finish().expect("publishes");
-        blob
     }
 
     /// An order's kernel is this blob.
@@ -288,7 +281,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         let (cache, _) = Cache::open(dir.path(), SystemTime::now(), Duration::from_secs(60)).expect("opens");
         let cache = Arc::new(cache);
-        let (large, kernel) = (put(&cache, &[7; 600 << 10]), put(&cache, b"kernel"));
+        let (large, kernel) = (put_blob(&cache, &[7; 600 << 10]), put_blob(&cache, b"kernel"));
         fs::write(path_of(&dir, kernel), b"rotten").expect("spoilt");
         let (sender, plan) = watch::channel(None);
         let mut scrub = Scrub::new(Arc::clone(&cache), plan, &dir.path().join("verified"));
@@ -305,7 +298,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         let (cache, _) = Cache::open(dir.path(), SystemTime::now(), Duration::from_secs(60)).expect("opens");
         let cache = Arc::new(cache);
-        let mut digests: Vec<_> = (0..5_u8).map(|n| put(&cache, &[n; 10]).digest).collect();
+        let mut digests: Vec<_> = (0..5_u8).map(|n| put_blob(&cache, &[n; 10]).digest).collect();
         digests.sort_unstable();
         let (_sender, plan) = watch::channel(None);
         let scrub = Scrub::new(cache, plan, &dir.path().join("verified"));
@@ -319,7 +312,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         let (cache, _) = Cache::open(dir.path(), SystemTime::now(), Duration::from_secs(60)).expect("opens");
         let cache = Arc::new(cache);
-        let kernel = put(&cache, b"kernel");
+        let kernel = put_blob(&cache, b"kernel");
         let (_sender, plan) = watch::channel(Some(plan_with(kernel)));
         let mut scrub = Scrub::new(Arc::clone(&cache), plan, &dir.path().join("verified"));
         let path = path_of(&dir, kernel);

@@ -41,6 +41,7 @@ pub(crate) enum DatabaseError {
 /// A database that this process closed keeps sled's lock for a moment, until its last thread has gone and no child
 /// that is just being started shares the file.
 pub(crate) fn open(path: &Path) -> Result<sled::Db, DatabaseError> {
+    sync::take_the_place();
     discard_unfinished_snapshots(path)?;
     let config =
         sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));

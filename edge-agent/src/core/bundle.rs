@@ -89,11 +89,6 @@ impl Bundle {
         self.records.is_empty() && self.snapshot.is_none()
     }
 
-    /// Does anybody wait for it to be on disk?
-    pub(super) fn is_awaited(&self) -> bool {
-        !self.held.is_empty() || !self.ended.is_empty() || self.snapshot.is_some()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.is_light() && self.held.is_empty() && self.ended.is_empty()
     }

@@ -47,9 +47,7 @@ fn read() -> (Command, oneshot::Receiver<Vec<NumberedEvent>>) {
     (Command::Events { after: 0, limit: 1_000, reply }, answer)
 }
 
-/// A turn after which nothing lingers.
 fn turn(worker: &mut Worker, commands: impl IntoIterator<Item = Command>) {
-    worker.lingers_until = Some(Instant::now());
     worker.turn(&mut commands.into_iter().collect()).expect("the ledger goes on");
 }
 
@@ -237,22 +235,6 @@ fn more_than_a_batch_and_no_room(mount: &Path) {
     assert!(worker.writer.has_backlog());
     try_again(&mut worker);
     assert!(worker.writer.has_backlog(), "it still goes first");
-}
-
-#[test]
-fn what_nobody_waits_for_is_on_disk_soon_and_at_the_end() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (mut worker, view, _ended) = worker(folder.path());
-    worker.turn(&mut vec![alarm(10)]).expect("the ledger goes on");
-    let last = worker.site.journal().last();
-    assert!(view.borrow().last_event < last, "there is no sync for it alone");
-    assert!(worker.due() <= Instant::now() + LINGER);
-    turn(&mut worker, []);
-    assert_eq!(view.borrow().last_event, last);
-    worker.turn(&mut vec![alarm(10)]).expect("the ledger goes on");
-    worker.stop();
-    let (again, ..) = self::worker(folder.path());
-    assert_eq!(again.site.journal().last(), last + 1);
 }
 
 #[test]

@@ -39,8 +39,6 @@ use crate::{
 const BATCH: usize = 512;
 /// Inputs that are put on disk by this very thread, however slow that is: for so few its time is all that they wait for.
 const FEW: usize = 4;
-/// Records that nobody waits for are put on disk with the next that somebody waits for, or after so long.
-const LINGER: Duration = Duration::from_millis(5);
 /// How often the disk's room is looked at.
 const LOOK_AT_DISK: Duration = Duration::from_secs(1);
 /// How soon a full disk is tried again.
@@ -105,9 +103,6 @@ struct Worker {
     next_disk: Instant,
     /// The disk has no room at all: when it is tried again. Until then nothing new is taken in.
     full: Option<Instant>,
-    /// Records that nobody waits for, and until when they may stay here.
-    lingering: Bundle,
-    lingers_until: Option<Instant>,
     /// What came meanwhile and nobody will say again: the latest of each kind.
     parked: Vec<Input>,
     readers: Vec<Reader>,
@@ -168,8 +163,6 @@ impl Worker {
             pressure: Pressure::Normal,
             next_disk: started,
             full: None,
-            lingering: Bundle::default(),
-            lingers_until: None,
             parked: Vec::new(),
             readers: Vec::new(),
             ended: BTreeSet::new(),
@@ -230,13 +223,10 @@ impl Worker {
             None if self.parked.is_empty() => self.started + self.site.poll_timeout().0,
             None => self.started,
         };
-        engine.min(self.next_disk).min(self.lingers_until.unwrap_or(self.next_disk))
+        engine.min(self.next_disk)
     }
 
-    fn stop(mut self) {
-        if !self.lingering.is_empty() {
-            self.writer.put(mem::take(&mut self.lingering), false);
-        }
+    fn stop(self) {
         if let Err(error) = self.writer.close() {
             tracing::error!(error = &error as &dyn std::error::Error, "failed to close the ledger");
         }
@@ -376,8 +366,7 @@ impl Worker {
     /// All that the engine has decided, in order.
     fn hand_over(&mut self, few: bool) {
         let mut leaving = Vec::new();
-        let mut bundle = mem::take(&mut self.lingering);
-        bundle.last_event = self.site.journal().last();
+        let mut bundle = Bundle { last_event: self.site.journal().last(), ..Bundle::default() };
         while let Some(action) = self.site.poll_action() {
             match action {
                 Action::Persist(record) => {
@@ -403,20 +392,9 @@ impl Worker {
         if self.writer.needs_snapshot() {
             bundle.snapshot = Some(self.site.snapshot().collect());
         }
-        let awaited = bundle.is_awaited();
-        if !awaited && !bundle.is_light() && self.full.is_none() && self.may_linger() {
-            self.lingering = bundle;
-            return;
-        }
-        self.lingers_until = None;
         if !bundle.is_empty() || self.full.is_some() {
-            self.writer.put(bundle, few && awaited);
+            self.writer.put(bundle, few);
         }
-    }
-
-    fn may_linger(&mut self) -> bool {
-        let now = Instant::now();
-        now < *self.lingers_until.get_or_insert(now + LINGER)
     }
 
     /// From disk alone: an event that a crash takes back must not have been told, for its number is used again.

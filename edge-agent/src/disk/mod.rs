@@ -9,6 +9,8 @@
 pub mod atomic;
 pub mod cache;
 mod error;
+#[cfg(test)]
+pub(crate) mod killed;
 pub mod log;
 pub mod space;
 #[cfg(test)]

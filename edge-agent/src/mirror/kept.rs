@@ -8,11 +8,11 @@ use std::{
 };
 
 use netboot::mirror::{Class, ObjectPath, Seen, class, is_coherent, is_fresh, named_digest, vouchers};
-use proto::{Wall, plan::MirrorPlan};
+use proto::{Wall, plan::MirrorPlan, v1};
 
 use super::{
     Limits,
-    counts::{Counters, Counts},
+    counts::Counters,
     flight::{Failure, FailureKind, Flight, Outcome},
     store::Store,
     turns::Turns,
@@ -155,9 +155,9 @@ impl Kept {
     }
 
     /// For people and for metrics.
-    pub(super) fn counts(&self) -> Counts {
-        Counts {
-            mirror: self.name.clone(),
+    pub(super) fn status(&self) -> v1::MirrorStatus {
+        v1::MirrorStatus {
+            name: self.name.clone(),
             held_bytes: self.store.bytes(),
             held_files: self.store.files() as u64,
             away: self.away(),

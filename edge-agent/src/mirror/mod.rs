@@ -42,11 +42,10 @@ use std::{
 
 use http::{Method, Response, request::Parts};
 use netboot::mirror::{Asked, ObjectPath};
-use proto::plan::SitePlan;
+use proto::{plan::SitePlan, v1};
 use tokio::sync::{OnceCell, watch};
 
 pub use body::{Body, Broken, Pieces};
-pub use counts::Counts;
 
 use fetch::{Fetches, blocking};
 use find::Wish;
@@ -213,11 +212,11 @@ impl Mirrors {
 
     /// What there is of each mirror, and what passed through it since the agent started; by name.
     #[must_use]
-    pub fn counts(&self) -> Vec<Counts> {
+    pub fn status(&self) -> Vec<v1::MirrorStatus> {
         let kept: Vec<_> = self.opened().values().filter_map(|cell| cell.get().cloned()).collect();
-        let mut counts: Vec<_> = kept.iter().map(|kept| kept.counts()).collect();
-        counts.sort_unstable_by(|one, other| one.mirror.cmp(&other.mirror));
-        counts
+        let mut status: Vec<_> = kept.iter().map(|kept| kept.status()).collect();
+        status.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        status
     }
 
     /// The mirror at work, opened if it is not yet.

@@ -186,7 +186,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::disk::cache::WITHHELD_BYTES;
+    use crate::disk::cache::{WITHHELD_BYTES, tests::put_blob};
 
     const SIZE: usize = WITHHELD_BYTES as usize * 3;
 
@@ -227,11 +227,7 @@ mod tests {
         }
 
         fn put(&self, content: &[u8]) -> Digest {
-            let digest = Digest::of(content);
-            let mut fill = self.service.cache.fill(digest, content.len() as u64).expect("begins");
-            fill.write(content).expect("writes");
-            fill.finish().expect("publishes");
-            digest
+            put_blob(&self.service.cache, content).digest
         }
     }
 

@@ -81,7 +81,7 @@ impl Session {
             addresses: health.addresses,
             peer_addresses: health.peer_addresses,
             cache_budget: health.cache_budget,
-            mirrors: self.mirrors.counts().into_iter().map(Into::into).collect(),
+            mirrors: self.mirrors.status(),
         }
     }
 

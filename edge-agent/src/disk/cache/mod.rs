@@ -18,7 +18,7 @@ mod fill;
 mod index;
 mod progress;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verify;
 
 use std::fs::{self, File};

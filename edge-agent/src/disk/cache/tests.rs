@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use proto::Digest;
+use proto::{Digest, plan::BlobRef};
 
 use super::*;
 use crate::disk::tiny_tmpfs;
@@ -21,12 +21,17 @@ fn open(root: &Path) -> (Arc<Cache>, Scanned) {
     (Arc::new(cache), scanned)
 }
 
-fn put(cache: &Arc<Cache>, content: &[u8]) -> Digest {
-    let digest = Digest::of(content);
-    let mut fill = cache.fill(digest, content.len() as u64).expect("begins");
+/// As if it had been fetched.
+pub(crate) fn put_blob(cache: &Arc<Cache>, content: &[u8]) -> BlobRef {
+    let blob = BlobRef { digest: Digest::of(content), size: content.len() as u64 };
+    let mut fill = cache.fill(blob.digest, blob.size).expect("begins");
     fill.write(content).expect("writes");
     fill.finish().expect("publishes");
-    digest
+    blob
+}
+
+fn put(cache: &Arc<Cache>, content: &[u8]) -> Digest {
+    put_blob(cache, content).digest
 }
 
 fn content_of(cache: &Cache, digest: &Digest) -> Option<Vec<u8>> {

@@ -12,7 +12,7 @@ use super::{
     log::Log,
     *,
 };
-use crate::{core, holding::Arrivals};
+use crate::{core, disk::cache::tests::put_blob, holding::Arrivals};
 
 /// A fetcher that was not started: its parts are moved by hand.
 struct Bench {
@@ -95,11 +95,7 @@ impl Bench {
     }
 
     fn put(&self, name: u8, size: usize) -> BlobRef {
-        let (blob, content) = (blob(name, size), image(name, size));
-        let mut fill = self.cache.fill(blob.digest, blob.size).expect("begins");
-        fill.write(&content).expect("writes");
-        fill.finish().expect("publishes");
-        blob
+        put_blob(&self.cache, &image(name, size))
     }
 
     async fn obey(&mut self, plan: Arc<SitePlan>) -> PlanId {

@@ -14,7 +14,7 @@ use proto::{
 };
 
 use super::*;
-use crate::peers::Peers;
+use crate::{disk::cache::tests::put_blob, peers::Peers};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -40,14 +40,6 @@ fn plan_of(blob: BlobRef, lists: &ChunkLists) -> Arc<SitePlan> {
     Arc::new(SitePlan::decode(&document).expect("a plan"))
 }
 
-fn put(cache: &Arc<Cache>, content: &[u8]) -> BlobRef {
-    let blob = BlobRef { digest: Digest::of(content), size: content.len() as u64 };
-    let mut fill = cache.fill(blob.digest, blob.size).expect("begins");
-    fill.write(content).expect("writes");
-    fill.finish().expect("publishes");
-    blob
-}
-
 /// What an agent got of a blob that an agent in Lyon has, and of its list if it has one.
 struct Got {
     fetched: Result<(), FetchError>,
@@ -63,11 +55,11 @@ async fn fetched_by(site: &str, content: &[u8], list: Option<&[u8]>, held: Optio
     let authority =
         Authority::open_or_create(&folder.path().join("authority"), &fleet, SystemTime::now()).expect("made");
     let other = cache(&folder.path().join("other"));
-    let blob = put(&other, content);
+    let blob = put_blob(&other, content);
     let lists: ChunkLists = list
         .map(|list| {
             let distinct_bytes = ChunkList::parse(list).expect("a list").distinct_bytes();
-            (blob.digest, ChunkListRef { list: put(&other, list), distinct_bytes })
+            (blob.digest, ChunkListRef { list: put_blob(&other, list), distinct_bytes })
         })
         .into_iter()
         .collect();
@@ -81,7 +73,7 @@ async fn fetched_by(site: &str, content: &[u8], list: Option<&[u8]>, held: Optio
     let (_link, our_link) = watch::channel(link(&authority, site, "one"));
     let ours = cache(&folder.path().join("ours"));
     if let Some(held) = held {
-        put(&ours, held);
+        put_blob(&ours, held);
     }
     let supply = Supply::new(ours.clone(), Vec::new(), "one".into(), our_link, PATIENCE, Arc::default());
     let site = site.parse().expect("legal");

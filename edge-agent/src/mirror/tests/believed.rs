@@ -21,7 +21,7 @@ async fn a_file_whose_end_nobody_tells_is_passed_on_and_not_kept() {
     // It was a cut, which nobody could know.
     fresh(site.whole("pool/a").await, "fetched", &body[..60_000]);
     fresh(site.whole("pool/a").await, "fetched", &body);
-    assert_eq!(site.counts().held_files, 0);
+    assert_eq!(site.status().held_files, 0);
     fresh(site.whole("pool/a").await, "fetched", &body);
     fresh(site.whole("pool/a").await, "held", &body);
 }

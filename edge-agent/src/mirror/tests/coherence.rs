@@ -81,5 +81,5 @@ async fn without_an_upstream_what_fits_together_is_given_stale_and_says_so() {
     fresh(site.whole("pool/a").await, "held", b"a");
     let (status, _, _) = site.whole("pool/never-fetched").await;
     assert_eq!(status, 504);
-    assert_eq!((site.counts().stale, site.counts().unavailable), (2, 1));
+    assert_eq!((site.status().stale, site.status().unavailable), (2, 1));
 }

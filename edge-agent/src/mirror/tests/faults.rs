@@ -63,7 +63,7 @@ async fn after_a_cut_the_rest_of_the_same_version_is_asked_for() {
     assert_eq!(asked.len(), 3);
     let again = asked[2].to_ascii_lowercase();
     assert!(again.contains("range: bytes=200000-") && again.contains("if-range: \"1\""), "{again}");
-    assert_eq!(site.counts().wan_bytes, 500_000, "no byte twice");
+    assert_eq!(site.status().wan_bytes, 500_000, "no byte twice");
 }
 
 /// Each of these ends the connection of who reads, keeps nothing, and lets the next one ask anew.

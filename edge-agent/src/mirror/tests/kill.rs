@@ -1,17 +1,13 @@
 //! A child process that fetches and publishes is killed at odd moments, again and again; then the store is judged: each file
 //! that is held is whole and the one of its path, and nothing else is left over.
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{io::Write, path::Path};
 
 use proto::Digest;
 
 use super::{upstream::Reply, *};
+use crate::disk::killed;
 
-const DIRECTORY: &str = "BOOTLANE_MIRROR_KILL_DIR";
 const CHILD: &str = "mirror::tests::kill::child_that_fetches_until_killed";
 /// Files of the round.
 const FILES: usize = 30;
@@ -45,11 +41,11 @@ fn mirror_of(upstreams: &[&Upstream]) -> MirrorPlan {
 /// Not a test of its own: does nothing unless the test below started it.
 #[tokio::test]
 async fn child_that_fetches_until_killed() {
-    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
+    let Some(directory) = killed::directory() else { return };
     let upstream = Upstream::start().await;
     let dir = Arc::new(tempfile::tempdir().expect("tempdir"));
     let mut site = Site::at(Arc::clone(&dir), &mirror_of(&[&upstream]), limits());
-    let (folder, plan) = (Path::new(&directory).to_owned(), site.plan.subscribe());
+    let (folder, plan) = (directory, site.plan.subscribe());
     let (proxy, wan) = (Proxy::None, Arc::default());
     site.mirrors = Mirrors::new(Options { folder, plan, low_disk_bytes: 0, proxy, wan, limits: limits() });
     let step = |what: &str| writeln!(std::io::stdout().lock(), "step: {what}").expect("the parent reads");
@@ -66,26 +62,6 @@ async fn child_that_fetches_until_killed() {
             assert_eq!(from(response.headers()), "fetched", "{round} {version}");
         }
     }
-}
-
-/// Runs one child for so many steps, and a little longer. Returns how many files it published.
-fn run_and_kill(directory: &Path, steps: usize, longer: Duration) -> usize {
-    let mut child = Command::new(std::env::current_exe().expect("own path"))
-        .args(["--exact", CHILD, "--nocapture", "--test-threads=1"])
-        .env(DIRECTORY, directory)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
-    let is_step = |line: &String| line.contains("step: ");
-    let seen: Vec<_> = lines.by_ref().filter(is_step).take(steps).collect();
-    assert_eq!(seen.len(), steps, "the child did not go on with the store that its predecessor left");
-    std::thread::sleep(longer);
-    child.kill().expect("kill -9");
-    let published = seen.into_iter().chain(lines).filter(|line| line.contains("published")).count();
-    child.wait().expect("reaped");
-    published
 }
 
 /// What is wrong with a store that a kill has left.
@@ -115,13 +91,12 @@ fn judge(folder: &Path) -> Vec<String> {
 
 #[test]
 fn kill_9_leaves_whole_files_and_nothing_else() {
-    let rounds: u64 = std::env::var("BOOTLANE_KILLS").ok().map_or(5, |n| n.parse().expect("a number"));
     let dir = tempfile::tempdir().expect("tempdir");
     let mut published = 0;
-    for round in 0..rounds {
-        // Odd moments, so that kills fall on different steps and into different parts of them.
-        let (steps, longer) = (5 + (round * 37) % 190, Duration::from_micros((round * 331) % 2_000));
-        published += run_and_kill(dir.path(), usize::try_from(steps).expect("few"), longer);
+    for round in 0..killed::rounds() {
+        let (steps, longer) = killed::moment(round);
+        let told = killed::run_and_kill(CHILD, dir.path(), ("step: ", steps), longer);
+        published += told.iter().filter(|line| line.contains("published")).count();
         let faults = judge(&dir.path().join("debian"));
         assert!(faults.is_empty(), "round {round}: {faults:?}");
     }

@@ -155,8 +155,8 @@ impl Site {
         }
     }
 
-    fn counts(&self) -> Counts {
-        self.mirrors.counts().into_iter().find(|counts| counts.mirror == "debian").unwrap_or_default()
+    fn status(&self) -> v1::MirrorStatus {
+        self.mirrors.status().into_iter().find(|status| status.name == "debian").unwrap_or_default()
     }
 }
 
@@ -209,9 +209,9 @@ async fn what_never_changes_is_fetched_once_and_outlives_a_restart() {
     let site = Site::new(&mirror);
     fresh(site.whole("pool/a+b.deb").await, "fetched", &body);
     fresh(site.whole("pool/a%2bb.deb").await, "held", &body);
-    let counts = site.counts();
-    assert_eq!((counts.wan_bytes, counts.machine_bytes), (300_000, 600_000));
-    assert_eq!((counts.questions, counts.fetched, counts.held), (1, 1, 1));
+    let status = site.status();
+    assert_eq!((status.wan_bytes, status.machine_bytes), (300_000, 600_000));
+    assert_eq!((status.questions, status.fetched, status.held), (1, 1, 1));
     let site = site.again(&mirror);
     fresh(site.whole("pool/a+b.deb").await, "held", &body);
     assert_eq!(upstream.asked().len(), 1);
@@ -253,7 +253,7 @@ async fn a_file_that_is_not_there_is_asked_for_once_in_a_while_and_forgotten_if_
         assert_eq!(site.whole("dists/never").await.0, 404);
     }
     assert_eq!(upstream.asked().len(), 3, "{:?}", upstream.asked());
-    assert_eq!(site.counts().absent, 6);
+    assert_eq!(site.status().absent, 6);
 }
 
 #[tokio::test]

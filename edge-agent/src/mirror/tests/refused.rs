@@ -61,7 +61,7 @@ async fn a_refusal_is_no_word_on_what_there_is() {
         }
         assert_eq!(upstream.asked().len(), 3, "a refusal is remembered for a while: {:?}", upstream.asked());
         fresh(site.whole("pool/other").await, "fetched", b"other");
-        assert!(site.counts().away.is_empty());
+        assert!(site.status().away.is_empty());
     }
 }
 
@@ -81,8 +81,8 @@ async fn who_is_away_is_told() {
     let base = upstream.base.clone();
     upstream.stop().await;
     fresh(site.whole("dists/x").await, "stale", b"held");
-    let counts = site.counts();
-    assert_eq!((counts.away, counts.held_bytes, counts.held_files, counts.stale), (vec![base], 4, 1, 1));
+    let status = site.status();
+    assert_eq!((status.away, status.held_bytes, status.held_files, status.stale), (vec![base], 4, 1, 1));
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ async fn a_file_that_would_take_for_ever_is_given_up() {
     let broken = bytes(site.get("pool/a").await).await;
     assert!(matches!(broken, Err(Broken::Stopped)));
     site.settled().await;
-    assert_eq!((site.counts().held_files, upstream.asked().len()), (0, 1), "no more of it is asked for");
+    assert_eq!((site.status().held_files, upstream.asked().len()), (0, 1), "no more of it is asked for");
 }
 
 /// Files that have begun to arrive, and do not go on.
@@ -100,7 +100,7 @@ async fn files_on_their_way_keep_within_the_budget_and_evict_nothing_in_vain() {
     assert_eq!(second.status(), 503);
     let words = String::from_utf8(bytes(second).await.expect("words")).expect("text");
     assert!(words.contains("files on their way take the mirror's budget"), "{words}");
-    assert_eq!(site.counts().held_files, 1);
+    assert_eq!(site.status().held_files, 1);
 }
 
 /// A byte a second.
@@ -120,7 +120,7 @@ async fn what_images_have_taken_of_the_wan_mirrors_wait_for() {
     let mut response = site.get("pool/a").await;
     assert_eq!(response.status(), 200, "the question costs next to nothing");
     let waiting = tokio::time::timeout(NOW, more(response.body_mut())).await;
-    assert!(waiting.is_err() && site.counts().wan_bytes == 0);
+    assert!(waiting.is_err() && site.status().wan_bytes == 0);
     wan.obey(Wan::default());
     assert_eq!(bytes(response).await.expect("whole"), b"a");
 }

@@ -32,8 +32,8 @@ async fn fifty_machines_cost_one_question_and_each_is_served_while_it_arrives() 
         assert!(got == body, "other bytes");
     }
     assert_eq!((first, upstream.asked().len()), (1, 1));
-    let counts = site.counts();
-    assert_eq!((counts.wan_bytes, counts.joined, counts.machine_bytes), (700_000, 49, 50 * 700_000));
+    let status = site.status();
+    assert_eq!((status.wan_bytes, status.joined, status.machine_bytes), (700_000, 49, 50 * 700_000));
 }
 
 #[tokio::test]

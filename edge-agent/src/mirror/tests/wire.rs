@@ -115,7 +115,7 @@ async fn what_is_held_what_arrives_and_ranges_leave_byte_for_byte() {
     let address = serving.address();
     let arriving = tokio::spawn(async move { got(address, "pool/a", "").await });
     let joined = tokio::spawn(async move { got(address, "pool/a", "Range: bytes=299990-300009\r\n").await });
-    while site.counts().joined == 0 {
+    while site.status().joined == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     gate.notify_one();
@@ -129,7 +129,7 @@ async fn what_is_held_what_arrives_and_ranges_leave_byte_for_byte() {
     assert!(head.starts_with("HTTP/1.1 206") && part == body[500_000..800_000], "{head}");
     let (head, in_chunks) = got(address, "pool/chunked", "").await;
     assert!(head.contains("Transfer-Encoding: chunked") && unchunked(&in_chunks) == body, "{head}");
-    assert_eq!(site.counts().machine_bytes, 3_300_020);
+    assert_eq!(site.status().machine_bytes, 3_300_020);
 }
 
 /// The bytes of a chunked body (RFC 9112 §7.1), which ends as it should.

@@ -1,12 +1,11 @@
 //! A child process that fills, publishes and evicts is killed at odd moments, again and again; then the cache is judged
 //! from outside: every published blob is what its name says, what was cut is resumed, and nothing else is left over.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::io::Write;
 
 use super::*;
+use crate::disk::killed;
 
-const DIRECTORY: &str = "BOOTLANE_CACHE_KILL_DIR";
 const CHILD: &str = "disk::cache::tests::kill::child_that_fills_until_killed";
 /// Blobs of the round, of one to seven pieces each.
 const BLOBS: u64 = 40;
@@ -22,8 +21,8 @@ fn content(number: u64) -> Vec<u8> {
 /// Not a test of its own: does nothing unless the test below started it.
 #[test]
 fn child_that_fills_until_killed() {
-    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
-    let (cache, _) = open(Path::new(&directory));
+    let Some(directory) = killed::directory() else { return };
+    let (cache, _) = open(&directory);
     let mut out = std::io::stdout().lock();
     writeln!(out, "opened").expect("the parent reads");
     let mut step = |what| writeln!(out, "step: {what}").expect("the parent reads");
@@ -41,26 +40,6 @@ fn child_that_fills_until_killed() {
         cache.evict_to(BUDGET, |other| (*other != digest).then_some(())).expect("evicts");
         assert_eq!(content_of(&cache, &digest).as_deref(), Some(&content[..]));
     }
-}
-
-/// Runs one child for so many steps, and a little longer. Returns how many blobs it published.
-fn run_and_kill(directory: &Path, steps: usize, longer: Duration) -> usize {
-    let mut child = Command::new(std::env::current_exe().expect("own path"))
-        .args(["--exact", CHILD, "--nocapture", "--test-threads=1"])
-        .env(DIRECTORY, directory)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
-    let is_step = |line: &String| line.contains("step: ");
-    let seen: Vec<_> = lines.by_ref().filter(is_step).take(steps).collect();
-    assert_eq!(seen.len(), steps, "the child did not go on with the cache that its predecessor left");
-    std::thread::sleep(longer);
-    child.kill().expect("kill -9");
-    let published = seen.into_iter().chain(lines).filter(|line| line.contains("published")).count();
-    child.wait().expect("reaped");
-    published
 }
 
 /// What is wrong with a cache that a kill has left.
@@ -94,13 +73,12 @@ fn judge(directory: &Path) -> Vec<String> {
 
 #[test]
 fn kill_9_leaves_whole_blobs_and_beginnings_of_blobs_and_nothing_else() {
-    let rounds: u64 = std::env::var("BOOTLANE_KILLS").ok().map_or(5, |n| n.parse().expect("a number"));
     let dir = tempfile::tempdir().expect("tempdir");
     let mut published = 0;
-    for round in 0..rounds {
-        // Odd moments, so that kills fall on different steps and into different parts of them.
-        let (steps, longer) = (5 + (round * 37) % 190, Duration::from_micros((round * 331) % 2_000));
-        published += run_and_kill(dir.path(), usize::try_from(steps).expect("few"), longer);
+    for round in 0..killed::rounds() {
+        let (steps, longer) = killed::moment(round);
+        let told = killed::run_and_kill(CHILD, dir.path(), ("step: ", steps), longer);
+        published += told.iter().filter(|line| line.contains("published")).count();
         let faults = judge(dir.path());
         assert!(faults.is_empty(), "round {round}: {faults:?}");
     }

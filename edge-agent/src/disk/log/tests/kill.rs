@@ -1,29 +1,27 @@
 //! A child process that commits numbered records is killed at a random moment, again and again.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::io::Write;
 use std::time::Duration;
 
 use super::*;
+use crate::disk::killed;
 
-const DIRECTORY: &str = "BOOTLANE_LEDGER_KILL_DIR";
 const CHILD: &str = "disk::log::tests::kill::child_that_appends_until_killed";
 
 /// Not a test of its own: does nothing unless the test below started it.
 #[test]
 fn child_that_appends_until_killed() {
-    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
-    let (mut ledger, opened, records) =
-        read_with(Path::new(&directory), ahead()).expect("opens after a kill");
+    let Some(directory) = killed::directory() else { return };
+    let (mut ledger, opened, records) = read_with(&directory, ahead()).expect("opens after a kill");
     let mut number = records.last().map_or(0, |last| parse(last) + 1);
     let mut out = std::io::stdout().lock();
-    writeln!(out, "torn {}", opened.torn_bytes).expect("the parent reads");
+    writeln!(out, "ledger: torn {}", opened.torn_bytes).expect("the parent reads");
     loop {
         let group = number..number + 1 + number % 5;
         group.clone().for_each(|n| ledger.append(TAG, &n.to_le_bytes()).expect("append"));
         ledger.commit().expect("commit");
         number = group.end;
-        writeln!(out, "committed {}", number - 1).expect("the parent reads");
+        writeln!(out, "ledger: committed {}", number - 1).expect("the parent reads");
         if ledger.needs_snapshot() {
             let state = (number - 1).to_le_bytes();
             ledger.compact([(TAG, state)]).expect("compact");
@@ -35,31 +33,17 @@ fn parse(body: &[u8]) -> u64 {
     u64::from_le_bytes(body.try_into().expect("eight bytes"))
 }
 
-/// Runs one child for this long. Returns the last number that it called committed.
+/// The last number that a child which lived so long called committed.
 fn run_and_kill(directory: &Path, lifetime: Duration) -> Option<u64> {
-    let mut child = Command::new(std::env::current_exe().expect("own path"))
-        .args(["--exact", CHILD, "--nocapture", "--test-threads=1"])
-        .env(DIRECTORY, directory)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
-    let opened = lines.by_ref().find(|line| line.contains("torn "));
-    assert!(opened.is_some(), "the child did not open the ledger that its predecessor left");
-    std::thread::sleep(lifetime);
-    child.kill().expect("kill -9");
-    let last = lines.filter_map(|line| line.strip_prefix("committed ")?.parse().ok()).last();
-    child.wait().expect("reaped");
-    last
+    let told = killed::run_and_kill(CHILD, directory, ("ledger: ", 1), lifetime);
+    told.iter().filter_map(|line| line.strip_prefix("ledger: committed ")?.parse().ok()).next_back()
 }
 
 #[test]
 fn kill_9_loses_nothing_that_was_committed() {
-    let rounds = std::env::var("BOOTLANE_KILLS").ok().map_or(5, |n| n.parse().expect("a number"));
     let dir = tempfile::tempdir().expect("tempdir");
     let mut committed = 0;
-    for round in 0..rounds {
+    for round in 0..killed::rounds() {
         // Odd lifetimes below 100 ms, so that kills fall on different steps.
         let lifetime = Duration::from_micros(3_000 + (round * 7_919) % 90_000);
         committed = run_and_kill(dir.path(), lifetime).unwrap_or(committed);
