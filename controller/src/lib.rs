@@ -8,6 +8,7 @@ pub mod backup;
 pub mod blobs;
 pub mod catalog;
 pub mod config;
+pub mod diagnosis;
 pub mod events;
 pub mod holdings;
 pub mod plan;
