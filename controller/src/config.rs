@@ -35,6 +35,8 @@ pub struct Config {
     pub keep: Keep,
     /// What it logs, and where spans go.
     pub telemetry: telemetry::Settings,
+    /// Where metrics are served, if anywhere.
+    pub metrics: telemetry::metrics::Metrics,
 }
 
 /// Where it listens, and how others reach it.
@@ -145,12 +147,14 @@ fn read(table: Table, mistakes: &mut Vec<String>) -> Option<Config> {
     let blobs = top.value("blobs", state.join("blobs"));
     let (listen, limits) = (top.table("listen"), top.table("limits"));
     let (keep, telemetry) = (top.table("keep"), top.table("telemetry"));
+    let metrics = top.table("metrics");
     top.end();
     let listen = read_listen(Section::new("listen", listen, mistakes));
     let limits = read_limits(Section::new("limits", limits, mistakes));
     let keep = read_keep(Section::new("keep", keep, mistakes));
     let telemetry = read_telemetry(Section::new("telemetry", telemetry, mistakes));
-    Some(Config { fleet: fleet?, name, state, blobs, listen, limits, keep, telemetry })
+    let metrics = read_metrics(Section::new("metrics", metrics, mistakes));
+    Some(Config { fleet: fleet?, name, state, blobs, listen, limits, keep, telemetry, metrics })
 }
 
 fn read_listen(mut section: Section<'_>) -> Listen {
@@ -210,9 +214,19 @@ fn read_telemetry(mut section: Section<'_>) -> telemetry::Settings {
         format: section.value("format", telemetry::Format::default()),
         filter: section.parsed("filter", telemetry::Filter::default()),
         otlp: section.optional("otlp"),
+        sample: section.value("sample", telemetry::Share::default()),
+        sample_boots: section.value("sample_boots", telemetry::Share::default()),
+        queue_spans: section.value("queue_spans", telemetry::Spans::default()),
+        batch_spans: section.value("batch_spans", telemetry::Spans::default()),
     };
     section.end();
     settings
+}
+
+fn read_metrics(mut section: Section<'_>) -> telemetry::metrics::Metrics {
+    let metrics = telemetry::metrics::Metrics { listen: section.optional("listen") };
+    section.end();
+    metrics
 }
 
 #[cfg(test)]
@@ -272,6 +286,10 @@ mod tests {
             format = \"xml\"
             filter = \"controller=loud\"
             otlp = \"collector\"
+            sample = 2.0
+            batch_spans = 0
+            [metrics]
+            listen = \"9464\"
             [moon]
         ";
         let mistakes = mistakes(text);
@@ -289,6 +307,9 @@ mod tests {
             "telemetry.format",
             "telemetry.filter",
             "telemetry.otlp",
+            "telemetry.sample",
+            "telemetry.batch_spans",
+            "metrics.listen",
         ];
         assert_eq!(fields, expected, "{mistakes:#?}");
     }

@@ -42,6 +42,8 @@ pub struct Config {
     pub controller: ControllerConfig,
     /// What is logged, and how.
     pub telemetry: telemetry::Settings,
+    /// Where metrics are served, if anywhere.
+    pub metrics: telemetry::metrics::Metrics,
 }
 
 /// Where machines are served.
@@ -125,6 +127,8 @@ struct Raw {
     controller: RawController,
     #[serde(default)]
     telemetry: telemetry::Settings,
+    #[serde(default)]
+    metrics: telemetry::metrics::Metrics,
 }
 
 #[derive(Deserialize)]
@@ -226,6 +230,7 @@ impl Raw {
             mirror_proxy,
             controller: ControllerConfig { enrol, fleet, name, token_file },
             telemetry: self.telemetry,
+            metrics: self.metrics,
         })
     }
 }
@@ -371,6 +376,21 @@ mod tests {
         for wrong in ["0.0.0.0:7445", "10.1.0.2:0", "10.1.0.2", "agent:7445"] {
             assert!(problems(&text(wrong)).contains("peers:"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn metrics_are_served_where_it_is_said_and_nowhere_else() {
+        let rest =
+            "[[interface]]\nname = 'eth1'\n[controller]\nenrol = ['c:1']\nfleet = ['c:2']\nname = 'a'\n";
+        let text = |metrics: &str| format!("state = '/x'\n{rest}{metrics}");
+        let listen = |metrics: &str| {
+            let config = Config::parse(Path::new("agent.toml"), &text(metrics)).expect("legal");
+            config.metrics.listen.map(|listen| listen.to_string())
+        };
+        assert_eq!(listen(""), None);
+        assert_eq!(listen("[metrics]\nlisten = '127.0.0.1:9465'").as_deref(), Some("127.0.0.1:9465"));
+        let problems = problems(&text("[metrics]\nlisten = '9465'"));
+        assert!(problems.contains("\"9465\" is no ADDRESS:PORT"), "{problems}");
     }
 
     #[test]

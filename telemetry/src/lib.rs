@@ -1,16 +1,23 @@
-//! What a process of the fleet says about itself: log lines, and spans for an OpenTelemetry collector.
+//! What a process of the fleet says about itself: log lines, metrics, and spans for an OpenTelemetry
+//! collector.
 //!
 //! [`start()`] is called once, first thing in `main`. Log lines go to the error output, as text for people or
 //! JSON for programs. Where an OTLP endpoint is named, spans are exported as well, and [`grpc`] carries
 //! their context between processes.
 //!
-//! The traces of boot attempts (DESIGN §7) are not made here, nor are metrics: they are built from the journal.
+//! [`metrics`] has what there is to count, defined once, and serves it. The traces of boot attempts (DESIGN §7) are
+//! made by the controller, from what agents report, and leave through [`boots`].
 
+pub mod boots;
 mod export;
 pub mod grpc;
 mod lines;
+pub mod metrics;
 mod settings;
 mod start;
 
-pub use settings::{Filter, FilterError, Format, OtlpEndpoint, OtlpEndpointError, Settings};
-pub use start::{FILTER_VARIABLE, Guard, StartError, start};
+pub use settings::{
+    Filter, FilterError, Format, OtlpEndpoint, OtlpEndpointError, Settings, Share, ShareError, Spans,
+    SpansError,
+};
+pub use start::{FILTER_VARIABLE, Guard, SpanNumbers, StartError, spans, start};

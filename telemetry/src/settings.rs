@@ -18,6 +18,83 @@ pub struct Settings {
     pub filter: Filter,
     /// Where spans are exported to, if anywhere.
     pub otlp: Option<OtlpEndpoint>,
+    /// The share of traces of the process' own work that are exported; who follows a caller does as the caller.
+    pub sample: Share,
+    /// The share of traces of boots that are exported, beside those that failed, which all are.
+    pub sample_boots: Share,
+    /// Spans that wait for the collector at most; further ones are dropped, and counted.
+    pub queue_spans: Spans<2_048>,
+    /// Spans of one batch at most.
+    pub batch_spans: Spans<512>,
+}
+
+/// A part of a whole, from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "f64")]
+pub struct Share {
+    millionths: u32,
+}
+
+/// It is no part of a whole.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is no share, which goes from 0.0 to 1.0")]
+pub struct ShareError(f64);
+
+impl Share {
+    /// As a number.
+    #[must_use]
+    pub fn ratio(self) -> f64 {
+        f64::from(self.millionths) / 1e6
+    }
+}
+
+impl Default for Share {
+    /// All of it.
+    fn default() -> Self {
+        Self { millionths: 1_000_000 }
+    }
+}
+
+impl TryFrom<f64> for Share {
+    type Error = ShareError;
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 0 to a million")]
+    fn try_from(share: f64) -> Result<Self, Self::Error> {
+        let within = (0.0..=1.0).contains(&share);
+        within.then(|| Self { millionths: (share * 1e6).round() as u32 }).ok_or(ShareError(share))
+    }
+}
+
+/// A number of spans, with what it is unless something else is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "usize")]
+pub struct Spans<const DEFAULT: usize>(usize);
+
+/// So many are not kept, or none.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is no number of spans, expected 1 to 1000000")]
+pub struct SpansError(usize);
+
+impl<const DEFAULT: usize> Spans<DEFAULT> {
+    /// As a number.
+    #[must_use]
+    pub const fn count(self) -> usize {
+        self.0
+    }
+}
+
+impl<const DEFAULT: usize> Default for Spans<DEFAULT> {
+    fn default() -> Self {
+        Self(DEFAULT)
+    }
+}
+
+impl<const DEFAULT: usize> TryFrom<usize> for Spans<DEFAULT> {
+    type Error = SpansError;
+
+    fn try_from(count: usize) -> Result<Self, Self::Error> {
+        (1..=1_000_000).contains(&count).then_some(Self(count)).ok_or(SpansError(count))
+    }
 }
 
 /// How log lines look.
@@ -169,12 +246,18 @@ mod tests {
             format = "json"
             filter = "warn,edge_agent::tftp=trace"
             otlp = "http://127.0.0.1:4317"
+            sample = 0.25
+            sample_boots = 1
+            queue_spans = 10
+            batch_spans = 5
             "#,
         )
         .expect("legal");
         assert_eq!(settings.format, Format::Json);
         assert_eq!(settings.filter.to_string(), "warn,edge_agent::tftp=trace");
         assert_eq!(settings.otlp.as_ref().map(OtlpEndpoint::as_str), Some("http://127.0.0.1:4317"));
+        assert_eq!((settings.sample.ratio(), settings.sample_boots), (0.25, Share::default()));
+        assert_eq!((settings.queue_spans.count(), settings.batch_spans.count()), (10, 5));
     }
 
     #[test]
@@ -184,6 +267,11 @@ mod tests {
             ("format = \"xml\"", "unknown variant `xml`"),
             ("filter = \"edge_agent=loud\"", "`edge_agent=loud` is not a list"),
             ("otlp = \"http://a b\"", "is no URL"),
+            ("sample = 1.5", "1.5 is no share"),
+            ("sample_boots = -1", "-1 is no share"),
+            ("sample = nan", "is no share"),
+            ("queue_spans = 0", "0 is no number of spans"),
+            ("batch_spans = 10000000", "is no number of spans"),
         ] {
             let error = read(document).expect_err(document).to_string();
             assert!(error.contains(expected), "{document}: {error}");

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::{self, IsTerminal as _};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -9,13 +10,32 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
+use crate::export::Counts;
 use crate::settings::{Filter, FilterError, Settings};
-use crate::{export, lines};
+use crate::{export, lines, metrics};
 
 /// The environment variable that goes before the configured filter.
 pub const FILTER_VARIABLE: &str = "BOOTLANE_LOG";
 /// How long the end of a process waits for its last spans to be taken.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What became of the spans of this process: tracing is started once.
+static SPANS: LazyLock<Arc<Counts>> = LazyLock::new(Arc::default);
+
+/// What became of the spans of this process' own work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpanNumbers {
+    /// Taken by the collector.
+    pub exported: u64,
+    /// Lost: the queue was full, or the collector did not take them.
+    pub dropped: u64,
+}
+
+/// What became of the spans of this process' own work so far.
+#[must_use]
+pub fn spans() -> SpanNumbers {
+    SpanNumbers { exported: SPANS.exported(), dropped: SPANS.dropped() }
+}
 
 /// Failure to start.
 #[derive(Debug, thiserror::Error)]
@@ -53,13 +73,14 @@ pub fn start(service: &'static str, version: &'static str, settings: &Settings) 
     let filter = filter_from_environment()?.unwrap_or_else(|| settings.filter.clone());
     let provider = match &settings.otlp {
         Some(_) if tokio::runtime::Handle::try_current().is_err() => return Err(StartError::NoRuntime),
-        Some(endpoint) => Some(export::provider(service, version, endpoint)?),
+        Some(endpoint) => Some(export::provider((service, version), endpoint, settings, &SPANS)?),
         None => None,
     };
     tracing_subscriber::registry()
         .with(lines::layer(settings.format, wants_colours(), io::stderr).with_filter(filter.directives()))
         .with(provider.as_ref().map(export::layer))
         .try_init()?;
+    metrics::note_start();
     Ok(Guard { provider })
 }
 
