@@ -9,4 +9,5 @@ pub mod fleet_bench;
 pub mod formats;
 pub mod kills;
 pub mod lab;
+pub mod monitoring;
 pub mod rom;

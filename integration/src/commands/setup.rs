@@ -3,6 +3,8 @@
 use anyhow::{Context as _, ensure};
 use integration::fleet::LabMedia;
 use integration::lab::{LabFolder, packages, sweep};
+use integration::monitoring::prometheus;
+use integration::monitoring::schema::Packages;
 
 use super::Verdict;
 use super::console::Console;
@@ -11,6 +13,8 @@ use super::console::Console;
 pub(crate) fn run(console: &Console) -> anyhow::Result<Verdict> {
     let lab = prepare(console)?;
     LabMedia::build(&lab, &mut |line| console.line(line)).context("failed to build what machines boot")?;
+    prometheus::unpack(&lab, &mut |line| console.line(line)).context("failed to get Prometheus")?;
+    Packages::install(&lab, &mut |line| console.line(line)).context("failed to get Grafana's schema")?;
     Ok(Verdict::Passed)
 }
 
