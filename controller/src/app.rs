@@ -10,6 +10,7 @@ use crate::blobs::Blobs;
 use crate::catalog::Catalog;
 use crate::events::EventStore;
 use crate::holdings::Holdings;
+use crate::metrics::Metrics;
 use crate::planner::Planner;
 use crate::sessions::Sessions;
 use crate::store::Store;
@@ -37,6 +38,8 @@ pub struct App {
     pub sessions: Sessions,
     /// What agents lack of their plans.
     pub holdings: Holdings,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Seals and opens the values of secrets.
     pub vault: Vault,
     /// What time it is.

@@ -11,6 +11,7 @@ pub mod config;
 pub mod diagnosis;
 pub mod events;
 pub mod holdings;
+pub mod metrics;
 pub mod plan;
 pub mod planner;
 pub mod sessions;
@@ -19,6 +20,7 @@ pub mod trust;
 pub mod vault;
 
 mod agents;
+mod attempts;
 mod database;
 mod enrol;
 mod listen;
@@ -28,4 +30,5 @@ mod run;
 mod upkeep;
 
 pub use agents::caller::Peer;
+pub use attempts::InProgress;
 pub use run::{ADMIN_CREDENTIAL, Running, StartError, run, run_with};

@@ -10,12 +10,15 @@ use certs::{
     Authority, CertificateRequest, Credential, Identity, KeyPair, MAX_OPERATOR_LIFETIME, OperatorCredential,
     OperatorName,
 };
+use telemetry::boots::Boots;
+use telemetry::metrics::{Endpoint, Listen, gather};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Clock};
+use crate::attempts::{self, InProgress, Mark};
 use crate::backup::SECRETS_KEY;
 use crate::blobs::Blobs;
 use crate::catalog::Catalog;
@@ -24,6 +27,7 @@ use crate::config::Config;
 use crate::events::{self, EventStore};
 use crate::holdings::Holdings;
 use crate::listen::{Serving, Tls, TlsSetupError, Upkeep, enrol_routes, fleet_routes, serve};
+use crate::metrics::{Gatherer, Metrics};
 use crate::planner::Planner;
 use crate::sessions::Sessions;
 use crate::store::{LocalStore, Revision, Store, Tuning};
@@ -69,7 +73,7 @@ pub enum StartError {
     )]
     KeysLost(PathBuf),
     /// A listener's socket.
-    #[error("failed to listen on {address}, as `listen.{key}` says{}", listen_remedy(source))]
+    #[error("failed to listen on {address}, as `{key}` says{}", listen_remedy(source))]
     Listen {
         /// The key of the configuration.
         key: &'static str,
@@ -78,6 +82,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// Traces of boots.
+    #[error("failed to prepare the traces of boots")]
+    Telemetry(#[from] telemetry::StartError),
     /// The first operator.
     #[error("failed to make the first operator's credential: {0}")]
     FirstOperator(String),
@@ -109,6 +116,8 @@ pub struct Running {
     pub fleet: SocketAddr,
     /// Where the enrol listener is.
     pub enrol: SocketAddr,
+    /// Where metrics are served, if they are.
+    pub metrics: Option<SocketAddr>,
     /// Its parts.
     pub app: App,
     ended: JoinHandle<()>,
@@ -136,9 +145,13 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<Running, Sta
 /// As [`run`].
 pub async fn run_with(config: Config, clock: Clock, stop: CancellationToken) -> Result<Running, StartError> {
     // Nothing is touched by a controller that could not be reached.
-    let (fleet, fleet_address) = listen("fleet", config.listen.fleet).await?;
-    let (enrol, enrol_address) = listen("enrol", config.listen.enrol).await?;
+    let (fleet, fleet_address) = listen("listen.fleet", config.listen.fleet).await?;
+    let (enrol, enrol_address) = listen("listen.enrol", config.listen.enrol).await?;
     let addresses = (fleet_address, enrol_address);
+    let metrics = match config.metrics.listen {
+        Some(Listen(address)) => Some(listen("metrics.listen", address).await?),
+        None => None,
+    };
     let (app, planner) = open(&config, clock).await?;
     first_operator(&app, &config, addresses.0.port()).await?;
     app.planner.ready().await;
@@ -159,6 +172,13 @@ pub async fn run_with(config: Config, clock: Clock, stop: CancellationToken) -> 
     keeping.spawn(crate::upkeep::keep_writable(app.clone(), sender));
     keeping.spawn(crate::upkeep::end_overdue_orders(app.clone()));
     keeping.spawn(crate::readiness::arming::arm_orders(app.clone()));
+    let in_progress = InProgress::default();
+    keeping.spawn(attempts::follow(app.clone(), in_progress.clone(), Mark::within(&config.state)));
+    let metrics = metrics.map(|(socket, address)| {
+        let folders = (config.state.clone(), config.blobs.clone());
+        keeping.spawn(serve_metrics(socket, Gatherer::new(app.clone(), folders, in_progress)));
+        address
+    });
     tracing::info!(fleet = %addresses.0, enrol = %addresses.1, "the controller serves");
     let sessions = app.sessions.clone();
     tokio::spawn(async move {
@@ -166,7 +186,7 @@ pub async fn run_with(config: Config, clock: Clock, stop: CancellationToken) -> 
         sessions.stop();
     });
     let ended = tokio::spawn(end(app.clone(), serving, keeping, planner));
-    Ok(Running { fleet: addresses.0, enrol: addresses.1, app, ended })
+    Ok(Running { fleet: addresses.0, enrol: addresses.1, metrics, app, ended })
 }
 
 /// Opens everything that is on disk. The store comes first: its lock keeps a second controller from the rest.
@@ -218,6 +238,7 @@ async fn open_beside(
     let tuning = events::Tuning { attempts_per_machine: config.keep.boots, ..events::Tuning::default() };
     let events = EventStore::open(&config.state.join("events"), tuning)?;
     let blobs = Blobs::open(&config.blobs)?;
+    let traces = Boots::new(proto::VERSION, &config.telemetry)?;
     let (planner, task) = Planner::start(config.fleet.clone(), Arc::clone(&store), vault.clone());
     let app = App {
         fleet: config.fleet.clone(),
@@ -229,10 +250,26 @@ async fn open_beside(
         planner,
         sessions: Sessions::default(),
         holdings: Holdings::default(),
+        metrics: Metrics::new(traces),
         vault,
         clock,
     };
     Ok((app, task))
+}
+
+async fn serve_metrics(socket: TcpListener, gatherer: Gatherer) {
+    let (own, agents) = (gatherer.clone(), gatherer);
+    let own = gather(move || {
+        let own = own.clone();
+        async move { own.controller().await }
+    });
+    let agents = gather(move || {
+        let agents = agents.clone();
+        async move { agents.agents().await }
+    });
+    let endpoints = [("/metrics", own), ("/metrics/agents", agents)];
+    let endpoints = endpoints.map(|(path, gather)| Endpoint { path, gather });
+    telemetry::metrics::serve(socket, endpoints.into()).await;
 }
 
 async fn listen(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
@@ -291,5 +328,8 @@ async fn end(app: App, mut serving: JoinSet<()>, mut keeping: JoinSet<()>, plann
     planner.abort();
     app.events.close().await;
     app.store.close().await;
+    let traces = app.metrics.traces.clone();
+    // It can only fail by a panic of the exporter, and the controller ends here anyway.
+    let _ = tokio::task::spawn_blocking(move || traces.stop()).await;
     tracing::info!("the controller has stopped");
 }

@@ -43,6 +43,7 @@ pub(crate) async fn keep_writable(app: App, writable: watch::Sender<bool>) {
             Health::Closed => return set(&writable, false),
         };
         let events = app.events.takes_events().await;
+        app.metrics.note_events_taken(events);
         set(&writable, catalog && events);
         tokio::time::sleep(pause).await;
         pause = if catalog && events { FIRST } else { (pause * 2).min(LONGEST) };

@@ -71,6 +71,7 @@ pub fn check(config: &Config) -> Findings {
     for interface in &config.interfaces {
         check_interface(&mut findings, interface, config.http_port, running);
     }
+    check_metrics(&mut findings, config, running);
     let user = check_user(&mut findings, config.user.as_deref());
     check_state(&mut findings, config, user);
     let enrolled = check_identity(&mut findings, &config.state.join("identity"));
@@ -103,6 +104,17 @@ fn check_interface(findings: &mut Findings, interface: &InterfaceConfig, http_po
     }
     if let Err(error) = TcpListener::bind((address, http_port)) {
         findings.port(&key, format_args!("TCP port {http_port} (HTTP) at {address}"), &error, running);
+    }
+}
+
+fn check_metrics(findings: &mut Findings, config: &Config, running: bool) {
+    let Some(telemetry::metrics::Listen(address)) = config.metrics.listen else { return };
+    if let Err(error) = TcpListener::bind(address) {
+        findings.port("metrics.listen", format_args!("TCP {address}"), &error, running);
+    }
+    if !address.ip().is_loopback() {
+        let what = format!("at {address} nobody is asked who he is: let only the monitoring reach it");
+        findings.warn("metrics.listen", what);
     }
 }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use netboot::site::{FileAnswer, FileRequest, FileTold, ReportAnswer, ReportRequest, Served, Source};
-use proto::event::Transport;
+use proto::{AttemptId, event::Transport};
 
 use crate::core::{Core, FileReply, Standing, Stopped};
 
@@ -26,6 +26,11 @@ pub trait Desk: Send + Sync + 'static {
 
     /// How the sending of a file went. Never waits.
     fn told(&self, ticket: Self::Ticket, sent: Sent);
+
+    /// The boot attempt that a file is sent for, for log lines; None: none, or nobody knows.
+    fn boot(_ticket: &Self::Ticket) -> Option<AttemptId> {
+        None
+    }
 }
 
 /// What there is for a machine.
@@ -76,10 +81,14 @@ impl Desk for Core {
     type Ticket = Served;
 
     async fn file(&self, request: FileRequest) -> Result<Answered<Served>, Stopped> {
+        let transport = request.transport;
         let FileReply { answer, tftp_single_port, standing } = Core::file(self, request).await?;
         let found = match answer {
             FileAnswer::Send { source, served } => Some(Found { source, ticket: served, standing }),
-            FileAnswer::NotFound => None,
+            FileAnswer::NotFound => {
+                self.counts().absent(transport);
+                None
+            }
         };
         Ok(Answered { found, tftp_single_port })
     }
@@ -89,8 +98,13 @@ impl Desk for Core {
     }
 
     fn told(&self, ticket: Served, sent: Sent) {
+        self.counts().told(ticket.stage, &sent);
         let Sent { transport, bytes, took, retransmissions, repeats, broken } = sent;
         let told = FileTold { served: ticket, transport, bytes, took, retransmissions, repeats, broken };
         Core::told(self, told);
+    }
+
+    fn boot(ticket: &Served) -> Option<AttemptId> {
+        ticket.attempt()
     }
 }

@@ -20,7 +20,7 @@ use proto::{
 };
 use tokio::{sync::watch, time::Instant};
 
-use crate::{core::Core, disk::cache::Cache};
+use crate::{core::Core, disk::cache::Cache, metrics::Count};
 
 /// How often the cache is looked at while something is awaited.
 const BUSY: Duration = Duration::from_secs(1);
@@ -42,6 +42,22 @@ struct Shared {
     faults: Mutex<HashMap<Digest, Fault>>,
     /// Bytes that came from sources.
     received: AtomicU64,
+    counts: Fetched,
+}
+
+/// What was fetched since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Fetched {
+    /// Fetches that came to their end.
+    pub(crate) done: Count,
+    /// Tries that failed.
+    pub(crate) failed: Count,
+    /// Bytes from other agents of the site.
+    pub(crate) from_agents: Count,
+    /// Bytes from the URLs that the site names.
+    pub(crate) from_urls: Count,
+    /// Bytes from the controller.
+    pub(crate) from_controllers: Count,
 }
 
 /// What went wrong with a blob.
@@ -72,6 +88,11 @@ impl Arrivals {
     /// So many bytes came from a source.
     pub fn received(&self, bytes: u64) {
         self.0.received.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// What was fetched since the start.
+    pub(crate) fn counts(&self) -> &Fetched {
+        &self.0.counts
     }
 
     fn received_so_far(&self) -> u64 {

@@ -9,9 +9,12 @@ use std::{fs::File, pin::pin, sync::Arc, time::Duration};
 use proto::{Digest, plan::BlobRef};
 use tokio::{sync::mpsc, time::Instant};
 
-use crate::disk::{
-    DiskError,
-    cache::{Cache, FillProgress},
+use crate::{
+    disk::{
+        DiskError,
+        cache::{Cache, FillProgress},
+    },
+    metrics::Count,
 };
 
 /// An opened blob.
@@ -57,13 +60,25 @@ pub enum Unavailable {
 pub struct Images {
     cache: Arc<Cache>,
     wanted: mpsc::Sender<BlobRef>,
+    lookups: Arc<Lookups>,
+}
+
+/// How those fared who opened blobs.
+#[derive(Debug, Default)]
+pub(crate) struct Lookups {
+    /// All of it was there.
+    pub(crate) hits: Count,
+    /// A part of it, while the rest came.
+    pub(crate) arriving: Count,
+    /// Nothing, in time.
+    pub(crate) misses: Count,
 }
 
 impl Images {
     /// Opens blobs of `cache`; those that are not there are asked of the other end of `wanted`.
     #[must_use]
     pub fn new(cache: Arc<Cache>, wanted: mpsc::Sender<BlobRef>) -> Self {
-        Self { cache, wanted }
+        Self { cache, wanted, lookups: Arc::default() }
     }
 
     /// Grows when a blob leaves the cache, also one that was found to be corrupt.
@@ -77,6 +92,21 @@ impl Images {
     /// # Errors
     /// [`Unavailable`] says why it cannot be had now.
     pub async fn open(&self, blob: &BlobRef, patience: Duration) -> Result<Opened, Unavailable> {
+        let opened = self.wait_for(blob, patience).await;
+        match &opened {
+            Ok(Opened { progress: None, .. }) => self.lookups.hits.one(),
+            Ok(Opened { progress: Some(_), .. }) => self.lookups.arriving.one(),
+            Err(_) => self.lookups.misses.one(),
+        }
+        opened
+    }
+
+    /// How those fared who asked so far.
+    pub(crate) fn lookups(&self) -> &Lookups {
+        &self.lookups
+    }
+
+    async fn wait_for(&self, blob: &BlobRef, patience: Duration) -> Result<Opened, Unavailable> {
         let deadline = Instant::now() + patience;
         let (mut asking, mut asked) = (pin!(self.wanted.send(*blob)), false);
         loop {

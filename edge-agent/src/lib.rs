@@ -18,6 +18,7 @@ pub mod interfaces;
 pub mod ipv6;
 pub mod library;
 pub mod link;
+pub mod metrics;
 pub mod mirror;
 mod outage;
 pub mod peers;

@@ -15,7 +15,7 @@ use netboot::{
     site::{self, Arrival, FileRequest},
     tftp::{ErrorCode, EventKind, Name, Refusal, TftpEvent},
 };
-use proto::{event::Transport, plan::BlobRef};
+use proto::{AttemptId, event::Transport, plan::BlobRef};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
@@ -73,9 +73,11 @@ impl<D: Desk> Shelf<D> {
 
     fn heard(&self, event: TftpEvent) {
         let TftpEvent { peer, name, kind } = event;
-        tracing::debug!(%peer, name = crate::http::shown(&name), ?kind, "TFTP");
+        let loan = Loan { peer, name };
+        let boot = self.boot(&loan).map(tracing::field::display);
+        tracing::debug!(boot, %peer, name = crate::http::shown(&loan.name), ?kind, "TFTP");
         let Some(ended) = Ended::by(kind) else { return };
-        let Some((ticket, since)) = self.take_back(Loan { peer, name }) else { return };
+        let Some((ticket, since)) = self.take_back(loan) else { return };
         let Some(end) = ended.told else { return };
         let sent = Sent {
             transport: Transport::Tftp,
@@ -147,6 +149,11 @@ impl<D: Desk> Shelf<D> {
         }
         let transfers = lent.get(&loan).map_or(0, |former| former.transfers).saturating_add(1);
         lent.insert(loan, Lent { ticket, since, transfers });
+    }
+
+    /// The boot attempt that has it.
+    fn boot(&self, loan: &Loan) -> Option<AttemptId> {
+        self.lent().get(loan).and_then(|lent| D::boot(&lent.ticket))
     }
 
     fn take_back(&self, loan: Loan) -> Option<(D::Ticket, Instant)> {

@@ -1,10 +1,12 @@
 //! The agent as a whole: sockets first, then an unprivileged user, then disk, servers and the link, in that order.
 
-use std::{collections::HashMap, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use netboot::site::{self, Arrival, Input, Station};
 use proto::{OrderId, PlanId, plan::SitePlan};
+use telemetry::metrics::{Endpoint, Listen};
 use tokio::{
+    net::TcpListener,
     sync::{Mutex, mpsc, watch},
     task::{self, JoinSet},
 };
@@ -24,6 +26,7 @@ use crate::{
     ipv6,
     library::Shelf,
     link,
+    metrics::{Adopted, Gatherer},
     mirror::{self, Mirrors},
     peers::{Peers, PeersError},
     plans::{Found, PlanStore},
@@ -92,6 +95,14 @@ pub enum RunError {
     /// Other agents.
     #[error(transparent)]
     Peers(#[from] PeersError),
+    /// Metrics.
+    #[error("failed to listen on {address}, as `metrics.listen` says")]
+    Metrics {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
     /// It ended by itself; the log says why.
     #[error(transparent)]
     CoreEnded(#[from] Stopped),
@@ -204,6 +215,25 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
     workers.spawn("the destroyer of secrets", destroy_secrets(plans.clone(), to_destroy));
     let (holding_out, holding) = watch::channel(None);
     let arrivals = Arrivals::default();
+    let adopted = Adopted::default();
+    workers.spawn("the clock of plans", adopted.clone().follow(plan.clone()));
+    let metrics = Gatherer {
+        agent: config.controller.name.to_string(),
+        state: config.state.clone(),
+        journal_limit: config.journal_events,
+        core: core.clone(),
+        images,
+        arrivals: arrivals.clone(),
+        cache: cache.clone(),
+        mirrors: mirrors.clone(),
+        link: link.clone(),
+        health: health.clone(),
+        plan: plan.clone(),
+        adopted,
+    };
+    if let Some(Listen(address)) = config.metrics.listen {
+        workers.spawn("the server of metrics", serve_metrics(address, metrics.clone()).await?);
+    }
     let survey = Survey {
         cache: cache.clone(),
         plan: plan.clone(),
@@ -245,6 +275,7 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         health,
         mirrors,
         holding,
+        metrics,
     };
     workers.spawn("the uplink", uplink.run());
 
@@ -269,6 +300,20 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         tracing::warn!("the ledger was not closed in time; the next start reads what is on disk");
     }
     outcome
+}
+
+/// Listens at once, and serves when it is run.
+async fn serve_metrics(
+    address: SocketAddr,
+    metrics: Gatherer,
+) -> Result<impl Future<Output = ()> + Send + 'static, RunError> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|source| RunError::Metrics { address, source })?;
+    let gather = telemetry::metrics::gather(move || {
+        let metrics = metrics.clone();
+        async move { metrics.gather().await }
+    });
+    Ok(telemetry::metrics::serve(listener, vec![Endpoint { path: "/metrics", gather }]))
 }
 
 /// Tasks with names: one that ends before its time is noticed, and said.

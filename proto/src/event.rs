@@ -211,6 +211,32 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// The word in log lines.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::AttemptBegan { .. } => "attempt began",
+            Self::Decided { .. } => "decided",
+            Self::Offered { .. } => "offered",
+            Self::Leased { .. } => "leased",
+            Self::LeaseEnded { .. } => "lease ended",
+            Self::LeaseRenewed { .. } => "lease renewed",
+            Self::LeaseReleaseAnswered { .. } => "lease release answered",
+            Self::FileServed { .. } => "file served",
+            Self::FileRefused { .. } => "file refused",
+            Self::FileBroken { .. } => "file broken",
+            Self::OrderMoved { .. } => "order moved",
+            Self::Progress { .. } => "progress",
+            Self::OsUp { .. } => "system up",
+            Self::ForeignOfferTaken { .. } => "foreign offer taken",
+            Self::Alarm { .. } => "alarm",
+            Self::PlanAdopted(_) => "plan adopted",
+            Self::PlanRefused { .. } => "plan refused",
+            Self::FormMoved { .. } => "form moved",
+            Self::Gap { .. } => "gap",
+        }
+    }
+
     /// Order and lease events never give way when the journal is full (DESIGN §5).
     #[must_use]
     pub fn never_dropped(&self) -> bool {
@@ -405,6 +431,41 @@ twin!(
     TooManyEvents,
     NoLoader,
 );
+
+impl AlarmKind {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::IdentityDisagrees,
+        Self::ForeignDhcp,
+        Self::OrderFileFromElsewhere,
+        Self::DiskLow,
+        Self::ClockBehind,
+        Self::PlanNotUnderstood,
+        Self::PoolEmpty,
+        Self::AddressInUse,
+        Self::UnknownIgnored,
+        Self::TooManyEvents,
+        Self::NoLoader,
+    ];
+
+    /// The word in metrics, which is also how it is stored.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::IdentityDisagrees => "identity-disagrees",
+            Self::ForeignDhcp => "foreign-dhcp",
+            Self::OrderFileFromElsewhere => "order-file-from-elsewhere",
+            Self::DiskLow => "disk-low",
+            Self::ClockBehind => "clock-behind",
+            Self::PlanNotUnderstood => "plan-not-understood",
+            Self::PoolEmpty => "pool-empty",
+            Self::AddressInUse => "address-in-use",
+            Self::UnknownIgnored => "unknown-ignored",
+            Self::TooManyEvents => "too-many-events",
+            Self::NoLoader => "no-loader",
+        }
+    }
+}
 
 /// Text from a machine, fit to be shown: printable ASCII alone, at most `limit` characters.
 #[must_use]

@@ -170,6 +170,12 @@ impl Authority {
         self.state.issuing().fingerprint()
     }
 
+    /// When the first of the roots ends; None: their certificates do not say.
+    #[must_use]
+    pub fn root_ends(&self) -> Option<SystemTime> {
+        self.state.roots.iter().filter_map(|root| root.ends()).min()
+    }
+
     /// First step of a roll-over: a new root to be accepted, which does not issue yet.
     ///
     /// # Errors

@@ -113,6 +113,13 @@ impl Intermediate {
     }
 }
 
+impl RootAuthority {
+    /// When the root's own certificate ends.
+    pub(super) fn ends(&self) -> Option<SystemTime> {
+        dates(&self.root).map(|(_, end)| end)
+    }
+}
+
 /// Whether a certificate is that of an authority with this key.
 pub(super) fn is_authority_of(certificate: &CertificateDer<'_>, key: &KeyPair) -> bool {
     leaf::parse(certificate).is_some_and(|parsed| parsed.is_ca() && parsed.public_key().raw == key.spki_der())

@@ -59,6 +59,7 @@ pub(crate) fn app(folder: &std::path::Path) -> App {
         planner,
         sessions: Sessions::default(),
         holdings: crate::holdings::Holdings::default(),
+        metrics: crate::metrics::Metrics::default(),
         vault,
         clock: Clock::from_fn(|| NOW.into()),
     }

@@ -35,7 +35,8 @@ impl Effects {
     pub(super) async fn record(self, app: &App, caller: &AgentCaller) -> Result<(), Status> {
         for report in self.moved {
             app.catalog.record_order_phase(&report).await.map_err(|error| {
-                tracing::error!(order = %report.order, %error, "cannot record where an order stands");
+                let boot = report.attempt.map(tracing::field::display);
+                tracing::error!(boot, order = %report.order, %error, "cannot record where an order stands");
                 refused()
             })?;
         }

@@ -1,6 +1,7 @@
 //! One `Report` stream: events are stored, what they say of orders is recorded, and then they are acknowledged.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use proto::catalog::MirrorStatus;
 use proto::event::{Event, EventKind, NumberedEvent};
@@ -16,6 +17,7 @@ use crate::app::App;
 use crate::events::{AppendError, Source};
 use crate::holdings;
 use crate::listen::Contact;
+use crate::metrics::Reporting;
 use crate::sessions::Session;
 
 /// Events of one batch, at most.
@@ -54,6 +56,7 @@ impl Reporter {
 
     async fn take_all(&self, mut reports: Streaming<v1::ReportRequest>) -> Result<(), Status> {
         let mut held: Option<Arc<Holding>> = None;
+        let mut metrics = self.app.metrics.agents.open(&self.caller.site, &self.caller.agent);
         while let Some(request) = reports.message().await? {
             match request.report {
                 Some(v1::report_request::Report::Batch(batch)) => {
@@ -66,6 +69,7 @@ impl Reporter {
                 Some(v1::report_request::Report::Holding(report)) => {
                     held = Some(self.holding(held.take(), report).await?);
                 }
+                Some(v1::report_request::Report::Metrics(report)) => self.metrics(&mut metrics, &report)?,
                 // A kind of report that this version does not know.
                 None => {}
             }
@@ -100,6 +104,13 @@ impl Reporter {
         let after = Arc::new(after);
         holdings::note(&self.app, &self.caller.agent, &self.caller.site, Arc::clone(&after)).await;
         Ok(after)
+    }
+
+    fn metrics(&self, agents: &mut Reporting, report: &v1::MetricsReport) -> Result<(), Status> {
+        let refused = agents.take(report, Instant::now());
+        let refused = refused.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        self.app.metrics.reports_refused.add(&[], refused);
+        Ok(())
     }
 
     async fn status(&self, message: v1::AgentStatus) {

@@ -59,6 +59,12 @@ async fn write(
     app.store.txn(Txn::new().expect(key.clone(), at).put(key.clone(), json)).await.map(drop)
 }
 
+/// Is the agent there, and when was it last heard on a stream that is open, if there is one?
+pub(crate) fn heard(app: &App, agent: &str) -> (bool, Option<Wall>) {
+    let ago = app.sessions.heard(agent);
+    (ago.is_some_and(|ago| ago < SILENCE), ago.map(|ago| at(app, ago)))
+}
+
 /// When an agent that is away was last heard, the epoch if never; None: it is there.
 pub(crate) async fn last_heard(app: &App, agent: &str) -> Option<Wall> {
     let ago = app.sessions.heard(agent);

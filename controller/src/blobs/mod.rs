@@ -36,6 +36,15 @@ pub struct Blobs {
     room: Room,
 }
 
+/// How much there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// How many.
+    pub blobs: u64,
+    /// Their sizes together.
+    pub bytes: u64,
+}
+
 /// The folder of blobs cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("the blobs in {} cannot be used", path.display())]
@@ -68,6 +77,18 @@ impl Blobs {
     /// [`PutError`].
     pub async fn begin(&self, digest: Digest, size: u64) -> Result<BlobUpload, PutError> {
         BlobUpload::begin(Arc::clone(&self.store), self.room.clone(), digest, size).await
+    }
+
+    /// How much there is: one look at every blob.
+    ///
+    /// # Errors
+    /// [`BlobError`].
+    pub async fn usage(&self) -> Result<Usage, BlobError> {
+        let all = self.store.list(Some(&ObjectPath::from("sha256"))).map_err(BlobError);
+        let add = |sum: Usage, blob: object_store::ObjectMeta| async move {
+            Ok(Usage { blobs: sum.blobs + 1, bytes: sum.bytes + blob.size })
+        };
+        all.try_fold(Usage::default(), add).await
     }
 
     /// The size of a blob in bytes; None where it is not held.

@@ -10,10 +10,11 @@ mod leases;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use proto::event::NumberedEvent;
-use proto::{AttemptId, Incarnation, v1};
+use proto::{AttemptId, Incarnation, Wall, v1};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use self::group::Group;
@@ -44,6 +45,13 @@ pub(super) enum Command {
     Close { reply: oneshot::Sender<()> },
 }
 
+/// Who hears of what is stored.
+pub(super) struct Tells {
+    pub(super) news: broadcast::Sender<Arc<StoredEvent>>,
+    /// How many there were.
+    pub(super) stored: Arc<AtomicU64>,
+}
+
 /// The database, for readers; gone once the store is closed.
 pub(super) struct Disk(RwLock<Option<sled::Db>>);
 
@@ -61,6 +69,19 @@ impl Disk {
     /// The latest first.
     pub(super) fn boots(&self, filter: &BootFilter) -> Result<Vec<BootSummary>, ReadError> {
         self.look(|db| boots(db, filter))
+    }
+
+    /// The latest first.
+    pub(super) fn boots_since(&self, began: Wall, most: usize) -> Result<Vec<BootSummary>, ReadError> {
+        self.look(|db| {
+            let keys = db.range(key::began(began)..key::after_all()).keys().rev();
+            let mut boots = Vec::new();
+            for found in keys.take(most) {
+                let Some(attempt) = key::attempt(&found.map_err(unreadable)?) else { continue };
+                boots.extend(boot(db, attempt)?);
+            }
+            Ok(boots)
+        })
     }
 
     /// In the order of storing.
@@ -169,7 +190,7 @@ pub(super) struct Writer {
     /// None since it failed: what it holds is then not known, and it is let go of.
     medium: Option<Medium>,
     tuning: Tuning,
-    news: broadcast::Sender<Arc<StoredEvent>>,
+    tells: Tells,
     strangers: usize,
     leases: Held,
     /// What the disk said when it failed last.
@@ -186,12 +207,12 @@ impl Writer {
         medium: Medium,
         tuning: Tuning,
         queue: mpsc::Receiver<Command>,
-        news: broadcast::Sender<Arc<StoredEvent>>,
+        tells: Tells,
     ) {
         let strangers = medium.strangers();
         let (path, cause) = (path.to_owned(), String::new());
         let (medium, leases) = (Some(medium), Held::default());
-        let writer = Self { disk, path, medium, tuning, news, strangers, leases, cause };
+        let writer = Self { disk, path, medium, tuning, tells, strangers, leases, cause };
         let thread = std::thread::Builder::new().name("event-store".into());
         thread
             .spawn(move || writer.run(queue))
@@ -260,7 +281,8 @@ impl Writer {
             return Err(self.fail(cause));
         }
         self.strangers = self.strangers.saturating_add_signed(done.strangers);
-        done.news.into_iter().for_each(|event| drop(self.news.send(Arc::new(event))));
+        self.tells.stored.fetch_add(done.news.len() as u64, Ordering::Relaxed);
+        done.news.into_iter().for_each(|event| drop(self.tells.news.send(Arc::new(event))));
         let pruned = self.leases.prune(&medium.db, &done.leases, &self.tuning);
         pruned.and_then(|()| self.prune(&done.machines)).map_err(|cause| self.fail(cause))
     }

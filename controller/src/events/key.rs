@@ -46,6 +46,16 @@ pub(super) fn cursor(source: &Source, incarnation: Incarnation) -> Vec<u8> {
 
 /// The prefix of all attempts.
 pub(super) const ALL: &[u8] = b"a";
+/// Where those begin that began at this time.
+pub(super) fn began(at: Wall) -> Vec<u8> {
+    [ALL, &at.0.to_be_bytes()].concat()
+}
+
+/// Behind all attempts.
+pub(super) fn after_all() -> Vec<u8> {
+    ALL.iter().map(|byte| byte + 1).collect()
+}
+
 /// The prefix of attempts of machines that are no host.
 pub(super) const STRANGERS: &[u8] = b"x";
 

@@ -3,12 +3,13 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use proto::event::NumberedEvent;
-use proto::{AttemptId, HostId, Incarnation, Mac};
+use proto::{AttemptId, HostId, Incarnation, Mac, Wall};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::disk::{Command, Disk, Writer};
+use super::disk::{Command, Disk, Tells, Writer};
 use super::{BootSummary, LeaseEntry, LeasePage};
 
 /// Events that a slow subscriber may be behind before it loses the oldest.
@@ -130,6 +131,7 @@ pub struct EventStore {
     disk: Arc<Disk>,
     commands: mpsc::Sender<Command>,
     news: broadcast::Sender<Arc<StoredEvent>>,
+    stored: Arc<AtomicU64>,
 }
 
 impl EventStore {
@@ -142,8 +144,10 @@ impl EventStore {
         let disk = Arc::new(disk);
         let (commands, queue) = mpsc::channel(QUEUE);
         let (news, _) = broadcast::channel(BROADCAST);
-        Writer::spawn(Arc::clone(&disk), folder, medium, tuning, queue, news.clone());
-        Ok(Self { disk, commands, news })
+        let stored = Arc::default();
+        let tells = Tells { news: news.clone(), stored: Arc::clone(&stored) };
+        Writer::spawn(Arc::clone(&disk), folder, medium, tuning, queue, tells);
+        Ok(Self { disk, commands, news, stored })
     }
 
     /// Stores a batch of one journal; returns, when it is durable, the number up to which all is stored.
@@ -187,6 +191,20 @@ impl EventStore {
     /// [`ReadError`].
     pub async fn boot_events(&self, attempt: AttemptId) -> Result<Vec<StoredEvent>, ReadError> {
         self.read(move |disk| disk.boot_events(attempt)).await
+    }
+
+    /// The boots that began at this time or later, the latest first, at most so many.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn boots_since(&self, began: Wall, most: usize) -> Result<Vec<BootSummary>, ReadError> {
+        self.read(move |disk| disk.boots_since(began, most)).await
+    }
+
+    /// How many events were stored since the store was opened.
+    #[must_use]
+    pub fn stored(&self) -> u64 {
+        self.stored.load(Ordering::Relaxed)
     }
 
     /// The leases that stand, of a site or of all, by site and address: a page that begins after what the former page's

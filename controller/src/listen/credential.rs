@@ -55,6 +55,7 @@ struct Made {
 impl Tls {
     pub(crate) fn new(app: &App, name: &ControllerName, names: &[String]) -> Result<Self, TlsSetupError> {
         let made = make(app, name, names)?;
+        app.metrics.note_listener_ends(made.credential.leaf().not_after);
         let bundle = app.authority().bundle();
         let time = Arc::new(DefaultTimeProvider);
         let server =
@@ -67,6 +68,7 @@ impl Tls {
         let made = make(app, &self.name, &self.names)?;
         self.server.set_bundle(&app.authority().bundle())?;
         self.server.set_credential(&made.credential, &made.root_der)?;
+        app.metrics.note_listener_ends(made.credential.leaf().not_after);
         self.made = made;
         Ok(())
     }

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
 use proto::{DESCRIPTORS, MESSAGE_LIMIT, v1};
 use tokio::sync::watch;
@@ -28,6 +29,7 @@ use crate::agents::Agents;
 use crate::app::App;
 use crate::blobs;
 use crate::enrol::Enrolment;
+use crate::metrics::count_calls;
 
 /// Whether the stores take writes.
 pub(crate) type Writable = watch::Receiver<bool>;
@@ -39,7 +41,13 @@ pub(crate) fn fleet_routes(app: &App, secrets_key: PathBuf, writable: Writable) 
         .max_encoding_message_size(MESSAGE_LIMIT);
     let admin = AdminService::new(app.clone(), secrets_key).into_server();
     let routes = standard(writable).add_service(agents).add_service(admin);
-    routes.prepare().into_axum_router().merge(blobs::http::routes(app.clone())).fallback(unknown)
+    let routes = routes.prepare().into_axum_router().merge(blobs::http::routes(app.clone()));
+    counted(app, routes.fallback(unknown))
+}
+
+/// The same, each call of which is counted and traced.
+fn counted(app: &App, routes: axum::Router) -> axum::Router {
+    routes.layer(middleware::from_fn_with_state(app.metrics.clone(), count_calls))
 }
 
 /// Everything that may be called without a certificate.
@@ -49,7 +57,8 @@ pub(crate) fn enrol_routes(app: &App, writable: Writable) -> axum::Router {
     let enrolment = v1::enrolment_server::EnrolmentServer::new(Enrolment::new(app.clone()))
         .max_decoding_message_size(LARGEST)
         .max_encoding_message_size(LARGEST);
-    Routes::new(enrolment).add_service(health(writable)).prepare().into_axum_router().fallback(unknown)
+    let routes = Routes::new(enrolment).add_service(health(writable)).prepare().into_axum_router();
+    counted(app, routes.fallback(unknown))
 }
 
 /// What does not exist, in the caller's own protocol.

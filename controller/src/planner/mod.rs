@@ -12,6 +12,7 @@ pub use status::SiteStatus;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use certs::FleetName;
 use proto::{Digest, plan::PlanDocument, v1};
@@ -52,6 +53,8 @@ pub struct Planner {
     sites: Arc<RwLock<HashMap<String, PlanSender>>>,
     ready: watch::Receiver<bool>,
     planned: watch::Receiver<Revision>,
+    /// Since when changes are being worked in; None: all are.
+    busy: watch::Receiver<Option<Instant>>,
 }
 
 impl Planner {
@@ -60,8 +63,10 @@ impl Planner {
     pub fn start(fleet: FleetName, store: Arc<dyn Store>, vault: Vault) -> (Self, JoinHandle<()>) {
         let (ready, is_ready) = watch::channel(false);
         let (reached, planned) = watch::channel(Revision::ZERO);
-        let planner = Self { sites: Arc::default(), ready: is_ready, planned };
-        let task = task::Task::new(fleet, store, vault, planner.clone(), (ready, reached));
+        let (working, busy) = watch::channel(Some(Instant::now()));
+        let planner = Self { sites: Arc::default(), ready: is_ready, planned, busy };
+        let tells = task::Tells { ready, reached, working };
+        let task = task::Task::new(fleet, store, vault, planner.clone(), tells);
         (planner, tokio::spawn(task.run()))
     }
 
@@ -91,6 +96,12 @@ impl Planner {
         let sites = self.sites.read().unwrap_or_else(PoisonError::into_inner);
         let plan = |(site, channel): (&String, &PlanSender)| Some((site.clone(), channel.borrow().clone()?));
         sites.iter().filter_map(plan).collect()
+    }
+
+    /// For how long changes of the catalog have been waiting to be in the plans; zero while all are.
+    #[must_use]
+    pub fn lag(&self) -> Duration {
+        self.busy.borrow().map(|since| since.elapsed()).unwrap_or_default()
     }
 
     /// Waits until every site is planned as of this revision, or a later one.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use certs::FleetName;
 use proto::Generation;
@@ -22,13 +22,22 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Where the version of the last planner is, so that a new one plans at a higher revision than the old one did.
 const VERSION_KEY: &str = "/status/planner";
 
+/// How far planning is, for others.
+pub(super) struct Tells {
+    /// Every site was planned once.
+    pub(super) ready: watch::Sender<bool>,
+    /// Every site is planned as of this revision.
+    pub(super) reached: watch::Sender<Revision>,
+    /// Since when changes are being worked in.
+    pub(super) working: watch::Sender<Option<Instant>>,
+}
+
 pub(super) struct Task {
     fleet: FleetName,
     store: Arc<dyn Store>,
     vault: Vault,
     planner: Planner,
-    ready: watch::Sender<bool>,
-    reached: watch::Sender<Revision>,
+    tells: Tells,
     status: StatusWriter,
 }
 
@@ -38,10 +47,10 @@ impl Task {
         store: Arc<dyn Store>,
         vault: Vault,
         planner: Planner,
-        (ready, reached): (watch::Sender<bool>, watch::Sender<Revision>),
+        tells: Tells,
     ) -> Self {
         let status = StatusWriter::start(Arc::clone(&store));
-        Self { fleet, store, vault, planner, ready, reached, status }
+        Self { fleet, store, vault, planner, tells, status }
     }
 
     pub(super) async fn run(self) {
@@ -58,6 +67,7 @@ impl Task {
     async fn follow(&self) -> Result<(), ReadError> {
         self.note_version().await?;
         let epoch = self.store.epoch().await?.0;
+        self.tells.working.send_replace(Some(Instant::now()));
         let everything = feed::read(self.store.as_ref()).await?;
         let mut mirror = Mirror::default();
         let mut touched = BTreeSet::new();
@@ -67,11 +77,12 @@ impl Task {
         touched.extend(mirror.sites().map(str::to_owned));
         touched.extend(self.published());
         self.replan(&mut mirror, touched, Generation { epoch, revision: everything.revision.0 });
-        self.ready.send_replace(true);
-        self.reached.send_replace(everything.revision);
+        self.tells.ready.send_replace(true);
+        self.planned(everything.revision);
 
         let mut feed = Feed::after(self.store.as_ref(), everything.revision);
         while let Some(step) = feed.next().await {
+            self.tells.working.send_replace(Some(Instant::now()));
             let mut touched = BTreeSet::new();
             let mut revision = step.revision;
             step.changes.iter().for_each(|change| mirror.apply(&self.vault, change, &mut touched));
@@ -81,10 +92,16 @@ impl Task {
                 step.changes.iter().for_each(|change| mirror.apply(&self.vault, change, &mut touched));
             }
             self.replan(&mut mirror, touched, Generation { epoch, revision: revision.0 });
-            self.reached.send_replace(revision);
+            self.planned(revision);
             tokio::task::yield_now().await;
         }
         Ok(())
+    }
+
+    /// Every site is planned as of this revision.
+    fn planned(&self, revision: Revision) {
+        self.tells.reached.send_replace(revision);
+        self.tells.working.send_replace(None);
     }
 
     fn published(&self) -> Vec<String> {
@@ -93,6 +110,8 @@ impl Task {
     }
 
     fn replan(&self, mirror: &mut Mirror, sites: BTreeSet<String>, generation: Generation) {
+        let _span =
+            tracing::info_span!("plan", sites = sites.len(), revision = generation.revision).entered();
         for site in sites {
             let planned = mirror.view(self.fleet.as_str(), &site).and_then(|view| plan(&view, generation));
             match planned {

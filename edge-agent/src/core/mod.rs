@@ -23,7 +23,7 @@ use std::{
 use netboot::{
     arp::Claim,
     dhcp::ServerMessage,
-    site::{self, Arrival, FileAnswer, FileRequest, FileTold, Input, ReportAnswer, ReportRequest},
+    site::{self, Arrival, Census, FileAnswer, FileRequest, FileTold, Input, ReportAnswer, ReportRequest},
 };
 use proto::{Incarnation, OrderId, event::NumberedEvent};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -31,6 +31,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     dhcp,
     disk::{DiskError, log::OpenError},
+    metrics::Counts,
 };
 
 pub use standing::{Epoch, Standing};
@@ -103,6 +104,7 @@ enum Command {
     File(FileRequest, oneshot::Sender<FileReply>),
     Report(ReportRequest, oneshot::Sender<ReportAnswer>),
     Events { after: u64, limit: usize, reply: oneshot::Sender<Vec<NumberedEvent>> },
+    Census(oneshot::Sender<Census>),
     Serve,
     Stop,
 }
@@ -115,6 +117,7 @@ pub struct Core {
     incarnation: Incarnation,
     asks: Arc<AtomicU64>,
     epoch: Epoch,
+    counts: Arc<Counts>,
 }
 
 /// The core's thread has ended; so must the agent.
@@ -143,8 +146,10 @@ impl Core {
         let (view_out, view) = watch::channel(View { fills_permitted: true, ..View::default() });
         let (ended_out, ended) = oneshot::channel();
         let epoch = Epoch::default();
-        let incarnation = thread::start(options, queue, view_out, epoch.clone(), ended_out)?;
-        Ok((Self { commands, view, incarnation, asks: Arc::new(AtomicU64::new(1)), epoch }, ended))
+        let counts = Arc::new(Counts::default());
+        let shared = thread::Shared { view: view_out, epoch: epoch.clone(), counts: counts.clone() };
+        let incarnation = thread::start(options, queue, shared, ended_out)?;
+        Ok((Self { commands, view, incarnation, asks: Arc::new(AtomicU64::new(1)), epoch, counts }, ended))
     }
 
     /// DHCP requests are answered from now on; until then they wait in their sockets.
@@ -219,6 +224,21 @@ impl Core {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Events { after, limit, reply }).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
+    }
+
+    /// How the site's addresses stand now.
+    ///
+    /// # Errors
+    /// When the core has stopped.
+    pub async fn census(&self) -> Result<Census, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Census(reply)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// What has passed through it, and what its file servers told it of.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// The state as of the last commit.

@@ -62,7 +62,8 @@ mod tests {
         let (out, view) = watch::channel(View { last_event, ..View::default() });
         let (incarnation, asks, epoch) =
             (Incarnation([0; 16]), Arc::new(AtomicU64::new(1)), Epoch::default());
-        (Core { commands, view, incarnation, asks, epoch }, asked, out)
+        let counts = Arc::default();
+        (Core { commands, view, incarnation, asks, epoch, counts }, asked, out)
     }
 
     /// Answers one question for events with those of these numbers; what was asked for.

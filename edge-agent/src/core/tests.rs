@@ -25,7 +25,8 @@ fn worker(folder: &Path) -> (Worker, watch::Receiver<View>, mpsc::Receiver<Order
     let (ended_orders, to_destroy) = mpsc::channel(2);
     let (view_out, view) = watch::channel(View::default());
     let options = options(folder, ended_orders);
-    (Worker::open(options, view_out, Epoch::default()).expect("it opens"), view, to_destroy)
+    let shared = Shared { view: view_out, epoch: Epoch::default(), counts: Arc::default() };
+    (Worker::open(options, shared).expect("it opens"), view, to_destroy)
 }
 
 fn options(folder: &Path, ended_orders: mpsc::Sender<OrderId>) -> Options {
@@ -176,7 +177,7 @@ fn offered(worker: &mut Worker, machines: &[Mac]) -> Vec<Ipv4Addr> {
         Held::Datagram { datagram, .. } => Message::parse(&datagram).expect("legal").yiaddr,
         Held::File(..) | Held::Report(..) => panic!("nothing else is answered"),
     };
-    worker.refuse(&mut batch).into_iter().map(address).collect()
+    worker.refuse(Now::default(), &mut batch).into_iter().map(address).collect()
 }
 
 #[test]

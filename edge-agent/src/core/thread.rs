@@ -11,6 +11,7 @@ use std::{
 };
 
 use netboot::{
+    dhcp::Destination,
     site::{Action, Arrival, Disk, Input, ReportAnswer, Site},
     time::{Mono, Now},
 };
@@ -33,6 +34,7 @@ use crate::{
         log::{CommitError, Ledger, Options as LedgerOptions},
         space::{Pressure, Space},
     },
+    metrics::Counts,
 };
 
 /// Commands that share one turn, at most.
@@ -46,19 +48,25 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// The tag of all records: their own encoding says what they are.
 pub(super) const RECORD: u8 = 1;
 
+/// What others see of the thread's work.
+pub(super) struct Shared {
+    pub(super) view: watch::Sender<View>,
+    pub(super) epoch: Epoch,
+    pub(super) counts: Arc<Counts>,
+}
+
 /// Opens everything in the caller's thread, so that errors reach it, and runs in one of its own.
 pub(super) fn start(
     options: Options,
     queue: mpsc::Receiver<Command>,
-    view: watch::Sender<View>,
-    epoch: Epoch,
+    shared: Shared,
     ended: oneshot::Sender<()>,
 ) -> Result<Incarnation, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(StartError::Thread)?;
     let opened = {
         let _inside = runtime.enter();
-        Worker::open(options, view, epoch)
+        Worker::open(options, shared)
     };
     let opened = opened.and_then(|mut worker| {
         worker.writer.start_thread().map_err(StartError::Thread)?;
@@ -92,6 +100,7 @@ struct Worker {
     started: Instant,
     view: watch::Sender<View>,
     epoch: Epoch,
+    counts: Arc<Counts>,
     /// [`Site::changes`] at which the epoch was raised last.
     changes: u64,
     low_disk_bytes: u64,
@@ -119,7 +128,7 @@ struct Reader {
 }
 
 impl Worker {
-    fn open(options: Options, view: watch::Sender<View>, epoch: Epoch) -> Result<Self, StartError> {
+    fn open(options: Options, Shared { view, epoch, counts }: Shared) -> Result<Self, StartError> {
         let mut random = [0; 48];
         SystemRandom::new().fill(&mut random).map_err(|_| StartError::Randomness)?;
         let (incarnation, seed) = random.split_at(16);
@@ -154,6 +163,7 @@ impl Worker {
             started,
             view,
             epoch,
+            counts,
             changes: 0,
             low_disk_bytes: options.low_disk_bytes,
             ledger_folder: options.ledger,
@@ -243,7 +253,7 @@ impl Worker {
             inputs += self.hear(now);
             self.raise_epoch();
         } else {
-            let replies = self.refuse(batch);
+            let replies = self.refuse(now, batch);
             self.writer.release(replies);
         }
         if self.full.is_none_or(|again| again <= Instant::now()) {
@@ -291,6 +301,7 @@ impl Worker {
                     self.site.handle(now, Input::Report(request));
                 }
                 Command::Events { after, limit, reply } => self.readers.push(Reader { after, limit, reply }),
+                Command::Census(reply) => drop(reply.send(self.site.census(now.mono))),
                 Command::Serve => self.serving = true,
                 Command::Stop => self.stopping = true,
             }
@@ -309,15 +320,18 @@ impl Worker {
 
     /// Takes requests from the sockets, some from each; how many.
     fn hear(&mut self, now: Now) -> usize {
-        let Self { interfaces, requests, site, serving, .. } = self;
+        let Self { interfaces, requests, site, serving, counts, .. } = self;
         let mut count = 0;
         for (arrival, sockets) in interfaces.iter().filter(|_| *serving) {
-            sockets.receive(requests, |request| match request {
-                Ok(request) => {
-                    count += 1;
-                    site.hear(now, arrival, &request);
+            sockets.receive(requests, |request| {
+                counts.heard(request.as_ref().map(|request| request.kind));
+                match request {
+                    Ok(request) => {
+                        count += 1;
+                        site.hear(now, arrival, &request);
+                    }
+                    Err(malformed) => tracing::trace!(%malformed, "not a DHCP message"),
                 }
-                Err(malformed) => tracing::trace!(%malformed, "not a DHCP message"),
             });
         }
         count
@@ -325,7 +339,7 @@ impl Worker {
 
     /// The disk is full: what rests on the plan alone is answered, other machines get no answer and ask again, and the
     /// rest waits. What the engine has decided is bounded by this: it decides nothing more.
-    fn refuse(&mut self, batch: &mut Vec<Command>) -> Vec<Held> {
+    fn refuse(&mut self, now: Now, batch: &mut Vec<Command>) -> Vec<Held> {
         let mut replies = self.reply_from_plan();
         for command in batch.drain(..) {
             match command {
@@ -343,6 +357,7 @@ impl Worker {
                     self.parked.push(input);
                 }
                 Command::Events { after, limit, reply } => self.readers.push(Reader { after, limit, reply }),
+                Command::Census(reply) => drop(reply.send(self.site.census(now.mono))),
                 Command::Serve => self.serving = true,
                 Command::Stop => self.stopping = true,
             }
@@ -351,13 +366,17 @@ impl Worker {
     }
 
     fn reply_from_plan(&mut self) -> Vec<Held> {
-        let Self { interfaces, requests, site, serving, .. } = self;
+        let Self { interfaces, requests, site, serving, counts, .. } = self;
         let mut replies = Vec::new();
         for (arrival, sockets) in interfaces.iter().filter(|_| *serving) {
             let interface = arrival.interface;
             sockets.receive(requests, |request| {
+                counts.heard(request.as_ref().map(|request| request.kind));
                 let reply = request.ok().and_then(|request| site.reply_from_plan(arrival, &request));
-                replies.extend(reply.map(|(datagram, to)| Held::Datagram { interface, datagram, to }));
+                replies.extend(reply.map(|(datagram, to)| {
+                    counts.said(&datagram);
+                    Held::Datagram { interface, datagram, to }
+                }));
             });
         }
         replies
@@ -370,10 +389,13 @@ impl Worker {
         while let Some(action) = self.site.poll_action() {
             match action {
                 Action::Persist(record) => {
-                    log_alarm(&record);
+                    self.note(&record);
                     bundle.records.push(&record);
                 }
                 Action::Send { interface, datagram, to, at_once } => {
+                    if to != Destination::Servers {
+                        self.counts.said(&datagram);
+                    }
                     let held = Held::Datagram { interface, datagram, to };
                     if at_once { leaving.push(held) } else { bundle.held.push(held) }
                 }
@@ -455,6 +477,20 @@ impl Worker {
         });
     }
 
+    /// What operators should look at stands in the agent's own log too, where no controller is needed to read it, and
+    /// so does, for who wants to know it all, what becomes of a boot.
+    fn note(&self, record: &Record) {
+        let Record::Event(NumberedEvent { number, event }) = record else { return };
+        let (boot, mac) =
+            (event.attempt.map(tracing::field::display), event.mac.map(tracing::field::display));
+        if let EventKind::Alarm { kind, detail } = &event.kind {
+            tracing::warn!(boot, ?kind, mac, detail, "alarm");
+            self.counts.alarm(*kind);
+        } else if event.attempt.is_some() {
+            tracing::debug!(boot, mac, number, kind = event.kind.word(), "event of a boot");
+        }
+    }
+
     fn publish(&self) {
         let (journal, durable) = (self.site.journal(), self.writer.durable());
         let view = View {
@@ -469,14 +505,6 @@ impl Worker {
             *current = view;
             changed
         });
-    }
-}
-
-/// What operators should look at stands in the agent's own log too, where no controller is needed to read it.
-fn log_alarm(record: &Record) {
-    let Record::Event(NumberedEvent { event, .. }) = record else { return };
-    if let EventKind::Alarm { kind, detail } = &event.kind {
-        tracing::warn!(?kind, mac = event.mac.map(tracing::field::display), detail, "alarm");
     }
 }
 

@@ -41,6 +41,7 @@ use proto::{
     plan::{BlobRef, SitePlan},
 };
 use tokio::sync::{mpsc, watch};
+use tracing::Instrument as _;
 
 use crate::{
     core::{Core, Stopped},
@@ -207,9 +208,10 @@ impl Fetcher {
             self.make_room(admission).await;
             let what = self.needs.name(&wanted.blob.digest);
             let (supply, purpose) = (self.supply.clone(), Purpose::new(wanted.need, what));
-            self.work.begin(wanted, purpose.clone(), async move {
-                transfer::fetch(&supply, wanted.blob, &purpose).await
-            });
+            let shared = purpose.clone();
+            let span = tracing::info_span!("fetch", bytes = wanted.blob.size);
+            let fetch = async move { transfer::fetch(&supply, wanted.blob, &purpose).await };
+            self.work.begin(wanted, shared, fetch.instrument(span));
         }
     }
 

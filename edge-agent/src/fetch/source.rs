@@ -34,7 +34,11 @@ use super::{
     outside,
     parts::{Body, Parts},
 };
-use crate::uplink::{Link, connect_http};
+use crate::{
+    holding::Fetched,
+    metrics::Count,
+    uplink::{Link, connect_http},
+};
 
 /// How long another agent of the site, which is near, may take to let us in.
 const NEAR: Duration = Duration::from_secs(2);
@@ -69,6 +73,15 @@ impl Place {
         match self {
             Self::Agent { .. } => false,
             Self::Url(_) | Self::Controllers(_) => true,
+        }
+    }
+
+    /// Where its bytes are counted.
+    pub(super) fn count<'a>(&self, fetched: &'a Fetched) -> &'a Count {
+        match self {
+            Self::Agent { .. } => &fetched.from_agents,
+            Self::Url(_) => &fetched.from_urls,
+            Self::Controllers(_) => &fetched.from_controllers,
         }
     }
 

@@ -236,6 +236,9 @@ impl Supply {
     pub(super) fn gave(&self, name: &Name, bytes: u64) {
         held(&self.sources).gave(name);
         self.arrivals.received(bytes);
+        if let Some(source) = self.source(name) {
+            source.place.count(self.arrivals.counts()).add(bytes);
+        }
         let said = held(&self.troubles).entry(name.clone()).or_default().gave(Instant::now());
         if let Some(Lasting { seconds, failures }) = said {
             tracing::info!(source = %name, lasted_s = seconds, failures, "a source of images gives again");

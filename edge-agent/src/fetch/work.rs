@@ -167,6 +167,7 @@ impl Work {
                 self.queue.done(&digest);
                 self.failures.remove(&digest);
                 self.arrivals.over(&digest);
+                self.arrivals.counts().done.one();
                 let Fetched { from, copied, found } = &fetched;
                 let from = listed(from);
                 return tracing::info!(what, %digest, bytes = blob.size, from, copied, found, "fetched a blob");
@@ -181,6 +182,7 @@ impl Work {
         self.queue.failed(digest, supply.now().mono.plus(PAUSE));
         let failure = self.failures.entry(digest).or_default();
         let why = chain(&error);
+        self.arrivals.counts().failed.one();
         self.arrivals.failed(digest, why.clone());
         if let Some(Lasting { seconds, failures }) = failure.outage.failed(Instant::now(), why) {
             let error = &error as &dyn std::error::Error;

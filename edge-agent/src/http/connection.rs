@@ -223,7 +223,8 @@ impl<D: Desk> Connection<D> {
     fn given(&self, name: &str, request: &Request, found: Found<D::Ticket>) -> Given<D> {
         let (desk, stopping) = (Arc::clone(&self.shared.desk), self.stopping.clone());
         // Tokens are not shown (S2).
-        let span = tracing::debug_span!("http", peer = %self.peer, name = path::shown(name));
+        let boot = D::boot(&found.ticket).map(tracing::field::display);
+        let span = tracing::debug_span!("http", boot, peer = %self.peer, name = path::shown(name));
         Given::new(request.target.clone(), name, found, |ticket| Teller { desk, ticket, stopping, span })
     }
 

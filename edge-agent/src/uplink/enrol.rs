@@ -164,6 +164,8 @@ impl Session {
         new.save(&self.identity_folder).map_err(EnrolError::from)?;
         self.tls.set_bundle(new.bundle());
         self.tls.set_credential(new.credential())?;
+        let ends = new.credential().leaf().not_after;
+        self.link.send_modify(|link| link.certificate_ends = Some(ends));
         *held = new;
         Ok(())
     }

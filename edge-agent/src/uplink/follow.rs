@@ -10,6 +10,7 @@ use proto::{
     v1::{self, update::Change},
 };
 use tonic::{Streaming, transport::Channel};
+use tracing::Instrument as _;
 
 use super::{
     LinkError, Session,
@@ -23,7 +24,9 @@ impl Session {
         loop {
             let request =
                 v1::FollowRequest { applied: applied.take(), level: LEVEL, version: proto::VERSION.into() };
-            let updates = agents(channel.clone()).follow(request).await;
+            let mut client = agents(channel.clone());
+            let span = tracing::info_span!("follow the plan", otel.kind = "client");
+            let updates = client.follow(request).instrument(span).await;
             let updates = updates.map_err(call_failed("the stream of plans"))?.into_inner();
             self.reached();
             // It ends at a gap: the next request names no plan, and a snapshot comes.

@@ -13,7 +13,7 @@ use std::{
     error::Error as StdError,
     path::PathBuf,
     sync::{Arc, Mutex as StdMutex, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use certs::{
@@ -23,11 +23,12 @@ use certs::{
 use proto::{holding::Holding, plan::SitePlan};
 use rand::Rng;
 use tokio::sync::{Mutex, watch};
-use tonic::transport::Channel;
+use tonic::{Request, Status, service::interceptor::InterceptedService, transport::Channel};
 
 use crate::{
     config::ControllerConfig,
     core::{Core, Stopped},
+    metrics::Gatherer,
     mirror::Mirrors,
     outage::{Lasting, Outage, chain},
     plans::PlanStore,
@@ -65,6 +66,8 @@ pub struct Uplink {
     pub mirrors: Mirrors,
     /// And what we lack of the plan.
     pub holding: watch::Receiver<Option<Arc<Holding>>>,
+    /// And what we count.
+    pub metrics: Gatherer,
 }
 
 /// The link as others see it.
@@ -76,6 +79,8 @@ pub struct Link {
     pub tls: Option<Arc<ReloadableClient>>,
     /// The site that our certificate names; None before enrolment.
     pub site: Option<SiteName>,
+    /// When our certificate ends; None before enrolment.
+    pub certificate_ends: Option<SystemTime>,
 }
 
 /// What the controller is told beside events.
@@ -153,6 +158,7 @@ struct Session {
     health: watch::Receiver<Health>,
     mirrors: Mirrors,
     holding: watch::Receiver<Option<Arc<Holding>>>,
+    metrics: Gatherer,
     outage: StdMutex<Outage>,
 }
 
@@ -163,6 +169,7 @@ impl Uplink {
         tracing::info!(fleet = %identity.fleet(), site = %identity.site(), agent = %identity.agent(), "enrolled");
         self.link.send_modify(|link| {
             (link.tls, link.site) = (Some(tls.clone()), Some(identity.site().clone()));
+            link.certificate_ends = Some(identity.credential().leaf().not_after);
         });
         let session = Session {
             core: self.core,
@@ -175,6 +182,7 @@ impl Uplink {
             health: self.health,
             mirrors: self.mirrors,
             holding: self.holding,
+            metrics: self.metrics,
             outage: StdMutex::default(),
         };
         session.keep_connected(&self.config).await;
@@ -252,10 +260,13 @@ impl Session {
     }
 }
 
-type Agents = proto::v1::agents_client::AgentsClient<Channel>;
+/// Each call carries the context of the span that it is made in.
+type Traced = InterceptedService<Channel, fn(Request<()>) -> Result<Request<()>, Status>>;
+
+type Agents = proto::v1::agents_client::AgentsClient<Traced>;
 
 fn agents(channel: Channel) -> Agents {
-    Agents::new(channel)
+    Agents::new(InterceptedService::new(channel, telemetry::grpc::send_context))
         .max_decoding_message_size(proto::MESSAGE_LIMIT)
         .max_encoding_message_size(proto::MESSAGE_LIMIT)
 }

@@ -8,6 +8,7 @@ use std::{
 use certs::renew_at;
 use proto::v1;
 use tonic::transport::Channel;
+use tracing::Instrument as _;
 
 use super::{LinkError, Session, agents, call_failed, enrol, in_time};
 
@@ -35,7 +36,9 @@ impl Session {
         let key = credential.key().clone();
         let csr = key.request(&credential.leaf().identity).map_err(enrol::EnrolError::from)?;
         let mut client = agents(channel);
-        let given = in_time(client.renew(v1::RenewRequest { csr_der: csr.into() })).await;
+        let span = tracing::info_span!("renew the certificate", otel.kind = "client");
+        let renewal = client.renew(v1::RenewRequest { csr_der: csr.into() }).instrument(span);
+        let given = in_time(renewal).await;
         let given = given.map_err(call_failed("the renewal"))?.into_inner();
         let new = enrol::join(key, given)?;
         tracing::info!(not_after = ?new.credential().leaf().not_after, "renewed the certificate");

@@ -11,22 +11,24 @@ use proto::{
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Streaming, transport::Channel};
+use tracing::Instrument as _;
 
 use super::{LinkError, Session, agents, call_failed};
-use crate::core::Tail;
+use crate::{core::Tail, metrics};
 
 /// Events in one message, at most.
 const BATCH: usize = 500;
 /// Messages that may wait to be sent.
 const AHEAD: usize = 4;
-/// How often the controller is told how we are.
+/// How often the controller is told how we are, and what we count.
 const STATUS: Duration = Duration::from_secs(15);
 
 impl Session {
     pub(super) async fn report(&self, channel: Channel) -> Result<Infallible, LinkError> {
         let (out, requests) = mpsc::channel(AHEAD);
         let mut client = agents(channel);
-        let call = client.report(ReceiverStream::new(requests));
+        let span = tracing::info_span!("report events", otel.kind = "client");
+        let call = client.report(ReceiverStream::new(requests)).instrument(span);
         // The controller answers once it has seen the first message.
         let status = self.status().await;
         out.send(request(Report::Status(status)))
@@ -37,6 +39,7 @@ impl Session {
             ended = self.send_events(&out) => ended,
             ended = self.send_status(&out) => ended,
             ended = self.send_holding(&out) => ended,
+            ended = self.send_metrics(&out) => ended,
             ended = self.take_acknowledgements(acknowledged) => ended,
         }
     }
@@ -65,6 +68,16 @@ impl Session {
             let status = self.status().await;
             let sending = out.send(request(Report::Status(status))).await;
             sending.map_err(|_| LinkError::Ended("the stream of events"))?;
+        }
+    }
+
+    /// Now, and then as often as the state.
+    async fn send_metrics(&self, out: &mpsc::Sender<v1::ReportRequest>) -> Result<Infallible, LinkError> {
+        loop {
+            let report = metrics::pack(&self.metrics.gather().await);
+            let sending = out.send(request(Report::Metrics(report))).await;
+            sending.map_err(|_| LinkError::Ended("the stream of events"))?;
+            tokio::time::sleep(STATUS).await;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, ensure};
 use integration::fleet::LabMedia;
-use integration::lab::{LabFolder, packages, sweep};
+use integration::lab::{LabFolder, collector, packages, sweep};
 use integration::monitoring::prometheus;
 use integration::monitoring::schema::Packages;
 
@@ -12,10 +12,20 @@ use super::console::Console;
 /// Does once what all boots need, so that those that begin at the same time find it.
 pub(crate) fn run(console: &Console) -> anyhow::Result<Verdict> {
     let lab = prepare(console)?;
+    fetch_collector(&lab, console)?;
     LabMedia::build(&lab, &mut |line| console.line(line)).context("failed to build what machines boot")?;
     prometheus::unpack(&lab, &mut |line| console.line(line)).context("failed to get Prometheus")?;
     Packages::install(&lab, &mut |line| console.line(line)).context("failed to get Grafana's schema")?;
     Ok(Verdict::Passed)
+}
+
+/// For the test of traces.
+fn fetch_collector(lab: &LabFolder, console: &Console) -> anyhow::Result<()> {
+    let say = &mut |line: &str| console.line(line);
+    if !collector::has_pip() {
+        packages::ensure_installed(packages::FETCHERS, say).context("failed to get pip")?;
+    }
+    collector::fetch(lab, say).map(drop).context("failed to get the OpenTelemetry collector")
 }
 
 /// The lab's folder, once everything that machines need is installed and crashed runs are tidied away.

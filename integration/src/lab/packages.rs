@@ -39,6 +39,7 @@ pub const NEEDED: &[(&str, &str)] = &[
     ("systemd", "another, systemd-networkd"),
     ("xz-utils", "compressed kernel modules"),
     ("debootstrap", "a Debian through a mirror"),
+    ("prometheus", "promtool, which reads what metrics are served as"),
 ];
 
 /// The servers that benches stand beside, and the load generators that others use.
@@ -57,6 +58,9 @@ pub const PEERS: &[(&str, &str)] = &[
     ("kea-admin", "perfdhcp"),
     ("wrk", "HTTP load"),
 ];
+
+/// What fetches the OpenTelemetry collector, where Python has no pip of its own.
+pub const FETCHERS: &[(&str, &str)] = &[("python3-pip", "the OpenTelemetry collector")];
 
 /// Failure to get a package.
 #[derive(Debug, thiserror::Error)]

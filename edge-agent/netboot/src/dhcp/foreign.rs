@@ -184,6 +184,12 @@ impl ForeignServers {
         }
     }
 
+    /// How many that were heard of late an operator should look at.
+    pub(crate) fn at_fault(&self, now: Mono, network: &Network) -> usize {
+        let of_late = self.heard.iter().filter(|(_, heard)| now.since(heard.last) < FORGET);
+        of_late.filter(|(key, heard)| self.fault(network, **key, heard).is_some()).count()
+    }
+
     /// Another machine that speaks for the same server.
     fn twin(&self, (server, mac): Key) -> Option<Mac> {
         let mut same = self.heard.range((server, Mac([0; 6]))..=(server, Mac([0xff; 6])));

@@ -170,6 +170,11 @@ impl Leases {
         self.by_address.first_vacant(first, last)
     }
 
+    /// How many addresses from `first` to `last`, both included, are leased.
+    pub(super) fn count(&self, first: Ipv4Addr, last: Ipv4Addr) -> u64 {
+        self.by_address.count(first, last)
+    }
+
     /// By machine.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Lease> {
         self.by_machine.values().filter_map(|index| Some(&self.slot(*index)?.lease))

@@ -44,6 +44,20 @@ impl Pages {
         }
     }
 
+    /// At how many addresses from `first` to `last`, both included, somebody is.
+    pub(super) fn count(&self, first: Ipv4Addr, last: Ipv4Addr) -> u64 {
+        let ((first_page, from), (last_page, to)) = (split(first.to_bits()), split(last.to_bits()));
+        if first > last {
+            return 0;
+        }
+        let used = self.0.range(first_page..=last_page).map(|(number, page)| {
+            let begin = if *number == first_page { from } else { 0 };
+            let end = if *number == last_page { to + 1 } else { page.slots.len() };
+            page.used_between(begin, end)
+        });
+        used.sum()
+    }
+
     /// The first address from `first` to `last`, both included, at which nobody is.
     pub(super) fn first_vacant(&self, first: Ipv4Addr, last: Ipv4Addr) -> Option<Ipv4Addr> {
         let (mut address, last) = (first.to_bits(), last.to_bits());
@@ -68,6 +82,15 @@ impl Pages {
 impl Page {
     fn vacant() -> Self {
         Self { slots: vec![NONE; PAGE as usize].into(), used: 0 }
+    }
+
+    /// Of the places from `begin` up to before `end`.
+    fn used_between(&self, begin: usize, end: usize) -> u64 {
+        if begin == 0 && end == self.slots.len() {
+            return u64::from(self.used);
+        }
+        let places = self.slots.get(begin..end).unwrap_or_default();
+        places.iter().filter(|slot| **slot != NONE).count() as u64
     }
 }
 
@@ -94,6 +117,13 @@ mod tests {
         assert_eq!(vacant(&pages, 9, 8), None);
         (0..PAGE).for_each(|n| pages.set((u32::MAX - n).into(), n));
         assert_eq!(vacant(&pages, u32::MAX - 3, u32::MAX), None);
+        let count = |first: u32, last: u32| pages.count(first.into(), last.into());
+        assert_eq!(
+            (count(0, u32::MAX), count(0, 3 * PAGE)),
+            (u64::from(4 * PAGE - 1), u64::from(3 * PAGE - 1))
+        );
+        assert_eq!((count(5, 5), count(6, 5), count(2 * PAGE + 7, 2 * PAGE + 8)), (1, 0, 1));
+        assert_eq!((count(PAGE - 1, PAGE), count(5 * PAGE, 6 * PAGE), count(u32::MAX, u32::MAX)), (2, 0, 1));
         (0..3 * PAGE).for_each(|address| pages.clear(address.into()));
         assert_eq!(pages.0.len(), 1, "empty pages are given back");
     }

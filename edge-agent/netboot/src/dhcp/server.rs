@@ -15,6 +15,7 @@ use super::{
     alarm::{Alarms, Subject},
     book::Book,
     exchange::Exchange,
+    pool,
     probe::Probes,
     quarantine::QUARANTINE,
     renewal::Told,
@@ -95,6 +96,13 @@ impl Server {
     #[must_use]
     pub fn lease_count(&self) -> usize {
         self.book.leases.len()
+    }
+
+    /// How many addresses the pools of a subnet have, and how many of them are leased.
+    #[must_use]
+    pub fn use_of_pools(&self, subnet: &Subnet) -> (u64, u64) {
+        let leased = subnet.pools.iter().map(|range| self.book.leases.count(range.first(), range.last()));
+        (pool::size(subnet), leased.sum())
     }
 
     /// When [`Self::handle_timeout`] is next due; ask again after each `handle` and `handle_timeout`. Leases end

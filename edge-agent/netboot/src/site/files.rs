@@ -118,6 +118,12 @@ impl Served {
     pub fn stands(&self) -> bool {
         self.stands
     }
+
+    /// The boot attempt that it belongs to.
+    #[must_use]
+    pub fn attempt(&self) -> Option<AttemptId> {
+        self.attempt
+    }
 }
 
 /// How the sending of a file went.

@@ -5,6 +5,7 @@
 //! [`Action::Send`] or [`Action::Answer`] leaves, but for those that rest on none. TFTP and HTTP are other engines and shells; they ask here what
 //! a name stands for.
 
+mod census;
 mod deferred;
 mod dhcp;
 mod files;
@@ -51,6 +52,7 @@ use deferred::Deferred;
 use recall::Recall;
 use release::Answered;
 
+pub use census::{Census, Pools};
 pub use files::{FileAnswer, FileRequest, FileTold, Served, Source};
 pub use reports::{Callback, ReportAnswer, ReportRequest};
 

@@ -72,6 +72,8 @@ pub struct Cache {
     places: Places,
     index: Mutex<Index>,
     removals: Arc<AtomicU64>,
+    /// Blobs that were read again and found corrupt.
+    corrupt: AtomicU64,
     /// A fill has begun.
     begun: Notify,
 }
@@ -94,7 +96,8 @@ impl Cache {
         let (index, mut scanned) = index::scan(&places.blobs())?;
         scanned.removed_partials = fill::remove_stale(&places.partials(), now, keep_partials_for)?;
         let removals = index.removals();
-        Ok((Self { places, index: Mutex::new(index), removals, begun: Notify::new() }, scanned))
+        let (corrupt, begun) = (AtomicU64::new(0), Notify::new());
+        Ok((Self { places, index: Mutex::new(index), removals, corrupt, begun }, scanned))
     }
 
     /// Opens a whole blob and notes that it was used. `None` if the cache does not have it.
@@ -133,6 +136,12 @@ impl Cache {
         self.removals.load(Ordering::Acquire)
     }
 
+    /// How many blobs were found corrupt, or could not be read, since the start.
+    #[must_use]
+    pub fn corrupt(&self) -> u64 {
+        self.corrupt.load(Ordering::Relaxed)
+    }
+
     /// All whole blobs together, in bytes.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
@@ -166,6 +175,7 @@ impl Cache {
 
     /// Takes a blob out of service, keeping it in `corrupt`.
     fn quarantine(&self, digest: &Digest) -> Result<(), DiskError> {
+        self.corrupt.fetch_add(1, Ordering::Relaxed);
         let corrupt = self.places.corrupt();
         let kept = corrupt.join(digest.to_string());
         // Under the lock, so that no new fill publishes the same blob between the two steps.

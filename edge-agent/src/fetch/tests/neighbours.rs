@@ -30,7 +30,7 @@ fn link(authority: &Authority, site: &str, agent: &str) -> Link {
     let credential = Credential::new(key, &issued.chain_der).expect("they belong together");
     let time = Arc::new(DefaultTimeProvider);
     let tls = ReloadableClient::new(fleet, &credential, &authority.bundle(), time).expect("usable");
-    Link { up: false, tls: Some(Arc::new(tls)), site: Some(site) }
+    Link { tls: Some(Arc::new(tls)), site: Some(site), ..Link::default() }
 }
 
 fn plan_of(blob: BlobRef, lists: &ChunkLists) -> Arc<SitePlan> {

@@ -1,0 +1,217 @@
+//! The attempts under way, and when to look at each: pure but for what others see of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use proto::event::EventKind;
+use proto::{AttemptId, Mac, Wall};
+use telemetry::metrics::{Exposition, of_controller as name};
+
+use crate::events::{BootSummary, StoredEvent};
+
+/// Attempts that are followed at one time.
+pub(super) const OPEN: usize = 50_000;
+/// Attempts that are over and still known as such.
+const COUNTED: usize = 100_000;
+/// So long after the first of some news an attempt is looked at: they come in bursts.
+pub(super) const SETTLED: Duration = Duration::from_secs(5);
+
+/// How many attempts are under way at each site in each stage. Cheap to clone; all clones are one.
+#[derive(Debug, Clone, Default)]
+pub struct InProgress(Arc<Mutex<BTreeMap<(String, &'static str), u64>>>);
+
+impl InProgress {
+    /// Adds the numbers to those of the controller.
+    pub(crate) fn add_to(&self, exposition: &mut Exposition) {
+        for ((site, stage), count) in self.counts().iter() {
+            #[expect(clippy::cast_precision_loss, reason = "there are few")]
+            exposition.set_with(&name::BOOTS_IN_PROGRESS, &[site, stage], *count as f64);
+        }
+    }
+
+    fn counts(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, &'static str), u64>> {
+        // Nothing panics between two steps of a change, so a poisoned table is whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many there are in all.
+    #[cfg(test)]
+    pub(super) fn total(&self) -> u64 {
+        self.counts().values().sum()
+    }
+
+    /// One more.
+    pub(crate) fn enter(&self, site: &str, stage: &'static str) {
+        *self.counts().entry((site.to_owned(), stage)).or_insert(0) += 1;
+    }
+
+    fn leave(&self, site: &str, stage: &'static str) {
+        let mut counts = self.counts();
+        let key = (site.to_owned(), stage);
+        if let Some(count) = counts.get_mut(&key) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                counts.remove(&key);
+            }
+        }
+    }
+}
+
+/// The attempts under way.
+#[derive(Debug)]
+pub(super) struct Table {
+    open: HashMap<AttemptId, Open>,
+    due: BTreeSet<(Wall, AttemptId)>,
+    /// The latest of each machine.
+    by_machine: HashMap<Mac, AttemptId>,
+    counted: Counted,
+    in_progress: InProgress,
+}
+
+#[derive(Debug)]
+struct Open {
+    site: String,
+    mac: Option<Mac>,
+    stage: &'static str,
+    due: Wall,
+    /// When the machine began anew.
+    next_began: Option<Wall>,
+}
+
+/// Those that are over; the oldest gives way.
+#[derive(Debug, Default)]
+struct Counted {
+    known: HashSet<AttemptId>,
+    order: VecDeque<AttemptId>,
+}
+
+impl Counted {
+    fn insert(&mut self, attempt: AttemptId) {
+        if !self.known.insert(attempt) {
+            return;
+        }
+        self.order.push_back(attempt);
+        if self.order.len() > COUNTED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+}
+
+impl Table {
+    pub(super) fn new(in_progress: InProgress) -> Self {
+        Self {
+            open: HashMap::new(),
+            due: BTreeSet::new(),
+            by_machine: HashMap::new(),
+            counted: Counted::default(),
+            in_progress,
+        }
+    }
+
+    /// Takes up an attempt of the store; false: there is no room.
+    pub(super) fn open(&mut self, boot: &BootSummary, now: Wall) -> bool {
+        self.begin(boot.attempt, (&boot.site, boot.mac), boot.began_ms, now)
+    }
+
+    /// Takes in an event; false: it begins an attempt for which there is no room. An attempt is begun by its first event
+    /// alone: of others it is known already whether they are under way.
+    pub(super) fn take(&mut self, event: &StoredEvent, now: Wall) -> bool {
+        let told = &event.numbered.event;
+        let Some(attempt) = told.attempt else { return true };
+        if let Some(open) = self.open.get(&attempt) {
+            let due = open.due.min(now.plus(SETTLED));
+            self.reschedule(attempt, due);
+            return true;
+        }
+        let begins = matches!(told.kind, EventKind::AttemptBegan { .. });
+        !begins || self.begin(attempt, (&event.source.site, told.mac), told.at, now)
+    }
+
+    fn begin(
+        &mut self,
+        attempt: AttemptId,
+        (site, mac): (&str, Option<Mac>),
+        began: Wall,
+        now: Wall,
+    ) -> bool {
+        if self.open.contains_key(&attempt) || self.is_counted(attempt) {
+            return true;
+        }
+        if self.open.len() >= OPEN {
+            return false;
+        }
+        let (stage, due) = ("began", now.plus(SETTLED));
+        self.in_progress.enter(site, stage);
+        let open = Open { site: site.to_owned(), mac, stage, due, next_began: None };
+        self.open.insert(attempt, open);
+        self.due.insert((due, attempt));
+        let former = mac.and_then(|mac| self.by_machine.insert(mac, attempt));
+        if let Some(former) = former {
+            self.supersede(former, began, now);
+        }
+        true
+    }
+
+    /// The machine has begun anew: nothing more will come of this one.
+    fn supersede(&mut self, former: AttemptId, next_began: Wall, now: Wall) {
+        let Some(open) = self.open.get_mut(&former) else { return };
+        open.next_began = Some(next_began);
+        self.reschedule(former, now.plus(SETTLED));
+    }
+
+    fn reschedule(&mut self, attempt: AttemptId, due: Wall) {
+        let Some(open) = self.open.get_mut(&attempt) else { return };
+        self.due.remove(&(open.due, attempt));
+        open.due = due;
+        self.due.insert((due, attempt));
+    }
+
+    /// When the next one is due.
+    pub(super) fn next(&self) -> Option<Wall> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// One that is due, and when its machine began anew. It stays due until something is said of it.
+    pub(super) fn due(&self, now: Wall) -> Option<(AttemptId, Option<Wall>)> {
+        let (due, attempt) = self.due.first()?;
+        let open = self.open.get(attempt).filter(|_| *due <= now)?;
+        Some((*attempt, open.next_began))
+    }
+
+    /// It is in this stage, and is to be looked at again then, or when something comes of it.
+    pub(super) fn goes_on(&mut self, attempt: AttemptId, stage: &'static str, again: Wall) {
+        if let Some(open) = self.open.get_mut(&attempt)
+            && open.stage != stage
+        {
+            self.in_progress.leave(&open.site, open.stage);
+            self.in_progress.enter(&open.site, stage);
+            open.stage = stage;
+        }
+        self.reschedule(attempt, again);
+    }
+
+    /// It is to be looked at again then.
+    pub(super) fn later(&mut self, attempt: AttemptId, again: Wall) {
+        self.reschedule(attempt, again);
+    }
+
+    /// Nothing more is expected of it.
+    pub(super) fn over(&mut self, attempt: AttemptId) {
+        self.counted.insert(attempt);
+        let Some(open) = self.open.remove(&attempt) else { return };
+        self.due.remove(&(open.due, attempt));
+        self.in_progress.leave(&open.site, open.stage);
+        if let Some(mac) = open.mac
+            && self.by_machine.get(&mac) == Some(&attempt)
+        {
+            self.by_machine.remove(&mac);
+        }
+    }
+
+    pub(super) fn is_counted(&self, attempt: AttemptId) -> bool {
+        self.counted.known.contains(&attempt)
+    }
+}
