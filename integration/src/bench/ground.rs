@@ -33,6 +33,11 @@ pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);
 pub const LOAD: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 2);
 /// What is also the load generator's: 262,144 addresses for machines that fetch from their own.
 pub const MACHINES: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 68, 0, 0), 14);
+/// The address of a machine of its own there, by its number.
+pub fn machine_address(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(MACHINES.network().to_bits() + number)
+}
+
 /// The server's interface.
 pub const SERVED: &str = "served";
 /// The load's.

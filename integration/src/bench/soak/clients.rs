@@ -14,7 +14,7 @@ use proto::Mac;
 use tokio::task::LocalSet;
 
 use super::super::drain;
-use super::super::ground::{LOAD, LOADING, SERVER};
+use super::super::ground::{LOADING, SERVER, machine_address};
 use super::super::lease;
 use super::super::load::Latencies;
 use crate::kills::card::{Cards, Inbox, inbox};
@@ -89,10 +89,9 @@ pub(super) fn run(time: Duration, cold: &Path, look: &mut dyn FnMut(Duration)) -
 }
 
 fn start(clients: &LocalSet, done: &Shared) -> anyhow::Result<()> {
-    for (count, options) in [(LOCKSTEP, PLAIN), (WINDOWED, WINDOWS)] {
-        for _ in 0..count {
-            clients.spawn_local(by_tftp(options, done.clone()));
-        }
+    let options = (0..LOCKSTEP).map(|_| PLAIN).chain((0..WINDOWED).map(|_| WINDOWS));
+    for (from, options) in by_tftp_from().zip(options) {
+        clients.spawn_local(by_tftp(from, options, done.clone()));
     }
     for (count, name) in [(LARGE, IMAGE), (SMALL, SCRIPT)] {
         for _ in 0..count {
@@ -119,10 +118,15 @@ fn identity(number: u32) -> Identity {
     Identity { mac: Mac([0x52, 0x54, a, b, c, d]), uuid: [d; 16], firmware: Firmware::BiosPxe }
 }
 
-async fn by_tftp(options: &'static [(&'static str, &'static str)], done: Shared) {
+/// The addresses of those that load by TFTP: each has its own, as machines have, since the agent has limits for one.
+pub(super) fn by_tftp_from() -> impl Iterator<Item = Ipv4Addr> {
+    (1..=LOCKSTEP + WINDOWED).map(machine_address)
+}
+
+async fn by_tftp(from: Ipv4Addr, options: &'static [(&'static str, &'static str)], done: Shared) {
     loop {
         let began = Instant::now();
-        let fetched = tftp::get(LOAD, SERVER, LOADER, options, Patience::FIRMWARE).await;
+        let fetched = tftp::get(from, SERVER, LOADER, options, Patience::FIRMWARE).await;
         let bytes = match fetched {
             Ok(Fetched::Whole(file)) => Some(file.len() as u64),
             Ok(Fetched::Refused | Fetched::Broken(_)) | Err(_) => None,

@@ -118,7 +118,8 @@ pub fn run(setting: &Setting<'_>, minutes: u32) -> anyhow::Result<Report> {
     let blob = blob_of(&path)?;
     let _store = Store::open(&ground, path, &blob, LINK)?;
     let blob_sources = vec![store::url().parse().context("the store has no URL")?];
-    let offer = Offer { files, pool, clients: vec![LOAD], blob_sources, ..Offer::default() };
+    let clients = std::iter::once(LOAD).chain(clients::by_tftp_from()).collect();
+    let offer = Offer { files, pool, clients, blob_sources, ..Offer::default() };
     let ours = Ours::lay_down(&ground, setting.binaries.agent.clone(), offer)?;
     let cold = place_of(ours.state(), &blob);
     let mut contenders: Contenders<()> = vec![Box::new(ours)];

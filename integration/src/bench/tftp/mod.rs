@@ -10,13 +10,12 @@ pub mod limit;
 pub mod load;
 pub mod machine;
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
 use super::contender::Ready;
-use super::ground::{self, MACHINES};
+use super::ground::{self, MACHINES, machine_address};
 use super::limit::Arguments;
 use super::peers::{self, Partly};
 use super::{
@@ -56,7 +55,8 @@ pub fn run(setting: &Setting<'_>) -> anyhow::Result<Report> {
         ground.make_file(name, size).context("failed to make the files")?;
     }
     let files = vec![LARGE.0.into(), SMALL.0.into()];
-    let offer = Offer { files, clients: (1..=MOST_MACHINES).map(address).collect(), ..Offer::default() };
+    let offer =
+        Offer { files, clients: (1..=MOST_MACHINES).map(machine_address).collect(), ..Offer::default() };
     let ours = Ours::lay_down(&ground, setting.binaries.agent.clone(), offer)?;
     let windows = |piece: &Piece| (piece.window > 1).then_some("no windows");
     let mut contenders: Contenders<Piece> = vec![
@@ -150,17 +150,13 @@ impl Work for Tftp {
             size,
             is_right: if name == LARGE.0 { is_large } else { is_small },
             machines: piece.machines,
-            first: address(1),
+            first: machine_address(1),
             round_trip: if piece.is_lossy { ROUND_TRIP } else { Duration::ZERO },
             lost_of: if piece.is_lossy { LOST_OF } else { 0 },
             time: self.time,
         });
         Ok(figures(outcome.context("failed to open the machines' sockets")?))
     }
-}
-
-fn address(number: u32) -> Ipv4Addr {
-    Ipv4Addr::from_bits(MACHINES.network().to_bits() + number)
 }
 
 fn figures(outcome: Outcome) -> Load {
