@@ -10,4 +10,3 @@ pub mod formats;
 pub mod kills;
 pub mod lab;
 pub mod monitoring;
-pub mod rom;

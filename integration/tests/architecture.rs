@@ -17,14 +17,24 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("certs", &[]),
     ("telemetry", &[]),
     ("netboot", &["proto"]),
+    ("rom", &["proto", "netboot"]),
     ("edge-agent", &["proto", "netboot", "certs", "telemetry"]),
-    ("controller", &["proto", "certs", "telemetry"]),
+    ("controller", &["proto", "certs", "telemetry", "netboot", "rom"]),
     ("cli", &["proto", "certs", "telemetry"]),
-    ("integration", &["proto", "netboot", "certs", "telemetry", "edge-agent", "controller"]),
+    ("integration", &["proto", "netboot", "rom", "certs", "telemetry", "edge-agent", "controller"]),
 ];
 
 /// Arrows that the design draws and that must not be lost: a crate that copies what it should use is as wrong.
-const DRAWN: &[(&str, &str)] = &[("netboot", "proto"), ("edge-agent", "netboot"), ("controller", "proto")];
+const DRAWN: &[(&str, &str)] = &[
+    ("netboot", "proto"),
+    ("rom", "netboot"),
+    ("edge-agent", "netboot"),
+    ("controller", "proto"),
+    ("controller", "rom"),
+];
+
+/// The crates of engines, below `edge-agent/`.
+const PURE: &[&str] = &["netboot", "rom"];
 
 /// Crates that do what the engines leave to their shell (DESIGN §3): sockets, files, clocks, threads, runtimes.
 const IMPURE: &[&str] = &[
@@ -114,15 +124,12 @@ fn the_arrows_that_carry_the_design_are_there() {
 fn the_engines_are_pure() {
     let metadata = metadata();
     let is_shipped = |dependency: &&Dependency| dependency.kind == cargo_metadata::DependencyKind::Normal;
-    let netboot = ours(&metadata)["netboot"];
-    let impure: Vec<_> = netboot
-        .dependencies
-        .iter()
-        .filter(is_shipped)
-        .map(|dependency| dependency.name.as_str())
-        .filter(|name| IMPURE.contains(name))
-        .collect();
-    assert!(impure.is_empty(), "netboot must not use {impure:?}");
+    for engines in PURE {
+        let dependencies = ours(&metadata)[*engines].dependencies.iter().filter(is_shipped);
+        let impure: Vec<_> =
+            dependencies.map(|used| used.name.as_str()).filter(|name| IMPURE.contains(name)).collect();
+        assert!(impure.is_empty(), "{engines} must not use {impure:?}");
+    }
 }
 
 #[test]
@@ -153,8 +160,14 @@ fn every_crate_takes_lints_and_facts_from_the_workspace() {
 
 #[test]
 fn the_engines_have_their_own_bans() {
-    let bans =
-        fs::read_to_string(root().join("edge-agent/netboot/clippy.toml")).expect("it is in the sources");
+    for engines in PURE {
+        bans_what_is_impure(engines);
+    }
+}
+
+fn bans_what_is_impure(engines: &str) {
+    let file = root().join("edge-agent").join(engines).join("clippy.toml");
+    let bans = fs::read_to_string(file).expect("it is in the sources");
     let bans: toml::Table = toml::from_str(&bans).expect("clippy reads it too");
     let banned: BTreeSet<_> = ["disallowed-methods", "disallowed-types"]
         .iter()
@@ -170,7 +183,7 @@ fn the_engines_have_their_own_bans() {
         "std::net::UdpSocket",
         "std::collections::HashMap",
     ] {
-        assert!(banned.contains(path), "{path}");
+        assert!(banned.contains(path), "{engines}: {path}");
     }
 }
 

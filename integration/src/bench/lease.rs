@@ -6,7 +6,7 @@ use anyhow::bail;
 use netboot::time::{Mono, Now};
 
 use crate::kills::card::{Cards, Inbox};
-use crate::rom::{Action, End, Identity, Input, Machine};
+use rom::{Action, End, Identity, Input, Machine};
 
 /// From DISCOVER to ACK. What the machine is told to boot is not looked at. `seed` makes its transaction number.
 ///

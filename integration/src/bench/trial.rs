@@ -17,7 +17,7 @@ use super::{Goal, Offer, Ours, Report, Server, Setting, Unit, lease, peers};
 use crate::kills::card::{Cards, inbox};
 use crate::kills::fetch::{Fetched, http};
 use crate::kills::tftp::{self, Patience};
-use crate::rom::{Firmware, Identity};
+use rom::{Firmware, Identity};
 
 const MTU: u16 = 1_500;
 /// The file, and its bytes: no multiple of any block.

@@ -1,4 +1,4 @@
-//! Firmware and loaders that cannot be had here, played by machines of paper ([`crate::rom`]) over real sockets, from their
+//! Firmware and loaders that cannot be had here, played by machines of paper ([`rom`]) over real sockets, from their
 //! specifications and from what others have seen of them (QUIRKS 20, 31, 45, 58). What they show is that we do as these say;
 //! not that the firmware does.
 
@@ -20,7 +20,7 @@ use super::guest::Guest;
 use super::network::{conclude, served};
 use super::setting::{Setting, catalog, mac};
 use crate::lab::{MachineSpec, qemu};
-use crate::rom::{End, Firmware, Identity};
+use rom::{End, Firmware, Identity};
 
 /// A machine before which an agent is that it does not obey yet is switched on so often, with this pause.
 const MOST_BOOTS: u32 = 5;

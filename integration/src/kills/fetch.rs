@@ -9,7 +9,7 @@ use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
 use super::tftp::{self, Patience};
-use crate::rom::Source;
+use rom::Source;
 
 /// HTTP: how long a transfer may stand still. A kill closes the connection, so this is for what hangs.
 const HTTP_STILL: Duration = Duration::from_secs(20);

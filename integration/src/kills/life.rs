@@ -16,7 +16,7 @@ use super::inside;
 use super::plan::Stand;
 use super::segment::{MACHINES, Segment};
 use super::witness::Witness;
-use crate::rom::{Action, End, Input, Machine};
+use rom::{Action, End, Input, Machine};
 
 /// A machine's clock runs so much faster than ours: firmware waits for seconds what a test need not.
 const HASTE: u32 = 8;

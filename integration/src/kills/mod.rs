@@ -1,7 +1,7 @@
 //! `kill -9` of the real processes at random moments, and what must hold all the same.
 //!
 //! [`segment`] is the ground: an agent in a network namespace, its disk, and the segment where machines stand. On it
-//! machines of paper ([`crate::rom`]) live through [`life`]s over real sockets, and [`witness`] keeps what they saw.
+//! machines of paper ([`rom`]) live through [`life`]s over real sockets, and [`witness`] keeps what they saw.
 //! [`judge`] compares that with the agent's ledger. [`writers`] does the like to a controller.
 //!
 //! The seeds are fixed and the moments are not: a kill falls where the scheduler lets it fall.

@@ -15,7 +15,7 @@ use proto::plan::{
 use proto::{Digest, Generation, HostId, Mac, OrderId, Platform, Wall};
 
 use super::segment::{AGENT, FLEET, NETWORK, SERVER, SITE};
-use crate::rom::{Firmware, Identity};
+use rom::{Firmware, Identity};
 
 /// The bytes of everything that machines boot: small, and long enough for a kill to fall into.
 const BLOB_BYTES: usize = 200_000;

@@ -20,7 +20,7 @@ use super::super::load::Latencies;
 use crate::kills::card::{Cards, Inbox, inbox};
 use crate::kills::fetch::Fetched;
 use crate::kills::tftp::{self, Patience};
-use crate::rom::{Firmware, Identity};
+use rom::{Firmware, Identity};
 
 /// By TFTP.
 pub(super) const LOADER: &str = "loader";

@@ -1,4 +1,4 @@
-//! The driver of the machines: cards, clocks and transfers for [`crate::rom`].
+//! The driver of the machines: cards, clocks and transfers for [`rom`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,7 +14,7 @@ use super::{Booted, Member};
 use crate::kills::card::{Cards, Inbox, inbox};
 use crate::kills::fetch::Fetched;
 use crate::kills::tftp::{self, Patience};
-use crate::rom::{Action, End, Input, Machine, Source};
+use rom::{Action, End, Input, Machine, Source};
 
 /// What firmware is told to load first.
 pub(super) const BIOS_LOADER: &str = "undionly.kpxe";

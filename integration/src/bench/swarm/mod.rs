@@ -18,7 +18,7 @@ use super::{
     Against, Bound, Cell, Contenders, Goal, Ground, Load, Measure, Place, Report, Server, Setting, Unit,
     Work, ground::MACHINES, peers, rounds,
 };
-use crate::rom::{End, Firmware, Identity};
+use rom::{End, Firmware, Identity};
 
 /// How many machines.
 const SWARM: u32 = 200;

@@ -14,7 +14,7 @@ use super::super::guest::{CARD, Guest};
 use crate::kills::card::{Cards, Inbox, inbox};
 use crate::kills::fetch::{Fetched, fetch};
 use crate::kills::inside;
-use crate::rom::{Action, End, Identity, Input, Machine, Source};
+use rom::{Action, End, Identity, Input, Machine, Source};
 
 /// Nobody's address on the segment: from an interface that has none the kernel sends nothing.
 const NOBODY: &str = "192.168.77.250/24";

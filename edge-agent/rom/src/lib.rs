@@ -1,10 +1,12 @@
-//! A machine made of paper: firmware and iPXE as a pure engine with the four verbs of DESIGN §3.
+//! What firmware and loaders do: a machine made of paper, as a pure engine with the four verbs of DESIGN §3.
 //!
 //! It asks for an address, fetches what it is told, becomes iPXE, runs a script as far as boot scripts go, and says
 //! how it ended. It sends what the lab's real clients send (LAB "Telling clients apart"); sockets, transfers and the
 //! clock are its driver's, so thousands of them make a fleet, and one of them a kill loop.
 //!
 //! It executes nothing: a loader is taken for iPXE whatever its bytes are, and a kernel that is fetched has booted.
+
+#![forbid(unsafe_code)]
 
 mod boot_service;
 mod dora;
