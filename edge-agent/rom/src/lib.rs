@@ -4,12 +4,15 @@
 //! how it ended. It sends what the lab's real clients send (LAB "Telling clients apart"); sockets, transfers and the
 //! clock are its driver's, so thousands of them make a fleet, and one of them a kill loop.
 //!
-//! It executes nothing: a loader is taken for iPXE whatever its bytes are, and a kernel that is fetched has booted.
+//! It executes nothing: a loader is taken for what its driver says, and a kernel that is fetched has booted.
 
 #![forbid(unsafe_code)]
 
+mod boot_program;
 mod boot_service;
+mod config;
 mod dora;
+mod firmware;
 mod loaders;
 mod machine;
 mod menu;
@@ -19,29 +22,11 @@ mod tests;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use proto::Mac;
+use proto::{Mac, Program};
 
+pub use firmware::{Firmware, NotAFirmware};
 pub use machine::Machine;
 pub use script::{Script, ScriptError};
-
-/// The firmware of a machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Firmware {
-    /// A BIOS with a PXE ROM that is not iPXE.
-    BiosPxe,
-    /// A BIOS with iPXE in its ROM.
-    BiosIpxe,
-    /// UEFI by PXE, as OVMF does it.
-    UefiPxe,
-    /// UEFI HTTP Boot, as OVMF does it.
-    UefiHttp,
-    /// UEFI by PXE before 2017: of a proxy it takes only the form that sends it to port 4011 (QUIRKS 20).
-    UefiPxeOld,
-    /// UEFI by PXE, as OVMF does it; the loader is Windows' boot manager.
-    UefiWindows,
-    /// What stands in a Raspberry Pi's chip (QUIRKS 31).
-    RaspberryPi,
-}
 
 /// What makes a machine itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +46,8 @@ pub enum Input<'a> {
     Datagram(&'a [u8]),
     /// The end of the fetch that was asked for; None: it is not there, or did not arrive.
     Fetched(Option<&'a [u8]>),
+    /// The loader that was asked for has come, and is this program. [`Input::Fetched`] takes it for iPXE.
+    Loader(Program),
 }
 
 /// What the machine's driver is to do, in order.

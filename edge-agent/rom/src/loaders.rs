@@ -61,10 +61,6 @@ pub(super) fn options(firmware: Firmware) -> &'static [(&'static str, &'static s
             &[("tsize", "0"), ("blksize", "1456"), ("windowsize", "4"), ("msftwindow", "31416")]
         }
         Firmware::RaspberryPi => &[("tsize", "0"), ("blksize", "1024")],
-        Firmware::BiosPxe
-        | Firmware::BiosIpxe
-        | Firmware::UefiPxe
-        | Firmware::UefiPxeOld
-        | Firmware::UefiHttp => &[],
+        Firmware::Pxe(_) | Firmware::Http(_) | Firmware::Ipxe(_) | Firmware::UefiPxeOld => &[],
     }
 }

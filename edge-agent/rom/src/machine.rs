@@ -7,20 +7,22 @@ use netboot::{
     dhcp::Message,
     time::{Mono, Now},
 };
-use proto::event::Client;
+use proto::{Program, event::Client};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::{
-    Action, End, Firmware, Identity, Input, Script, Source,
+    Action, End, Firmware, Identity, Input, Script, ScriptError, Source,
+    boot_program::{BootProgram, Loaded, Next},
     boot_service::BootService,
     dora::{Dora, Progress, Proxy, Speaker, option},
+    firmware,
     loaders::{self, Loader},
     menu,
 };
 
 /// How often a script begins anew when a file does not arrive, with pauses of 2, 4, 8 and 16 s: what the planner's
 /// scripts do.
-const MAX_TRIES: u32 = 4;
+pub(super) const MAX_TRIES: u32 = 4;
 
 /// The first pause.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -36,6 +38,8 @@ pub struct Machine {
     state: State,
     actions: VecDeque<Action>,
     chained: u32,
+    /// What it makes of a proxy's offer.
+    proxy: Proxy,
 }
 
 #[derive(Debug)]
@@ -45,7 +49,9 @@ enum State {
     /// It has an address, and asks a boot service what to boot.
     AtService { address: Ipv4Addr, service: BootService },
     /// The loader is on its way from there.
-    Loading { address: Ipv4Addr, server: Ipv4Addr },
+    Loading(Box<Loaded>),
+    /// A loader asks for its configuration and what goes with it.
+    Configuring(Box<BootProgram>),
     /// What the loader asks for by itself is on its way, the next name first.
     Following { address: Ipv4Addr, server: Ipv4Addr, names: VecDeque<String>, found: Vec<String> },
     /// A script is on its way from this URL.
@@ -62,28 +68,36 @@ enum State {
 #[derive(Debug)]
 struct Kernel {
     address: Ipv4Addr,
-    files: Vec<String>,
+    files: Vec<Source>,
     /// How many of the files are there.
     fetched: usize,
     arguments: String,
     tries: u32,
+    /// Tries that may follow the first.
+    retries: u32,
 }
 
 impl Machine {
     /// Pushes the power button. `seed` makes its transaction numbers.
     #[must_use]
     pub fn power_on(now: Now, identity: Identity, seed: u64) -> Self {
-        let speaker = |client, architecture| Speaker { client, architecture, proxy: Proxy::None };
-        let speaker = match identity.firmware {
-            Firmware::BiosPxe | Firmware::RaspberryPi => speaker(Client::PxeRom, 0),
-            Firmware::BiosIpxe => speaker(Client::Ipxe, 0),
-            Firmware::UefiPxe | Firmware::UefiWindows => speaker(Client::PxeRom, 7),
-            Firmware::UefiPxeOld => Speaker { proxy: Proxy::BootService, ..speaker(Client::PxeRom, 7) },
-            Firmware::UefiHttp => speaker(Client::HttpRom, 16),
-        };
+        Self::switched_on(now, identity, seed, Proxy::None)
+    }
+
+    /// The same where another server leases the addresses: it waits for the offer of one that says what to boot.
+    #[must_use]
+    pub fn power_on_beside_another_server(now: Now, identity: Identity, seed: u64) -> Self {
+        Self::switched_on(now, identity, seed, Proxy::Offer)
+    }
+
+    fn switched_on(now: Now, identity: Identity, seed: u64, proxy: Proxy) -> Self {
+        let firmware = identity.firmware;
+        let first = if firmware == Firmware::UefiPxeOld { Proxy::BootService } else { proxy };
+        let architecture = firmware.code().unwrap_or_default();
+        let speaker = Speaker { client: firmware.first_program(), architecture, proxy: first };
         let random = SmallRng::seed_from_u64(seed);
         let (state, actions) = (State::Over, VecDeque::new());
-        let mut machine = Self { identity, random, state, actions, chained: 0 };
+        let mut machine = Self { identity, random, state, actions, chained: 0, proxy };
         machine.ask(now.mono, speaker);
         machine
     }
@@ -99,15 +113,21 @@ impl Machine {
                 let progress = service.handle(datagram);
                 self.ask_service(address, service, progress);
             }
-            (State::Loading { address, server }, Input::Fetched(loader)) => {
-                self.loaded(now, (address, server), loader);
-            }
+            (State::Loading(loaded), Input::Fetched(Some(_))) => self.loaded(now, &loaded, Program::Ipxe),
+            (State::Loading(loaded), Input::Loader(program)) => self.loaded(now, &loaded, program),
+            (State::Loading(_), Input::Fetched(None)) => self.give_up("no loader"),
+            (State::Configuring(program), Input::Fetched(file)) => self.asked(program, file),
+            // Of its own modules, too, the driver may say what they are.
+            (State::Configuring(program), Input::Loader(_)) => self.asked(program, Some(&[])),
             (State::Following { address, server, names, found }, Input::Fetched(file)) => {
                 self.followed((address, server), names, found, file.is_some());
             }
+            (State::Following { address, server, names, found }, Input::Loader(_)) => {
+                self.followed((address, server), names, found, true);
+            }
             (State::Scripting { address, url }, Input::Fetched(text)) => self.run(address, &url, text),
             (State::Booting(kernel), Input::Fetched(file)) => self.fetched(now.mono, kernel, file),
-            (state, Input::Datagram(_) | Input::Fetched(_)) => self.state = state,
+            (state, Input::Datagram(_) | Input::Fetched(_) | Input::Loader(_)) => self.state = state,
         }
     }
 
@@ -124,7 +144,8 @@ impl Machine {
             State::Asking(_, dora) => Some(dora.due()),
             State::AtService { service, .. } => Some(service.due()),
             State::Pausing(_, due) => Some(*due),
-            State::Loading { .. }
+            State::Loading(_)
+            | State::Configuring(_)
             | State::Following { .. }
             | State::Scripting { .. }
             | State::Booting(_)
@@ -145,7 +166,8 @@ impl Machine {
             }
             State::Pausing(kernel, due) if now.mono >= due => self.begin(Kernel { fetched: 0, ..kernel }),
             state @ (State::Pausing(..)
-            | State::Loading { .. }
+            | State::Loading(_)
+            | State::Configuring(_)
             | State::Following { .. }
             | State::Scripting { .. }
             | State::Booting(_)
@@ -214,11 +236,17 @@ impl Machine {
         } else {
             Source::Tftp { server, name: name.clone(), options: loaders::options(self.identity.firmware) }
         };
-        self.actions.push_back(Action::Fetch { from: address, source });
+        self.actions.push_back(Action::Fetch { from: address, source: source.clone() });
+        let script = name.rsplit('/').next().is_some_and(|last| last.ends_with(".ipxe"));
         self.state = match client {
-            Client::Ipxe => State::Scripting { address, url: name },
-            Client::PxeRom | Client::HttpRom | Client::Gpxe | Client::Bootp | Client::Os => {
-                State::Loading { address, server }
+            Client::Ipxe if script => State::Scripting { address, url: name },
+            Client::Ipxe | Client::PxeRom | Client::HttpRom | Client::Gpxe | Client::Bootp | Client::Os => {
+                let Identity { mac, firmware, .. } = self.identity;
+                let prefix = option(ack, 210);
+                let path_prefix = (!prefix.is_empty())
+                    .then(|| String::from_utf8_lossy(prefix).trim_end_matches('\0').to_owned());
+                let platform = firmware.platform();
+                State::Loading(Box::new(Loaded { source, path_prefix, address, server, mac, platform }))
             }
         };
     }
@@ -233,18 +261,46 @@ impl Machine {
         }
     }
 
-    /// The loader is iPXE, and begins with DHCP of its own; or it asks for what stands beside it.
-    fn loaded(&mut self, now: Now, ends: (Ipv4Addr, Ipv4Addr), loader: Option<&[u8]>) {
-        let (architecture, proxy) = match self.identity.firmware {
-            _ if loader.is_none() => return self.give_up("no loader"),
-            Firmware::UefiWindows => {
-                return self.follow(ends, loaders::names(Loader::Windows, self.identity), Vec::new());
+    /// iPXE begins with DHCP of its own; others ask for what stands beside them.
+    fn loaded(&mut self, now: Now, loaded: &Loaded, program: Program) {
+        let ends = (loaded.address, loaded.server);
+        if self.identity.firmware == Firmware::UefiWindows {
+            return self.follow(ends, loaders::names(Loader::Windows, self.identity), Vec::new());
+        }
+        match program {
+            Program::Ipxe => {
+                let old = self.identity.firmware == Firmware::UefiPxeOld;
+                let proxy = if old { Proxy::Offer } else { self.proxy };
+                let architecture = firmware::code(loaded.platform, false).unwrap_or_default();
+                self.ask(now.mono, Speaker { client: Client::Ipxe, architecture, proxy });
             }
-            Firmware::BiosPxe | Firmware::BiosIpxe | Firmware::RaspberryPi => (0, Proxy::None),
-            Firmware::UefiPxe | Firmware::UefiHttp => (7, Proxy::None),
-            Firmware::UefiPxeOld => (7, Proxy::Offer),
-        };
-        self.ask(now.mono, Speaker { client: Client::Ipxe, architecture, proxy });
+            Program::Pxelinux | Program::Lpxelinux | Program::Grub => {
+                let program = Box::new(BootProgram::new(program, loaded));
+                let next = program.next();
+                self.configure(program, next);
+            }
+        }
+    }
+
+    fn asked(&mut self, mut program: Box<BootProgram>, file: Option<&[u8]>) {
+        let next = program.fetched(file);
+        self.configure(program, next);
+    }
+
+    fn configure(&mut self, program: Box<BootProgram>, next: Next) {
+        let (address, retries) = (program.address(), program.retries());
+        match next {
+            Next::Fetch(source) => {
+                self.actions.push_back(Action::Fetch { from: address, source });
+                self.state = State::Configuring(program);
+            }
+            Next::Boot { files, .. } if files.is_empty() => self.give_up("a configuration without a kernel"),
+            Next::Boot { files, arguments } => {
+                self.begin(Kernel { address, files, fetched: 0, arguments, tries: 0, retries });
+            }
+            Next::LocalDisk => self.end(End::LocalDisk),
+            Next::GiveUp(why) => self.give_up(why),
+        }
     }
 
     /// Asks for the next name, until there is none left.
@@ -273,8 +329,10 @@ impl Machine {
 
     fn run(&mut self, address: Ipv4Addr, base: &str, text: Option<&[u8]>) {
         let Some(text) = text else { return self.give_up("no script") };
-        match Script::read(&String::from_utf8_lossy(text), base) {
+        match Script::read(&String::from_utf8_lossy(text), base, self.identity.firmware.is_efi()) {
             Ok(Script::LocalDisk) => self.end(End::LocalDisk),
+            Ok(Script::Menu(choice)) if choice == "disk" => self.end(End::LocalDisk),
+            Ok(Script::Menu(_)) => self.give_up("a menu whose choice is not known"),
             Ok(Script::Chain(url)) if self.chained < MAX_CHAIN => {
                 self.chained += 1;
                 self.fetch(address, url.clone());
@@ -284,21 +342,24 @@ impl Machine {
             Ok(Script::Boot { files, .. }) if files.is_empty() => self.give_up("a script without a kernel"),
             Ok(Script::Boot { files, arguments }) => {
                 let arguments = arguments.replace("${netX/mac:hexhyp}", &self.identity.mac.dashed());
-                self.begin(Kernel { address, files, fetched: 0, arguments, tries: 0 });
+                let files = files.into_iter().map(|url| Source::Http { url }).collect();
+                self.begin(Kernel { address, files, fetched: 0, arguments, tries: 0, retries: MAX_TRIES });
             }
-            Err(_) => self.give_up("not a script"),
+            Err(ScriptError::BiosOnly) => self.give_up("a script for BIOS alone"),
+            Err(ScriptError::NoScript | ScriptError::NoEnd) => self.give_up("not a script"),
         }
     }
 
     /// Fetches the file that is next.
     fn begin(&mut self, kernel: Kernel) {
-        self.fetch(kernel.address, kernel.files[kernel.fetched].clone());
+        let source = kernel.files[kernel.fetched].clone();
+        self.actions.push_back(Action::Fetch { from: kernel.address, source });
         self.state = State::Booting(kernel);
     }
 
     fn fetched(&mut self, now: Mono, mut kernel: Kernel, file: Option<&[u8]>) {
         if file.is_none() {
-            if kernel.tries == MAX_TRIES {
+            if kernel.tries == kernel.retries {
                 return self.give_up("a file of the kernel is missing");
             }
             let pause = PAUSE * 2_u32.pow(kernel.tries);

@@ -14,6 +14,8 @@ pub enum Script {
     Chain(String),
     /// `exit` or `sanboot`.
     LocalDisk,
+    /// A menu, and what is chosen when nobody presses a key.
+    Menu(String),
 }
 
 /// A script that leads nowhere.
@@ -25,15 +27,18 @@ pub enum ScriptError {
     /// It boots nothing.
     #[error("the script ends without booting")]
     NoEnd,
+    /// It is for BIOS alone, and says so.
+    #[error("the script is for BIOS alone")]
+    BiosOnly,
 }
 
 impl Script {
-    /// Reads a script that came from `base`, which relative names are relative to. Commands that change nothing
+    /// Reads a script that came from `base`, which relative names are relative to, as an iPXE for EFI or for BIOS. Commands that change nothing
     /// here, such as `echo`, are passed over; what stands behind `||` or `boot` is never reached.
     ///
     /// # Errors
     /// [`ScriptError`].
-    pub fn read(text: &str, base: &str) -> Result<Self, ScriptError> {
+    pub fn read(text: &str, base: &str, efi: bool) -> Result<Self, ScriptError> {
         let mut lines = text.lines();
         if lines.next().map(str::trim_end) != Some("#!ipxe") {
             return Err(ScriptError::NoScript);
@@ -50,6 +55,10 @@ impl Script {
                 }
                 "imgargs" => arguments = behind,
                 "initrd" | "module" | "imgfetch" => files.push(url),
+                "iseq" if efi && rest.starts_with("${platform} efi && goto failed") => {
+                    return Err(ScriptError::BiosOnly);
+                }
+                "choose" => return Ok(Self::Menu(chosen(rest).to_owned())),
                 "chain" => return Ok(Self::Chain(url)),
                 "exit" | "sanboot" => return Ok(Self::LocalDisk),
                 "boot" => return Ok(Self::Boot { files, arguments }),
@@ -58,6 +67,12 @@ impl Script {
         }
         Err(ScriptError::NoEnd)
     }
+}
+
+/// What `choose` takes when nobody presses a key.
+fn chosen(rest: &str) -> &str {
+    let mut words = rest.split_whitespace().skip_while(|word| *word != "--default");
+    words.nth(1).unwrap_or_default()
 }
 
 /// The first word that is no option, as a URL, and what stands behind it.
@@ -101,16 +116,25 @@ mod tests {
             "http://10.1.0.2:8080/l/initrd.gz".into(),
             "http://other/x.gz".into(),
         ];
-        assert_eq!(Script::read(text, BASE), Ok(Script::Boot { files, arguments: "auto=true url=x".into() }));
+        assert_eq!(
+            Script::read(text, BASE, true),
+            Ok(Script::Boot { files, arguments: "auto=true url=x".into() })
+        );
     }
 
     #[test]
     fn the_other_ends() {
-        let read = |text| Script::read(text, BASE);
+        let read = |text| Script::read(text, BASE, true);
         assert_eq!(read("#!ipxe\nsanboot --drive 0x80"), Ok(Script::LocalDisk));
         assert_eq!(read("#!ipxe\nexit 1"), Ok(Script::LocalDisk));
         assert_eq!(read("#!ipxe\nchain http://a/b"), Ok(Script::Chain("http://a/b".into())));
         assert_eq!(read("#!ipxe\necho"), Err(ScriptError::NoEnd));
         assert_eq!(read("<html>"), Err(ScriptError::NoScript));
+        let bios = "#!ipxe\niseq ${platform} efi && goto failed ||\nkernel linux\nboot";
+        assert_eq!(read(bios), Err(ScriptError::BiosOnly));
+        assert!(Script::read(bios, BASE, false).is_ok());
+        let menu =
+            "#!ipxe\nitem disk Local disk\nchoose --default disk --timeout 5000 choice || goto disk\nchain x";
+        assert_eq!(read(menu), Ok(Script::Menu("disk".into())));
     }
 }

@@ -7,7 +7,7 @@ use netboot::{
     time::Now,
 };
 use proto::{
-    Generation, HostId, Mac,
+    Generation, HostId, Mac, Platform,
     event::Client,
     plan::{
         DhcpMode, HostPlan, Network, PlanDocument, ReplySettings, SitePlan, Subnet, host_entry, network_entry,
@@ -112,10 +112,10 @@ fn every_firmware_finds_its_kernel() {
     let script = "#!ipxe\nkernel linux quiet\ninitrd initrd.gz\nboot\n";
     let tftp = Source::Tftp { server: [10, 1, 0, 2].into(), name: "snponly.efi".into(), options: &[] };
     for (firmware, loader) in [
-        (Firmware::BiosPxe, Some(tftp.clone())),
-        (Firmware::UefiPxe, Some(tftp)),
-        (Firmware::UefiHttp, Some(http("l/snponly.efi"))),
-        (Firmware::BiosIpxe, None),
+        (Firmware::BIOS, Some(tftp.clone())),
+        (Firmware::UEFI, Some(tftp)),
+        (Firmware::Http(Platform::UefiX64), Some(http("l/snponly.efi"))),
+        (Firmware::Ipxe(Platform::Bios), None),
     ] {
         let (fetched, end) = boot(firmware, chain, script);
         let rest = [http("a/0011/boot.ipxe"), http("a/0011/linux"), http("a/0011/initrd.gz")];
@@ -126,39 +126,39 @@ fn every_firmware_finds_its_kernel() {
 
 #[test]
 fn every_firmware_finds_its_disk() {
-    for firmware in [Firmware::BiosPxe, Firmware::UefiPxe, Firmware::BiosIpxe] {
+    for firmware in [Firmware::BIOS, Firmware::UEFI, Firmware::Ipxe(Platform::Bios)] {
         assert_eq!(boot(firmware, |_| BootAnswer::LocalDisk, ""), (vec![], End::LocalDisk));
     }
-    let (fetched, end) = boot(Firmware::UefiHttp, |_| BootAnswer::LocalDisk, "");
+    let (fetched, end) = boot(Firmware::Http(Platform::UefiX64), |_| BootAnswer::LocalDisk, "");
     assert_eq!((fetched, end), (vec![http("l/none")], End::NextDevice { why: "no loader" }));
 }
 
 #[test]
 fn an_address_alone_leads_to_the_next_device() {
-    let (_, end) = boot(Firmware::UefiPxe, |_| BootAnswer::AddressOnly, "");
+    let (_, end) = boot(Firmware::UEFI, |_| BootAnswer::AddressOnly, "");
     assert_eq!(end, End::NextDevice { why: "nothing to boot" });
 }
 
 #[test]
 fn a_kernel_that_does_not_arrive_is_asked_for_again() {
     let script = "#!ipxe\nkernel linux BOOTIF=01-${netX/mac:hexhyp} || goto retry\ninitrd none\nboot\n";
-    let (fetched, end) = boot(Firmware::BiosIpxe, chain, script);
+    let (fetched, end) = boot(Firmware::Ipxe(Platform::Bios), chain, script);
     assert_eq!((fetched.len(), end), (11, End::NextDevice { why: "a file of the kernel is missing" }));
-    let (_, end) = boot(Firmware::BiosIpxe, chain, &script.replace("none", "initrd.gz"));
+    let (_, end) = boot(Firmware::Ipxe(Platform::Bios), chain, &script.replace("none", "initrd.gz"));
     let arguments = "BOOTIF=01-52-54-00-00-00-01".into();
     assert_eq!(end, End::Kernel { arguments, address: ADDRESS });
 }
 
 #[test]
 fn scripts_in_a_circle_end() {
-    let (fetched, end) = boot(Firmware::BiosIpxe, chain, "#!ipxe\nchain boot.ipxe\n");
+    let (fetched, end) = boot(Firmware::Ipxe(Platform::Bios), chain, "#!ipxe\nchain boot.ipxe\n");
     assert_eq!((fetched.len(), end), (9, End::NextDevice { why: "scripts in a circle" }));
 }
 
 #[test]
 fn silence_ends_after_a_minute() {
     let mut now = Now::default();
-    let identity = Identity { mac: MAC, uuid: [7; 16], firmware: Firmware::UefiPxe };
+    let identity = Identity { mac: MAC, uuid: [7; 16], firmware: Firmware::UEFI };
     let mut machine = Machine::power_on(now, identity, 1);
     let mut sent = 0;
     while let Some(action) = machine.poll_action() {

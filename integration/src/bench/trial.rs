@@ -109,7 +109,7 @@ async fn leased() -> anyhow::Result<()> {
     let cards = Arc::new(Cards::open(LOADING)?);
     let (queue, mut inbox) = inbox();
     let delivery = tokio::spawn(cards.clone().deliver(BTreeMap::from([(mac, queue)])));
-    let identity = Identity { mac, uuid: [7; 16], firmware: Firmware::BiosPxe };
+    let identity = Identity { mac, uuid: [7; 16], firmware: Firmware::BIOS };
     let outcome = lease::ask(identity, 7, &cards, &mut inbox).await;
     delivery.abort();
     outcome

@@ -51,9 +51,9 @@ impl Stand {
     pub fn new(number: u32) -> Self {
         let [a, b, c, d] = number.to_be_bytes();
         let firmware = match number % 5 {
-            0 | 1 => Firmware::BiosIpxe,
-            2 => Firmware::BiosPxe,
-            _ => Firmware::UefiPxe,
+            0 | 1 => Firmware::Ipxe(proto::Platform::Bios),
+            2 => Firmware::BIOS,
+            _ => Firmware::UEFI,
         };
         let mac = Mac([0x52, 0x54, a, b, c, d]);
         Self { number, identity: Identity { mac, uuid: [d; 16], firmware } }

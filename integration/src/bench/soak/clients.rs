@@ -115,7 +115,7 @@ fn start(clients: &LocalSet, done: &Shared) -> anyhow::Result<()> {
 
 fn identity(number: u32) -> Identity {
     let [a, b, c, d] = number.to_be_bytes();
-    Identity { mac: Mac([0x52, 0x54, a, b, c, d]), uuid: [d; 16], firmware: Firmware::BiosPxe }
+    Identity { mac: Mac([0x52, 0x54, a, b, c, d]), uuid: [d; 16], firmware: Firmware::BIOS }
 }
 
 /// The addresses of those that load by TFTP: each has its own, as machines have, since the agent has limits for one.

@@ -53,7 +53,7 @@ impl Member {
     /// Half of them have a BIOS, half UEFI.
     fn new(number: u32) -> Self {
         let [a, b, c, d] = number.to_be_bytes();
-        let firmware = if number.is_multiple_of(2) { Firmware::BiosPxe } else { Firmware::UefiPxe };
+        let firmware = if number.is_multiple_of(2) { Firmware::BIOS } else { Firmware::UEFI };
         let identity = Identity { mac: Mac([0x52, 0x54, a, b, c, d]), uuid: [d; 16], firmware };
         let address = Ipv4Addr::from_bits(MACHINES.network().to_bits() + 0x100 + number);
         Self { identity, address, seed: u64::from(number) + 1 }
