@@ -27,6 +27,7 @@ mod listen;
 mod readiness;
 mod render;
 mod run;
+mod simulate;
 mod upkeep;
 
 pub use agents::caller::Peer;

@@ -15,6 +15,7 @@ mod forms;
 mod leases;
 mod readiness;
 mod refusal;
+mod simulate;
 mod warnings;
 
 #[cfg(test)]
@@ -253,5 +254,13 @@ impl v1::admin_server::Admin for AdminService {
         export::backup(&self.app, self.secrets_key.clone(), &actor, request.into_inner().passphrase)
             .await
             .map(Response::new)
+    }
+
+    async fn simulate_boot(
+        &self,
+        request: Request<v1::SimulateBootRequest>,
+    ) -> Result<Response<v1::SimulateBootResponse>, Status> {
+        self.require(&request, Role::Viewer, "looking").await?;
+        simulate::boot(&self.app, request.into_inner()).await.map(Response::new)
     }
 }

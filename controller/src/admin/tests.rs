@@ -1,5 +1,7 @@
 //! The service as its callers see it: over gRPC on loopback, with real certificates for callers.
 
+mod simulate;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use certs::{Authority, CertificateRequest, FleetName, Identity, KeyPair, LeafCertificate, OperatorName};
