@@ -15,6 +15,7 @@ mod image;
 mod output;
 mod passphrase;
 mod question;
+mod simulation;
 mod timeline;
 
 use std::process::ExitCode;

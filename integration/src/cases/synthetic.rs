@@ -3,6 +3,7 @@
 //! not that the firmware does.
 
 mod drive;
+mod paper;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,13 +29,16 @@ const BETWEEN_BOOTS: Duration = Duration::from_secs(3);
 /// The longest file of Windows' loader here; some windows of blocks.
 const WIM: usize = 300_000;
 
-/// A PXE ROM that is no iPXE: no user class, no option 175.
+/// A PXE ROM that is no iPXE: no user class, no option 175. It gets what `bootlane host simulate` has foretold.
 pub(super) fn rom(bench: &Bench<'_>) -> anyhow::Result<()> {
     let mut setting = Setting::new(bench, false)?;
     let (spec, guest) = stand(bench, &mut setting, "rom")?;
     let order = setting.order(&spec, "probe")?;
-    let told = boot(&guest, identity(&spec, Firmware::BiosPxe))?;
+    let paper = paper::simulate(&setting, &spec, "bios")?;
+    let told = boot(&guest, identity(&spec, Firmware::BIOS))?;
     must_run_the_probe(&setting, &told, "ipxe/undionly.kpxe")?;
+    paper.must_match(&setting, &told)?;
+    setting.say("it was given what was said on paper, to the byte");
     conclude(&mut setting, &spec, &order, &[(Transport::Tftp, Stage::Loader)])
 }
 

@@ -382,6 +382,17 @@ impl Client {
         answer("forget reply forms", self.admin.forget_forms(request).await).map(drop)
     }
 
+    /// A boot on paper.
+    ///
+    /// # Errors
+    /// The controller's refusal.
+    pub(crate) async fn simulate_boot(
+        &mut self,
+        request: v1::SimulateBootRequest,
+    ) -> Result<v1::SimulateBootResponse, Failure> {
+        answer("simulate the boot", self.admin.simulate_boot(call(request)).await)
+    }
+
     /// The archive of a backup; see [`next`].
     ///
     /// # Errors

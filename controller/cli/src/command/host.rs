@@ -9,6 +9,7 @@ use proto::catalog::{AnyResource, Kind, Problem};
 
 use super::catalog::{self, Column, List, One, cell, key_value};
 use super::edit::{Edit, Labels, Unset, Variables};
+use super::simulate::Simulate;
 use super::{Context, outcomes};
 use crate::client::{Change, Outcome, Writing};
 use crate::document::{Input, Place, read_inputs};
@@ -34,6 +35,8 @@ pub(crate) enum Verb {
     Rm(One),
     /// Take hosts over from a table: CSV with a heading, or the two columns `mac, os`
     Import(Import),
+    /// Show what a machine would be told, fetch and run if it were switched on now, and what would fail; changes nothing
+    Simulate(Simulate),
 }
 
 /// `host add`.
@@ -170,6 +173,7 @@ pub(crate) async fn run(context: &mut Context, verb: Verb) -> Result<(), Failure
         }
         Verb::Rm(one) => catalog::remove(context, Kind::Host, &one).await,
         Verb::Import(import) => self::import(context, import).await,
+        Verb::Simulate(simulate) => super::simulate::run(context, simulate).await,
     }
 }
 

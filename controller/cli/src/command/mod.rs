@@ -20,6 +20,7 @@ mod outcomes;
 pub(crate) mod profile;
 mod readiness;
 pub(crate) mod secret;
+mod simulate;
 pub(crate) mod site;
 pub(crate) mod token;
 mod whoami;

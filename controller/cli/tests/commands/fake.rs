@@ -449,4 +449,25 @@ impl Admin for FakeAdmin {
         let chunk = |text: &str| v1::BackupChunk { chunk: text.as_bytes().to_vec().into() };
         Ok(all(vec![chunk("archive of "), chunk(&passphrase.len().to_string())]))
     }
+
+    async fn simulate_boot(
+        &self,
+        request: Request<v1::SimulateBootRequest>,
+    ) -> Result<Response<v1::SimulateBootResponse>, Status> {
+        self.catalog.permit()?;
+        let v1::SimulateBootRequest { machine, firmware, site, agent, memory_bytes } = request.into_inner();
+        // Memory that is too little is what would fail here.
+        let what = format!("{memory_bytes} bytes");
+        let flag = v1::SimulatedFlag { fails: memory_bytes != 0, what, remedy: String::new() };
+        let end = v1::simulated_step::Step::End("starts from its local disk".into());
+        Ok(Response::new(v1::SimulateBootResponse {
+            host: machine,
+            firmware,
+            site,
+            agent,
+            steps: vec![v1::SimulatedStep { boot: 1, step: Some(end) }],
+            flags: vec![flag],
+            ..v1::SimulateBootResponse::default()
+        }))
+    }
 }

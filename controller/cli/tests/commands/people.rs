@@ -358,3 +358,18 @@ fn leases_are_listed_looked_up_and_released() {
     release("10.1.0.11").failure().stderr(contains("no lease of it is known"));
     fleet.bootlane(["lease", "release", "10.1.0.9"]).assert().failure().stderr(contains("--site"));
 }
+
+#[test]
+fn a_boot_on_paper_that_would_fail_is_a_failure() {
+    let fleet = Fleet::start();
+    let simulate = ["host", "simulate", "web-1", "--firmware", "bios", "--site", "lyon"];
+    let told = contains("web-1 () with firmware bios at site lyon")
+        .and(contains("the machine starts from its local disk"));
+    fleet.bootlane(simulate).assert().success().stdout(told.and(contains("note: 0 bytes")));
+    let mut small = fleet.bootlane(simulate);
+    small.args(["--memory", "1KiB"]).assert().code(1).stdout(contains("would fail: 1024 bytes"));
+    let json = fleet.bootlane(simulate).args(["-o", "json"]).assert().success();
+    let value: serde_json::Value = serde_json::from_slice(&json.get_output().stdout).expect("JSON");
+    assert_eq!((&value["fails"], &value["steps"][0]["step"]), (&false.into(), &"end".into()));
+    fleet.bootlane(["host", "simulate", "web-1"]).assert().code(2);
+}
