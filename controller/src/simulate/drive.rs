@@ -1,7 +1,7 @@
 //! The paper loop: a machine of `rom` on one side, the agent's engine on the other, and paper time between them.
 
 use std::collections::VecDeque;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use netboot::dhcp::{Message, Operation, Request};
@@ -180,11 +180,13 @@ impl<'a> Paper<'a> {
     }
 
     fn say(&mut self, datagram: &[u8], boot_service: Option<SocketAddrV4>) {
-        let request = match boot_service {
-            Some(from) => Request::parse_boot_service(datagram, from),
-            None => Request::parse(datagram),
+        let Ok(message) = Message::parse(datagram) else { return };
+        let request = match (boot_service, self.scenario.relay) {
+            (Some(from), _) => Request::parse_boot_service(datagram, from),
+            (None, Some(relay)) => Request::try_from(forwarded(&message, relay)),
+            (None, None) => Request::parse(datagram),
         };
-        let (Ok(message), Ok(request)) = (Message::parse(datagram), request) else { return };
+        let Ok(request) = request else { return };
         self.packet(packet::describe(&message, Sender::Machine, packet::program(request.client)));
         let other = self.other_server.as_ref().filter(|_| boot_service.is_none());
         if let Some(reply) = other.and_then(|other| other.reply(&message)) {
@@ -292,6 +294,11 @@ impl<'a> Paper<'a> {
             self.steps.push(Step::Packet(packet));
         }
     }
+}
+
+/// As a relay agent sends it on (RFC 2131 §4.1).
+fn forwarded(message: &Message, relay: Ipv4Addr) -> Message {
+    Message { giaddr: relay, hops: message.hops.saturating_add(1), ..message.clone() }
 }
 
 fn answered(answer: Answer) -> &'static str {

@@ -91,7 +91,7 @@ pub(crate) async fn gather(app: &App, question: &Question) -> Result<(Scenario, 
         Some(agent) => agent_status(app, agent, &published, &mut flags).await?,
         None => AgentStatus::default(),
     };
-    let server = server(&plan, machine.mac, &status, &mut flags);
+    let (server, relay) = server(&plan, machine.mac, &status, &mut flags);
     let now = Now { mono: Mono::default(), wall: app.clock.wall() };
     let mut ledger = leases(app, &site, &plan, now.wall).await?;
     ledger.extend(order_state(app, &machine, order).await?);
@@ -108,6 +108,7 @@ pub(crate) async fn gather(app: &App, question: &Question) -> Result<(Scenario, 
         firmware: question.firmware,
         agent,
         server,
+        relay,
         now,
         ledger,
         out_of_reach,
@@ -250,23 +251,38 @@ fn short(applied: &str) -> &str {
     applied.split('/').next().unwrap_or(applied)
 }
 
-/// The agent's address on the machine's subnet, or one that it might have there.
-fn server(plan: &SitePlan, mac: Mac, status: &AgentStatus, flags: &mut Vec<Flag>) -> Ipv4Addr {
+/// The agent's address on the machine's subnet, or else one that it might have there; and the relay agent between them, where the
+/// agent is known to stand elsewhere.
+fn server(
+    plan: &SitePlan,
+    mac: Mac,
+    status: &AgentStatus,
+    flags: &mut Vec<Flag>,
+) -> (Ipv4Addr, Option<Ipv4Addr>) {
     let known: Vec<Ipv4Addr> = status.addresses.iter().filter_map(|address| address.parse().ok()).collect();
     let fixed = plan.host_of(mac).and_then(|host| host.address);
     let of_host = fixed.and_then(|address| plan.network.subnet_of(address));
     let served = || known.iter().find_map(|address| plan.network.subnet_of(*address));
     let Some(subnet) = of_host.or_else(served).or_else(|| plan.network.subnets.first()) else {
         flags.push(Flag::fails("the site has no subnet", "give it one"));
-        return Ipv4Addr::UNSPECIFIED;
+        return (Ipv4Addr::UNSPECIFIED, None);
     };
     if let Some(address) = known.iter().find(|address| subnet.network.contains(*address)) {
-        return *address;
+        return (*address, None);
     }
     let assumed = free_address(plan, subnet);
+    if let Some(elsewhere) = known.first() {
+        let relay = subnet.router.unwrap_or(assumed);
+        let what = format!(
+            "the agent has no address in {}: a relay agent at {relay} is assumed to send to {elsewhere}",
+            subnet.network
+        );
+        flags.push(Flag::notice(what, ""));
+        return (*elsewhere, Some(relay));
+    }
     let what = format!("the agent's address in {} is not known: {assumed} is assumed", subnet.network);
     flags.push(Flag::notice(what, ""));
-    assumed
+    (assumed, None)
 }
 
 /// One that is no host's, no router's and in no pool.

@@ -53,8 +53,10 @@ pub(crate) struct Scenario {
     pub(crate) firmware: Firmware,
     /// None: the site has none, and nobody answers.
     pub(crate) agent: Option<String>,
-    /// The agent's address on the machine's subnet.
+    /// The agent's address: on the machine's subnet, or where its relay agent sends to.
     pub(crate) server: Ipv4Addr,
+    /// The relay agent, on the machine's subnet.
+    pub(crate) relay: Option<Ipv4Addr>,
     pub(crate) now: Now,
     /// What the agent's ledger holds that matters here, as far as the controller was told: leases, how far orders have come.
     pub(crate) ledger: Vec<Record>,

@@ -54,6 +54,17 @@ fn beside_another_server_it_is_assumed_to_lease() {
 }
 
 #[test]
+fn behind_a_relay_agent_it_gets_an_address_of_its_own_segment() {
+    let relay = Some([192, 168, 78, 1].into());
+    let scenario = Scenario { relay, ..Lab::new().relayed().ordered().scenario("bios") };
+    let answer = told(&scenario);
+    assert!(answer.flags.is_empty(), "{:?}", answer.flags);
+    let text = text(&answer);
+    assert!(text.contains("yiaddr: 192.168.78.9") && text.contains("giaddr: 192.168.78.1"), "{text}");
+    assert!(text.contains("http://192.168.77.2/a/<attempt>/linux"), "{text}");
+}
+
+#[test]
 fn a_menu_that_nobody_answers_ends_in_the_disk() {
     let lab = Lab::new().set(Kind::Host, "box", "menu", json!({"entries": ["rescue"], "timeout": "5s"}));
     let answer = told(&lab.scenario("bios"));

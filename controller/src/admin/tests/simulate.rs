@@ -11,7 +11,9 @@ async fn catalog(lab: &Lab) -> Vec<Entry> {
 async fn a_boot_is_simulated_for_every_role_and_changes_nothing() {
     let lab = lab().await;
     lab.enrol("edge-1").await;
-    lab.apply(&[host("web-1", 1)]).await.expect("new");
+    let mut host = host("web-1", 1);
+    host["spec"]["address"] = "10.1.0.9".into();
+    lab.apply(&[host]).await.expect("new");
     let order = v1::CreateOrderRequest { host: "web-1".into(), ..v1::CreateOrderRequest::default() };
     let order = lab.client().create_order(by("admin", order)).await.expect("in order").into_inner();
     lab.app.planner.reached(Revision(order.revision)).await;

@@ -23,6 +23,7 @@ pub(super) const NOT_AFTER: u64 = 1_800_000_000_000;
 
 const SITE: &str = include_str!("../../../../deploy/examples/demo/site.yaml");
 const PROXY: &str = include_str!("../../../../integration/lab-catalog/beside.yaml");
+const RELAYED: &str = include_str!("../../../../integration/lab-catalog/relayed.yaml");
 const DEBIAN: &str = include_str!("../../../../integration/lab-catalog/debian.yaml");
 const RESCUE: &str = include_str!("../../../../integration/lab-catalog/rescue.yaml");
 const TOOLS: &str = include_str!("../../../../integration/lab-catalog/tools.yaml");
@@ -99,6 +100,12 @@ impl Lab {
         self
     }
 
+    /// With a second segment, behind a router that is its relay agent; the host stands there.
+    pub(super) fn relayed(mut self) -> Self {
+        self.put(yaml(RELAYED));
+        self.set(Kind::Host, "box", "address", json!("192.168.78.9"))
+    }
+
     /// With an order for the host.
     pub(super) fn ordered(mut self) -> Self {
         let spec = json!({"site": "demo", "host": "box", "host_id": Uid([3; 16]).to_string(), "profile": "debian",
@@ -152,6 +159,7 @@ impl Lab {
             firmware,
             agent: Some("demo-1".into()),
             server: [192, 168, 77, 2].into(),
+            relay: None,
             now: Now { mono: Mono::default(), wall: Wall(NOT_AFTER - 7_200_000) },
             ledger: Vec::new(),
             out_of_reach: BTreeSet::new(),
