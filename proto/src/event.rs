@@ -1,5 +1,7 @@
 //! What agents see and do, as the journal numbers it and the controller keeps it (DESIGN §5 "Events", §7).
 
+mod words;
+
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};

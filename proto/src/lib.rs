@@ -12,6 +12,7 @@ pub mod holding;
 pub mod ledger;
 pub mod mirror;
 pub mod plan;
+pub mod words;
 
 mod address;
 mod architecture;

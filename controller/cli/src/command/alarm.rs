@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::Context;
 use crate::failure::Failure;
 use crate::output::{Format, document, plain, table, words};
-use crate::timeline;
 
 /// What to do with alarms.
 #[derive(Debug, Subcommand)]
@@ -61,7 +60,7 @@ fn row(alarm: &v1::KnownAlarm, now: Wall) -> Vec<String> {
 /// One that only a newer controller knows is shown as it is called.
 fn words_of(kind: &str) -> String {
     match serde_json::from_value::<AlarmKind>(kind.into()) {
-        Ok(kind) => timeline::alarm(kind).to_owned(),
+        Ok(kind) => kind.words().to_owned(),
         Err(_) => plain(kind),
     }
 }

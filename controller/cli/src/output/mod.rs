@@ -9,6 +9,8 @@ pub(crate) mod words;
 
 use std::io::{self, IsTerminal as _, Write};
 
+pub(crate) use proto::words::{plain, plain_lines};
+
 use crate::failure::Failure;
 
 /// How results are written.
@@ -95,28 +97,5 @@ impl Output {
     /// When standard output cannot be written.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         Ok(self.out.flush()?)
-    }
-}
-
-/// Text without control characters, so that no name or message can steer a terminal.
-#[must_use]
-pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
-/// The same for text of several lines.
-#[must_use]
-pub(crate) fn plain_lines(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_text_steers_a_terminal() {
-        assert_eq!(plain("a\x1b[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
-        assert_eq!(plain_lines("a\r\nb"), "a\u{fffd}\nb");
     }
 }
