@@ -7,6 +7,7 @@
 mod accept;
 mod client;
 mod failure;
+mod files;
 mod outside;
 mod peers;
 mod server;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub use accept::{Accepted, HandshakeLimits, TlsListener};
 pub use client::{ReloadableClient, first_contact};
 pub use failure::{PeerError, peer_error};
+pub use files::{FileError, FileServer};
 pub use outside::outside;
 use rustls::crypto::CryptoProvider;
 pub use rustls::time_provider::{DefaultTimeProvider, TimeProvider};

@@ -25,6 +25,7 @@ pub struct ReloadableServer {
     members: Arc<MemberVerifier>,
     fleet_config: Arc<ServerConfig>,
     enrol_config: Arc<ServerConfig>,
+    page_config: Arc<ServerConfig>,
 }
 
 impl ReloadableServer {
@@ -46,8 +47,10 @@ impl ReloadableServer {
         let members = Arc::new(MemberVerifier::new(fleet, bundle)?);
         let asks = tls13(Arc::clone(&time))?.with_client_cert_verifier(Arc::clone(&members) as _);
         let fleet_config = config(asks, &fleet_chain, &[Alpn::Http2, Alpn::Http1]);
-        let enrol_config = config(tls13(time)?.with_no_client_auth(), &enrol_chain, &[Alpn::Http2]);
-        Ok(Self { fleet_chain, enrol_chain, members, fleet_config, enrol_config })
+        let enrol_config =
+            config(tls13(Arc::clone(&time))?.with_no_client_auth(), &enrol_chain, &[Alpn::Http2]);
+        let page_config = page(time, &fleet_chain)?;
+        Ok(Self { fleet_chain, enrol_chain, members, fleet_config, enrol_config, page_config })
     }
 
     /// The fleet listener: a client certificate of an agent or operator is required at the handshake.
@@ -61,6 +64,12 @@ impl ReloadableServer {
     #[must_use]
     pub fn enrol_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.enrol_config)
+    }
+
+    /// For browsers, which have no certificate and trust the fleet's root only where somebody has told them to.
+    #[must_use]
+    pub fn page_config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.page_config)
     }
 
     /// Shows this certificate from the next handshake on.
@@ -92,6 +101,14 @@ fn certified(
     Ok((credential.certified(Some(&root))?, credential.certified(None)?))
 }
 
+/// What browsers are spoken to with, whoever's certificate it is.
+pub(super) fn page(
+    time: Arc<dyn TimeProvider>,
+    chain: &Arc<impl ResolvesServerCert + 'static>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    Ok(config(tls13(time)?.with_no_client_auth(), chain, &[Alpn::Http2, Alpn::Http1]))
+}
+
 pub(super) fn tls13(
     time: Arc<dyn TimeProvider>,
 ) -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, rustls::Error> {
@@ -113,7 +130,7 @@ pub(super) fn config(
 }
 
 /// The certificate that is shown now, whatever name the client asks for.
-struct Shown(ArcSwap<CertifiedKey>);
+pub(super) struct Shown(pub(super) ArcSwap<CertifiedKey>);
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
