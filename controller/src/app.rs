@@ -11,6 +11,7 @@ use crate::catalog::Catalog;
 use crate::events::EventStore;
 use crate::holdings::Holdings;
 use crate::metrics::Metrics;
+use crate::page::Logins;
 use crate::planner::Planner;
 use crate::sessions::Sessions;
 use crate::store::Store;
@@ -40,6 +41,8 @@ pub struct App {
     pub holdings: Holdings,
     /// What is counted.
     pub metrics: Metrics,
+    /// Who may look at the page for browsers; None: none is served.
+    pub logins: Option<Logins>,
     /// Seals and opens the values of secrets.
     pub vault: Vault,
     /// What time it is.

@@ -2,6 +2,7 @@
 //!
 //! `deploy/controller.toml` is the commented default and the manual.
 
+mod page;
 mod section;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use certs::{ControllerName, FleetName};
 use proto::{ByteSize, Span};
 use toml::Table;
 
+pub use page::{Files, Page};
 use section::Section;
 
 /// The exit code for a configuration that cannot be used: EX_USAGE of sysexits.
@@ -33,6 +35,8 @@ pub struct Config {
     pub limits: Limits,
     /// How much it keeps.
     pub keep: Keep,
+    /// The page for browsers; None: none is served.
+    pub page: Option<Page>,
     /// What it logs, and where spans go.
     pub telemetry: telemetry::Settings,
     /// Where metrics are served, if anywhere.
@@ -146,15 +150,16 @@ fn read(table: Table, mistakes: &mut Vec<String>) -> Option<Config> {
     let state: PathBuf = top.value("state", "/var/lib/bootlane-controller".into());
     let blobs = top.value("blobs", state.join("blobs"));
     let (listen, limits) = (top.table("listen"), top.table("limits"));
-    let (keep, telemetry) = (top.table("keep"), top.table("telemetry"));
-    let metrics = top.table("metrics");
+    let (keep, page) = (top.table("keep"), top.table("page"));
+    let (telemetry, metrics) = (top.table("telemetry"), top.table("metrics"));
     top.end();
     let listen = read_listen(Section::new("listen", listen, mistakes));
     let limits = read_limits(Section::new("limits", limits, mistakes));
     let keep = read_keep(Section::new("keep", keep, mistakes));
+    let page = page::read(Section::new("page", page, mistakes), [listen.fleet, listen.enrol]);
     let telemetry = read_telemetry(Section::new("telemetry", telemetry, mistakes));
     let metrics = read_metrics(Section::new("metrics", metrics, mistakes));
-    Some(Config { fleet: fleet?, name, state, blobs, listen, limits, keep, telemetry, metrics })
+    Some(Config { fleet: fleet?, name, state, blobs, listen, limits, keep, page, telemetry, metrics })
 }
 
 fn read_listen(mut section: Section<'_>) -> Listen {
@@ -269,6 +274,19 @@ mod tests {
     }
 
     #[test]
+    fn the_page_that_the_shipped_file_shows_is_one() {
+        let shipped = include_str!("../../deploy/controller.toml");
+        let (_, after) = shipped.split_once("[page]").expect("it is shown");
+        let (section, _) = after.split_once("\n[").expect("another section follows");
+        let shown = section.lines().map(|line| line.trim_start_matches(['#', ':', ' ']));
+        let keys: Vec<_> = shown.filter(|line| line.contains(" = ")).collect();
+        let page = |keys: &str| parse(&format!("fleet = \"acme\"\n[page]\n{keys}")).expect("legal").page;
+        let shown = page(&keys.join("\n")).expect("it listens");
+        assert!(shown.url.is_some() && shown.files.is_some(), "{shown:?}");
+        assert_eq!(page("connections = 9"), None, "off unless it is told where to listen");
+    }
+
+    #[test]
     fn every_mistake_is_named_at_once() {
         let text = "
             fleet = \"A\"
@@ -282,6 +300,11 @@ mod tests {
             [limits]
             handshake = \"0s\"
             calls = 0
+            [page]
+            listen = \"0.0.0.0:7444\"
+            url = \"http://boot.example/page\"
+            certificate = \"/etc/bootlane/page.crt\"
+            connections = 0
             [telemetry]
             format = \"xml\"
             filter = \"controller=loud\"
@@ -304,6 +327,10 @@ mod tests {
             "listen.port",
             "limits.calls",
             "limits.handshake",
+            "page.connections",
+            "page.listen",
+            "page.url",
+            "page.key",
             "telemetry.format",
             "telemetry.filter",
             "telemetry.otlp",

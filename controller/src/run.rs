@@ -23,11 +23,12 @@ use crate::backup::SECRETS_KEY;
 use crate::blobs::Blobs;
 use crate::catalog::Catalog;
 use crate::catalog::roles::FIRST_OPERATOR;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::events::{self, EventStore};
 use crate::holdings::Holdings;
 use crate::listen::{Serving, Tls, TlsSetupError, Upkeep, enrol_routes, fleet_routes, serve};
 use crate::metrics::{Gatherer, Metrics};
+use crate::page::{self, Listening};
 use crate::planner::Planner;
 use crate::sessions::Sessions;
 use crate::store::{LocalStore, Revision, Store, Tuning};
@@ -58,6 +59,9 @@ pub enum StartError {
     /// The listeners' certificate.
     #[error("failed to prepare TLS")]
     Tls(#[from] TlsSetupError),
+    /// The certificate of the page.
+    #[error("failed to prepare the page's certificate")]
+    Page(#[from] certs::tls::FileError),
     /// The folder of state.
     #[error("failed to use the folder of state {}{}", path.display(), state_remedy(source))]
     State {
@@ -118,6 +122,8 @@ pub struct Running {
     pub enrol: SocketAddr,
     /// Where metrics are served, if they are.
     pub metrics: Option<SocketAddr>,
+    /// Where the page is; None: none is served.
+    pub page: Option<SocketAddr>,
     /// Its parts.
     pub app: App,
     ended: JoinHandle<()>,
@@ -152,7 +158,10 @@ pub async fn run_with(config: Config, clock: Clock, stop: CancellationToken) -> 
         Some(Listen(address)) => Some(listen("metrics.listen", address).await?),
         None => None,
     };
-    let (app, planner) = open(&config, clock).await?;
+    let page = open_page(&config).await?;
+    let page_address = page.as_ref().map(|page| page.address);
+    let (mut app, planner) = open(&config, clock).await?;
+    app.logins = page.as_ref().map(|page| page.logins.clone());
     first_operator(&app, &config, addresses.0.port()).await?;
     app.planner.ready().await;
     let tls = Tls::new(&app, &config.name, &config.listen.names)?;
@@ -167,6 +176,14 @@ pub async fn run_with(config: Config, clock: Clock, stop: CancellationToken) -> 
     ));
     serving.spawn(serve(one(enrol, shows, enrol_routes(&app, writable)), stop.clone()));
     let mut keeping = JoinSet::new();
+    if let Some(page) = page {
+        let tls = page.tls(&tls.server);
+        let routes = page::routes(&app, page.logins, stop.clone());
+        let limits = Limits { connections: page.connections, ..limits };
+        serving.spawn(serve(Serving { socket: page.socket, tls, routes, limits }, stop.clone()));
+        keeping.spawn(page::keep_certificate(page.files));
+        tracing::info!(page = ?page_address, "the page is served");
+    }
     keeping.spawn(Upkeep::new(app.clone(), tls).run());
     keeping.spawn(crate::agents::revocation::watch(app.clone()));
     keeping.spawn(crate::upkeep::keep_writable(app.clone(), sender));
@@ -186,7 +203,7 @@ pub async fn run_with(config: Config, clock: Clock, stop: CancellationToken) -> 
         sessions.stop();
     });
     let ended = tokio::spawn(end(app.clone(), serving, keeping, planner));
-    Ok(Running { fleet: addresses.0, enrol: addresses.1, metrics, app, ended })
+    Ok(Running { fleet: addresses.0, enrol: addresses.1, metrics, page: page_address, app, ended })
 }
 
 /// Opens everything that is on disk. The store comes first: its lock keeps a second controller from the rest.
@@ -251,6 +268,7 @@ async fn open_beside(
         sessions: Sessions::default(),
         holdings: Holdings::default(),
         metrics: Metrics::new(traces),
+        logins: None,
         vault,
         clock,
     };
@@ -270,6 +288,12 @@ async fn serve_metrics(socket: TcpListener, gatherer: Gatherer) {
     let endpoints = [("/metrics", own), ("/metrics/agents", agents)];
     let endpoints = endpoints.map(|(path, gather)| Endpoint { path, gather });
     telemetry::metrics::serve(socket, endpoints.into()).await;
+}
+
+async fn open_page(config: &Config) -> Result<Option<Listening>, StartError> {
+    let Some(page) = &config.page else { return Ok(None) };
+    let bound = listen("page.listen", page.listen).await?;
+    Ok(Some(Listening::open(page, &config.listen.names, bound)?))
 }
 
 async fn listen(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

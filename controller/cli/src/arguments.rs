@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::client::Connection;
 use crate::command::{
     agent, alarm, apply, audit, backup, boot, form, host, image, lease, manual, mirror, operator, order,
-    profile, secret, site, token,
+    page, profile, secret, site, token,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -77,6 +77,8 @@ pub(crate) enum Command {
     Audit(audit::Verb),
     /// Show who you are to the controller, and its version
     Whoami,
+    /// Print an address that opens the controller's page in a browser
+    Page(page::Arguments),
     /// Write an archive of the catalog and the sealed CA keys
     Backup(backup::Arguments),
     /// Print the completions for a shell

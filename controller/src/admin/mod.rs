@@ -13,6 +13,7 @@ mod export;
 mod fleet;
 mod forms;
 mod leases;
+mod page;
 mod readiness;
 mod refusal;
 mod simulate;
@@ -24,6 +25,7 @@ pub(crate) mod tests;
 use std::path::PathBuf;
 
 use proto::{catalog::Role, v1};
+pub(crate) use readiness::images_of;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{Peer, app::App, catalog::roles::Actor};
@@ -262,5 +264,13 @@ impl v1::admin_server::Admin for AdminService {
     ) -> Result<Response<v1::SimulateBootResponse>, Status> {
         self.require(&request, Role::Viewer, "looking").await?;
         simulate::boot(&self.app, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn create_page_login(
+        &self,
+        request: Request<v1::CreatePageLoginRequest>,
+    ) -> Result<Response<v1::CreatePageLoginResponse>, Status> {
+        let actor = self.require(&request, Role::Viewer, "looking").await?;
+        page::create_login(&self.app, &actor).await.map(Response::new)
     }
 }

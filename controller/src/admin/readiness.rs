@@ -39,6 +39,11 @@ pub(super) async fn images(
     Ok(v1::ImageStatusResponse { entries, next: String::new() })
 }
 
+/// What the agents of one site hold of its images.
+pub(crate) async fn images_of(app: &App, site: &str) -> Result<Vec<v1::Readiness>, Status> {
+    of_site(app, site, "", &mut Images { app, known: HashMap::new() }).await
+}
+
 async fn of_site(
     app: &App,
     site: &str,

@@ -62,6 +62,7 @@ pub(crate) fn app(folder: &std::path::Path) -> App {
         sessions: Sessions::default(),
         holdings: crate::holdings::Holdings::default(),
         metrics: crate::metrics::Metrics::default(),
+        logins: Some(crate::page::Logins::new("https://boot.example:7445".into())),
         vault,
         clock: Clock::from_fn(|| NOW.into()),
     }

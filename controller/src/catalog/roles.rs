@@ -2,12 +2,13 @@
 
 use certs::Identity;
 use proto::{
-    Wall,
+    Uid, Wall,
     catalog::{AnyResource, Kind, OperatorSpec, Resource, Role},
 };
 
 use super::{
     Catalog, ReadError,
+    audit::Change,
     draft::{CommitError, Draft, Edit},
     write::new_meta,
 };
@@ -140,15 +141,43 @@ impl Catalog {
         let Identity::Operator { operator, .. } = caller else {
             return Err(Denied::NotAnOperator(caller.to_string()).into());
         };
-        let name = operator.as_str();
-        let Some(found) = self.get::<OperatorSpec>(name).await? else {
-            return Err(Denied::Unknown(name.to_owned()).into());
-        };
+        self.operator(operator.as_str()).await.map(|(_, actor)| actor)
+    }
+
+    /// An operator by name, with its id: one that is removed and made again is another.
+    ///
+    /// # Errors
+    /// [`AccessError`]: unknown, or revoked.
+    pub async fn operator(&self, name: &str) -> Result<(Uid, Actor), AccessError> {
+        let unknown = || Denied::Unknown(name.to_owned());
+        let found = self.get::<OperatorSpec>(name).await?.ok_or_else(unknown)?;
+        let id = found.id().ok_or_else(unknown)?;
         let OperatorSpec { role, sites, revoked } = found.spec;
         if revoked {
             return Err(Denied::Revoked(name.to_owned()).into());
         }
-        Ok(Actor { name: name.to_owned(), role, sites })
+        Ok((id, Actor { name: name.to_owned(), role, sites }))
+    }
+
+    /// Records that an operator has logged in somewhere.
+    ///
+    /// # Errors
+    /// [`super::ChangeError`]; nothing is recorded then.
+    pub async fn note_login(&self, actor: &Actor, detail: &str, now: Wall) -> Result<(), super::ChangeError> {
+        let note = Change {
+            action: "log-in".into(),
+            kind: Kind::Operator,
+            name: actor.name.clone(),
+            detail: detail.to_owned(),
+        };
+        let mut attempts = self.attempts().await;
+        loop {
+            let mut draft = attempts.begin().await?;
+            draft.note(note.clone());
+            if attempts.commit(draft, &actor.label(), now).await?.is_some() {
+                return Ok(());
+            }
+        }
     }
 
     /// Makes the first operator, [`FIRST_OPERATOR`] of role admin, in a catalog without any; whether it did.

@@ -204,6 +204,14 @@ impl Client {
         answer(&action, self.admin.create_operator(call(request)).await)
     }
 
+    /// A way into the controller's page.
+    ///
+    /// # Errors
+    /// The controller's refusal.
+    pub(crate) async fn create_page_login(&mut self) -> Result<v1::CreatePageLoginResponse, Failure> {
+        answer("log in to the page", self.admin.create_page_login(call(v1::CreatePageLoginRequest {})).await)
+    }
+
     /// Which of these blobs the controller does not hold.
     ///
     /// # Errors

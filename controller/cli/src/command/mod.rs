@@ -17,6 +17,7 @@ pub(crate) mod mirror;
 pub(crate) mod operator;
 pub(crate) mod order;
 mod outcomes;
+pub(crate) mod page;
 pub(crate) mod profile;
 mod readiness;
 pub(crate) mod secret;
@@ -71,6 +72,7 @@ pub(crate) async fn run(context: &mut Context, command: Command) -> Result<(), F
         Command::Apply(arguments) => apply::run(context, &arguments).await,
         Command::Audit(verb) => audit::run(context, verb).await,
         Command::Whoami => whoami::run(context).await,
+        Command::Page(arguments) => page::run(context, &arguments).await,
         Command::Backup(arguments) => backup::run(context, &arguments).await,
         Command::Completions(arguments) => manual::completions(context, &arguments),
         Command::Man(arguments) => manual::man(context, &arguments),

@@ -470,4 +470,13 @@ impl Admin for FakeAdmin {
             ..v1::SimulateBootResponse::default()
         }))
     }
+
+    async fn create_page_login(
+        &self,
+        _: Request<v1::CreatePageLoginRequest>,
+    ) -> Result<Response<v1::CreatePageLoginResponse>, Status> {
+        self.catalog.permit()?;
+        let url = "https://boot.example:7445/login?code=x\u{1b}[2J".into();
+        Ok(Response::new(v1::CreatePageLoginResponse { url, seconds: 60 }))
+    }
 }

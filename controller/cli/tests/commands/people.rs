@@ -373,3 +373,22 @@ fn a_boot_on_paper_that_would_fail_is_a_failure() {
     assert_eq!((&value["fails"], &value["steps"][0]["step"]), (&false.into(), &"end".into()));
     fleet.bootlane(["host", "simulate", "web-1"]).assert().code(2);
 }
+
+#[test]
+fn the_page_is_opened_by_an_address_that_cannot_steer_a_terminal() {
+    let fleet = Fleet::start();
+    let url = "https://boot.example:7445/login?code=x\u{fffd}[2J";
+    fleet
+        .bootlane(["page"])
+        .assert()
+        .success()
+        .stdout(format!("{url}\n"))
+        .stderr(contains("once, within 60 seconds"));
+    let json = fleet.bootlane(["page", "-o", "json"]).assert().success();
+    let value: serde_json::Value = serde_json::from_slice(&json.get_output().stdout).expect("JSON");
+    assert_eq!((value["url"].as_str(), value["seconds"].as_u64()), (Some(url), Some(60)));
+    let roots = fleet.folder.path().join("roots.pem");
+    fleet.bootlane(["page", "--save-root"]).arg(&roots).assert().success().stdout(contains("roots.pem"));
+    let pem = std::fs::read_to_string(roots).expect("written");
+    assert_eq!(certs::TrustBundle::from_pem(&pem), Ok(fleet.authority.bundle()));
+}
