@@ -17,6 +17,8 @@ pub mod images;
 pub mod interfaces;
 pub mod ipv6;
 pub mod library;
+#[cfg(test)]
+mod lines;
 pub mod link;
 pub mod metrics;
 pub mod mirror;

@@ -139,6 +139,12 @@ fn installation(attempt: AttemptId) -> Vec<NumberedEvent> {
     (1..).zip(kinds).map(event).collect()
 }
 
+/// What the collector prints behind `name` and a colon, of each span.
+fn values<'a>(printed: &'a str, name: &str) -> Vec<&'a str> {
+    let lines = printed.lines().filter_map(|line| line.split_once(':'));
+    lines.filter(|(found, _)| found.trim() == name).map(|(_, value)| value.trim()).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collector_receives_a_boots_trace_with_all_its_stages() {
     let Some(program) = program() else { return };
@@ -156,14 +162,16 @@ async fn a_collector_receives_a_boots_trace_with_all_its_stages() {
     let stages =
         ["rom-address", "loader", "loader-address", "script", "kernel", "answer-file", "installation"];
     let wanted = |printed: &str| {
-        let all = stages.iter().all(|stage| printed.contains(stage));
-        all && printed.contains(&attempt.to_string()) && printed.contains("bootlane-boots")
+        let names = values(printed, "Name");
+        let one_trace = values(printed, "Trace ID").iter().all(|id| *id == attempt.to_string());
+        one_trace && names.contains(&"boot") && stages.iter().all(|stage| names.contains(stage))
     };
     let began = Instant::now();
     while !wanted(&collector.printed()) {
         assert!(began.elapsed() < PATIENCE, "{}", collector.printed());
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    assert!(collector.printed().contains("Str(bootlane-boots)"), "{}", collector.printed());
     stop.cancel();
     running.ended().await;
 }

@@ -311,11 +311,11 @@ async fn ten_thousand_attempts() {
         }
     });
     futures::future::join_all(sites.map(tokio::spawn)).await;
-    let taken = began.elapsed();
+    println!("taken in after {:?}", began.elapsed());
     lab.clock.store(NOW.0 + 1_000 * SECOND, Ordering::Relaxed);
     while lab.in_progress.total() > 0 || lab.counted().is_empty() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    println!("taken in after {taken:?}, counted after {:?}; {}", began.elapsed(), lab.counted().len());
+    println!("counted after {:?}", began.elapsed());
     following.abort();
 }

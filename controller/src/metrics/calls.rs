@@ -84,7 +84,54 @@ fn word(code: Code) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::middleware;
+    use axum::routing::post;
+    use http_body_util::BodyExt as _;
+    use opentelemetry::trace::TracerProvider as _;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use telemetry::metrics::{Exposition, Form};
+    use tower::ServiceExt as _;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
     use super::*;
+
+    const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    /// Says in which trace it is asked.
+    async fn renew() -> String {
+        let mut sent = MetadataMap::new();
+        telemetry::grpc::inject(&tracing::Span::current(), &mut sent);
+        sent.get("traceparent").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_call_is_counted_and_is_part_of_its_callers_trace() {
+        let provider = SdkTracerProvider::builder().build();
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+        let metrics = Metrics::default();
+        let routes = Router::new().route("/bootlane.v1.Agents/Renew", post(renew));
+        let routes = routes.layer(middleware::from_fn_with_state(metrics.clone(), count_calls));
+        let call = Request::post("/bootlane.v1.Agents/Renew")
+            .header(CONTENT_TYPE, "application/grpc")
+            .header("traceparent", CALLER)
+            .body(Body::empty())
+            .expect("a legal request");
+        let answer = routes.clone().oneshot(call).await.expect("infallible");
+        let body = answer.into_body().collect().await.expect("whole").to_bytes();
+        let inner = String::from_utf8_lossy(&body).into_owned();
+        assert!(inner.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{inner}");
+        assert!(!inner.contains("b7ad6b7169203331"), "a span of its own: {inner}");
+        let file = Request::get("/blobs/sha256/ab").body(Body::empty()).expect("a legal request");
+        routes.oneshot(file).await.expect("infallible");
+
+        let mut exposition = Exposition::new();
+        exposition.add_counters(&metrics.calls);
+        let text = exposition.text(Form::Prometheus);
+        assert!(text.contains("{method=\"Agents/Renew\",code=\"ok\"} 1\n"), "{text}");
+        assert_eq!(text.lines().count(), 3, "what is no gRPC is not counted: {text}");
+    }
 
     #[test]
     fn methods_are_named_without_their_package() {

@@ -7,8 +7,8 @@ use netboot::{
     site::{self, Arrival, FileAnswer, FileRequest},
 };
 use proto::{
-    Digest, Generation, HostId, Mac,
-    event::{AlarmKind, Transport},
+    AttemptId, Digest, Generation, HostId, Mac,
+    event::{AlarmKind, Event, Transport},
     plan::{
         BlobRef, Boot, Content, DhcpMode, Guard, HostPlan, Network, PlanDocument, PlannedFile, ReplySettings,
         SitePlan, Stage, Subnet, UnknownMachines, host_entry, network_entry,
@@ -19,6 +19,7 @@ use super::*;
 use crate::{
     core::{Core, Standing},
     disk::tiny_tmpfs,
+    lines::Lines,
 };
 
 fn worker(folder: &Path) -> (Worker, watch::Receiver<View>, mpsc::Receiver<OrderId>) {
@@ -253,4 +254,23 @@ fn an_ended_order_is_told_however_late_somebody_listens() {
     }
     assert_eq!(told, [0, 1, 2, 3, 4]);
     assert!(worker.ended.is_empty());
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_boot_is_logged_with_its_id() {
+    let folder = tempfile::tempdir().expect("tempdir");
+    let (worker, _view, _ended) = worker(folder.path());
+    let boot = AttemptId([0xb0; 16]);
+    let event = |attempt, kind| Event { at: Wall(1), attempt, host: None, mac: Some(Mac([2; 6])), kind };
+    let alarm = || EventKind::Alarm { kind: AlarmKind::NoLoader, detail: "none".into() };
+    let ended = EventKind::Progress { percent: Some(40), text: String::new() };
+    let (lines, _guard) = Lines::here();
+    for event in [event(Some(boot), alarm()), event(Some(boot), ended), event(None, alarm())] {
+        worker.note(&Record::Event(NumberedEvent { number: 7, event }));
+    }
+    let text = lines.text();
+    let lines: Vec<_> = text.lines().collect();
+    let of_boot = lines.iter().filter(|line| line.contains(&format!("boot={boot}"))).count();
+    assert_eq!((lines.len(), of_boot), (3, 2), "{text}");
+    assert!(lines[0].contains("WARN") && lines[1].contains("DEBUG"), "{text}");
 }

@@ -9,7 +9,7 @@ use netboot::{
 use proto::Digest;
 
 use super::*;
-use crate::{core::Stopped, disk::cache::Cache, disk::cache::WITHHELD_BYTES};
+use crate::{core::Stopped, disk::cache::Cache, disk::cache::WITHHELD_BYTES, lines::Lines};
 
 const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 1, 0, 9)), 2070);
 const STRANGER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 2070);
@@ -37,6 +37,10 @@ impl Desk for Table {
 
     fn told(&self, ticket: String, sent: Sent) {
         self.told.lock().expect("no panic").push((ticket, sent));
+    }
+
+    fn boot(_ticket: &String) -> Option<AttemptId> {
+        Some(AttemptId([0xb0; 16]))
     }
 }
 
@@ -212,4 +216,15 @@ async fn tickets_are_bounded() {
     assert_eq!(site.shelf.lent().len(), TICKETS);
     assert!(site.shelf.take_back(loan(0)).is_none(), "the oldest gave way");
     assert!(site.shelf.take_back(loan(1)).is_some());
+}
+
+#[tokio::test]
+async fn the_lines_of_a_transfer_name_the_boot() {
+    let site = site([("menu", text("a menu"))]);
+    let opened = site.shelf.open(PEER, &name("menu")).await;
+    assert!(opened.outcome.is_ok());
+    let (lines, _guard) = Lines::here();
+    site.heard(EventKind::Aborted { bytes: 3 });
+    let text = lines.text();
+    assert!(text.contains(&format!("boot={}", AttemptId([0xb0; 16]))), "{text}");
 }
