@@ -24,6 +24,7 @@ mod agents;
 mod attempts;
 mod database;
 mod enrol;
+mod explain;
 mod listen;
 mod overview;
 mod readiness;

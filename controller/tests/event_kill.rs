@@ -91,7 +91,12 @@ fn attempt(agent: u8, number: u64) -> AttemptId {
 }
 
 fn event(agent: u8, number: u64) -> NumberedEvent {
-    let kind = EventKind::Decided { answer: Answer::Script, reason: format!("event {number}"), order: None };
+    let kind = EventKind::Decided {
+        answer: Answer::Script,
+        reason: format!("event {number}"),
+        order: None,
+        because: None,
+    };
     let (mac, host) = (Some(Mac([agent; 6])), Some(HostId([agent; 16])));
     let event = Event { at: Wall(number), attempt: Some(attempt(agent, number)), host, mac, kind };
     NumberedEvent { number, event }

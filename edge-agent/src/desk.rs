@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use netboot::site::{FileAnswer, FileRequest, FileTold, ReportAnswer, ReportRequest, Served, Source};
+use netboot::site::{
+    FileAnswer, FileEnd, FileRequest, FileTold, ReportAnswer, ReportRequest, Served, Source,
+};
 use proto::{AttemptId, event::Transport};
 
 use crate::core::{Core, FileReply, Standing, Stopped};
@@ -65,7 +67,7 @@ pub struct Found<T> {
 pub struct Sent {
     /// By which protocol.
     pub transport: Transport,
-    /// How many bytes left.
+    /// How many bytes left; of one that was probed, its size.
     pub bytes: u64,
     /// From the request on.
     pub took: Duration,
@@ -73,8 +75,8 @@ pub struct Sent {
     pub retransmissions: u32,
     /// How often it was sent whole again in that time: bytes and time are those of all.
     pub repeats: u32,
-    /// None: all of it was sent. Else why not.
-    pub broken: Option<String>,
+    /// How it ended.
+    pub end: FileEnd,
 }
 
 impl Desk for Core {
@@ -99,8 +101,8 @@ impl Desk for Core {
 
     fn told(&self, ticket: Served, sent: Sent) {
         self.counts().told(ticket.stage, &sent);
-        let Sent { transport, bytes, took, retransmissions, repeats, broken } = sent;
-        let told = FileTold { served: ticket, transport, bytes, took, retransmissions, repeats, broken };
+        let Sent { transport, bytes, took, retransmissions, repeats, end } = sent;
+        let told = FileTold { served: ticket, transport, bytes, took, retransmissions, repeats, end };
         Core::told(self, told);
     }
 

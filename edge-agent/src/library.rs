@@ -12,10 +12,14 @@ use std::{
 
 use ipnet::Ipv4Net;
 use netboot::{
-    site::{self, Arrival, FileRequest},
-    tftp::{ErrorCode, EventKind, Name, Refusal, TftpEvent},
+    site::{self, Arrival, Broken, FileEnd, FileRequest},
+    tftp::{ErrorCode, EventKind, Name, Refusal, TftpEvent, Why},
 };
-use proto::{AttemptId, event::Transport, plan::BlobRef};
+use proto::{
+    AttemptId,
+    event::{Breakage, Transport},
+    plan::BlobRef,
+};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
@@ -53,6 +57,8 @@ struct Lent<T> {
     ticket: T,
     /// When it was asked for, the last time.
     since: Instant,
+    /// Its size, and in blocks of how many bytes it is sent, once the server has said so.
+    terms: Option<(u64, u16)>,
     /// Transfers of it that may still be told of: a peer may ask anew before the former one has ended.
     transfers: u32,
 }
@@ -76,18 +82,27 @@ impl<D: Desk> Shelf<D> {
         let loan = Loan { peer, name };
         let boot = self.boot(&loan).map(tracing::field::display);
         tracing::debug!(boot, %peer, name = crate::http::shown(&loan.name), ?kind, "TFTP");
-        let Some(ended) = Ended::by(kind) else { return };
-        let Some((ticket, since)) = self.take_back(loan) else { return };
-        let Some(end) = ended.told else { return };
+        if let EventKind::Began { size, block_size, .. } = kind {
+            return self.note_terms(&loan, (size, block_size));
+        }
+        let Some(Lent { ticket, since, terms, .. }) = self.take_back(loan) else { return };
+        let (size, block_size) = terms.unwrap_or_default();
+        let Some(ended) = Ended::by(kind, size, block_size) else { return };
         let sent = Sent {
             transport: Transport::Tftp,
             bytes: ended.bytes,
             took: ended.took.unwrap_or_else(|| since.elapsed()),
-            retransmissions: ended.retransmissions,
+            retransmissions: u32::try_from(ended.retransmissions).unwrap_or(u32::MAX),
             repeats: 0,
-            broken: end.err(),
+            end: ended.end,
         };
         self.desk.told(ticket, sent);
+    }
+
+    fn note_terms(&self, loan: &Loan, terms: (u64, u16)) {
+        if let Some(lent) = self.lent().get_mut(loan) {
+            lent.terms = Some(terms);
+        }
     }
 
     async fn find(&self, peer: SocketAddr, from: Ipv4Addr, name: &Name) -> Answer {
@@ -124,9 +139,10 @@ impl<D: Desk> Shelf<D> {
         match self.images.open(blob, BLOB_PATIENCE).await {
             Ok(opened) => Ok(arriving(opened)),
             Err(unavailable) => {
-                let broken = Some(unavailable.to_string());
+                let (why, breakage) = (unavailable.to_string(), Breakage::NotHere);
                 let (transport, took) = (Transport::Tftp, since.elapsed());
-                let sent = Sent { transport, bytes: 0, took, retransmissions: 0, repeats: 0, broken };
+                let end = FileEnd::Broken(Broken { why, breakage, block_size: 0 });
+                let sent = Sent { transport, bytes: 0, took, retransmissions: 0, repeats: 0, end };
                 self.desk.told(ticket.clone(), sent);
                 Err(refusal(ErrorCode::NOT_DEFINED, "not available now"))
             }
@@ -148,7 +164,7 @@ impl<D: Desk> Shelf<D> {
             forget_oldest(&mut lent);
         }
         let transfers = lent.get(&loan).map_or(0, |former| former.transfers).saturating_add(1);
-        lent.insert(loan, Lent { ticket, since, transfers });
+        lent.insert(loan, Lent { ticket, since, terms: None, transfers });
     }
 
     /// The boot attempt that has it.
@@ -156,15 +172,14 @@ impl<D: Desk> Shelf<D> {
         self.lent().get(loan).and_then(|lent| D::boot(&lent.ticket))
     }
 
-    fn take_back(&self, loan: Loan) -> Option<(D::Ticket, Instant)> {
+    fn take_back(&self, loan: Loan) -> Option<Lent<D::Ticket>> {
         let mut lent = self.lent();
-        let mut found = lent.remove(&loan)?;
-        let taken = (found.ticket.clone(), found.since);
-        found.transfers -= 1;
-        if found.transfers > 0 {
-            lent.insert(loan, found);
+        let found = lent.remove(&loan)?;
+        if let Some(transfers) = found.transfers.checked_sub(1).filter(|left| *left > 0) {
+            let Lent { ticket, since, terms, .. } = &found;
+            lent.insert(loan, Lent { ticket: ticket.clone(), since: *since, terms: *terms, transfers });
         }
-        Some(taken)
+        Some(found)
     }
 
     fn lent(&self) -> MutexGuard<'_, HashMap<Loan, Lent<D::Ticket>>> {
@@ -196,34 +211,43 @@ fn refusal(code: ErrorCode, message: &str) -> Refusal {
 
 /// The end of a transfer.
 struct Ended {
-    /// None: nothing is to be told. Else whether all of it was sent, or why not.
-    told: Option<Result<(), String>>,
+    end: FileEnd,
     bytes: u64,
     /// None: the event does not say.
     took: Option<Duration>,
-    retransmissions: u32,
+    retransmissions: u64,
 }
 
 impl Ended {
-    /// None if the transfer goes on.
-    fn by(kind: EventKind) -> Option<Self> {
-        let broken =
-            |why: String, bytes| Self { told: Some(Err(why)), bytes, took: None, retransmissions: 0 };
+    /// Of a file of so many bytes, sent in blocks of that size; None if the transfer goes on.
+    fn by(kind: EventKind, size: u64, block_size: u16) -> Option<Self> {
+        let ended = |end, bytes| Self { end, bytes, took: None, retransmissions: 0 };
+        let broken = |why: String, breakage, bytes| {
+            ended(FileEnd::Broken(Broken { why, breakage, block_size }), bytes)
+        };
         Some(match kind {
             EventKind::Began { .. } => return None,
-            // A question for the size is no transfer (QUIRKS 38).
-            EventKind::Probed => Self { told: None, bytes: 0, took: None, retransmissions: 0 },
-            EventKind::Aborted { bytes } => broken("the machine stopped it".into(), bytes),
-            EventKind::Completed { bytes, retransmissions, duration, .. } => Self {
-                told: Some(Ok(())),
-                bytes,
-                took: Some(duration),
-                retransmissions: u32::try_from(retransmissions).unwrap_or(u32::MAX),
-            },
+            EventKind::Probed => ended(FileEnd::Probed, size),
+            EventKind::Aborted { bytes } => broken("the machine stopped it".into(), Breakage::Stopped, bytes),
+            EventKind::Completed { bytes, retransmissions, duration, .. } => {
+                Self { took: Some(duration), retransmissions, ..ended(FileEnd::Whole, bytes) }
+            }
             // Only after the file was opened: names that were not found have no ticket.
-            EventKind::Refused { message, .. } => broken(message, 0),
-            EventKind::Failed { why, bytes } => broken(why.to_string(), bytes),
+            EventKind::Refused { message, .. } => broken(message, Breakage::NotHere, 0),
+            EventKind::Failed { why, bytes, retransmissions } => {
+                Self { retransmissions, ..broken(why.to_string(), breakage(&why), bytes) }
+            }
         })
+    }
+}
+
+fn breakage(why: &Why) -> Breakage {
+    match why {
+        Why::Silent => Breakage::Silent,
+        Why::NeverAcknowledged => Breakage::NeverAcknowledged,
+        Why::PeerError { .. } => Breakage::MachineError,
+        Why::OpenTimedOut | Why::SourceStalled | Why::SourceFailed(_) => Breakage::NotHere,
+        Why::TooLong => Breakage::TooLong,
     }
 }
 

@@ -119,7 +119,7 @@ fn installation(attempt: AttemptId) -> Vec<NumberedEvent> {
             architecture: None,
         },
         moved(OrderPhase::Offered),
-        EventKind::Decided { answer: Answer::Loader, reason: String::new(), order: None },
+        EventKind::Decided { answer: Answer::Loader, reason: String::new(), order: None, because: None },
         EventKind::Leased { address, until: Wall(now + 3_600_000), client: Client::PxeRom },
         served(Stage::Loader),
         EventKind::Leased { address, until: Wall(now + 3_600_000), client: Client::Ipxe },

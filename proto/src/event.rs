@@ -63,6 +63,8 @@ pub enum EventKind {
         reason: String,
         /// The order that it rests on.
         order: Option<OrderId>,
+        /// The reason for programs; None: the agent does not tell.
+        because: Option<Because>,
     },
     /// An address and a file were offered.
     Offered {
@@ -130,6 +132,21 @@ pub enum EventKind {
         name: String,
         /// For people.
         why: String,
+        /// The same for programs; None: the agent does not tell.
+        refusal: Option<Refusal>,
+        /// It was asked for by an order's token.
+        by_token: bool,
+    },
+    /// The machine asked for a file's size, and said that it wanted no more.
+    FileProbed {
+        /// By which protocol.
+        transport: Transport,
+        /// What it was to the machine.
+        stage: Stage,
+        /// Its name in the plan.
+        name: String,
+        /// Its size in bytes.
+        size: u64,
     },
     /// A transfer did not end.
     FileBroken {
@@ -143,6 +160,14 @@ pub enum EventKind {
         bytes: u64,
         /// For people.
         why: String,
+        /// The same for programs; None: the agent does not tell.
+        breakage: Option<Breakage>,
+        /// TFTP's, in bytes; 0: not by TFTP, or the agent does not tell.
+        block_size: u16,
+        /// TFTP blocks sent more than once.
+        retransmissions: u32,
+        /// From the request on, milliseconds.
+        took_ms: u64,
     },
     /// An order has entered a phase.
     OrderMoved {
@@ -226,6 +251,7 @@ impl EventKind {
             Self::LeaseReleaseAnswered { .. } => "lease release answered",
             Self::FileServed { .. } => "file served",
             Self::FileRefused { .. } => "file refused",
+            Self::FileProbed { .. } => "file probed",
             Self::FileBroken { .. } => "file broken",
             Self::OrderMoved { .. } => "order moved",
             Self::Progress { .. } => "progress",
@@ -255,6 +281,7 @@ impl EventKind {
             | Self::Offered { .. }
             | Self::FileServed { .. }
             | Self::FileRefused { .. }
+            | Self::FileProbed { .. }
             | Self::FileBroken { .. }
             | Self::Progress { .. }
             | Self::OsUp { .. }
@@ -303,6 +330,110 @@ pub enum Answer {
 }
 
 twin!(Answer, Answer, Silence, AddressOnly, LocalDisk, Loader, Script);
+
+/// What an answer rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Because {
+    /// An order stands.
+    Order,
+    /// The host runs a profile, or is shown a menu.
+    Profile,
+    /// No order stands, and the host runs nothing but its disk.
+    NothingStands,
+    /// No host has this address.
+    UnknownMachine,
+    /// An operating system asks.
+    System,
+    /// The machine is not the one that is recorded.
+    Identity,
+    /// The host is locked, or a part of its plan is in doubt.
+    Locked,
+    /// The order that stands is not obeyed: another agent's, started already, its attempts used up.
+    OrderDoubt,
+    /// The agent's clock is in doubt.
+    Clock,
+    /// The agent's disk is full.
+    DiskFull,
+    /// What it boots is not here, and the controller is out of reach.
+    ImageIncomplete,
+    /// There is no loader for its platform.
+    NoLoader,
+}
+
+twin!(
+    Because,
+    Because,
+    Order,
+    Profile,
+    NothingStands,
+    UnknownMachine,
+    System,
+    Identity,
+    Locked,
+    OrderDoubt,
+    Clock,
+    DiskFull,
+    ImageIncomplete,
+    NoLoader,
+);
+
+/// Why a file is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// There is none of that name for this machine.
+    NoSuchFile,
+    /// The address is no lease here, or no known host's.
+    NoLease,
+    /// The machine has begun another attempt, or the attempt is another host's.
+    AttemptOver,
+    /// It is to boot its disk.
+    NothingToBoot,
+    /// The order is at its end.
+    OrderEnded,
+    /// The address is no lease of the order's host.
+    Elsewhere,
+    /// The order has not started, or may not.
+    OrderWaits,
+    /// The time of the installation is over.
+    TimeOver,
+    /// What it would be given is not here.
+    NotHere,
+}
+
+twin!(
+    Refusal,
+    Refusal,
+    NoSuchFile,
+    NoLease,
+    AttemptOver,
+    NothingToBoot,
+    OrderEnded,
+    Elsewhere,
+    OrderWaits,
+    TimeOver,
+    NotHere,
+);
+
+/// Why a transfer did not end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Breakage {
+    /// The machine stopped it.
+    Stopped,
+    /// Nothing more was heard from the machine.
+    Silent,
+    /// The machine never acknowledged anything.
+    NeverAcknowledged,
+    /// The machine reported an error.
+    MachineError,
+    /// The bytes were not here, or could not be read.
+    NotHere,
+    /// It took longer than any transfer may.
+    TooLong,
+    /// The agent stopped.
+    AgentStopped,
+}
+
+twin!(Breakage, Breakage, Stopped, Silent, NeverAcknowledged, MachineError, NotHere, TooLong, AgentStopped,);
 
 /// Why a lease is no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -532,10 +663,11 @@ impl From<EventKind> for v1::event::Kind {
                     architecture: architecture.map(u32::from),
                 })
             }
-            EventKind::Decided { answer, reason, order } => Self::Decided(v1::Decided {
+            EventKind::Decided { answer, reason, order, because } => Self::Decided(v1::Decided {
                 answer: answer.into(),
                 reason,
                 order: order.map(OrderId::to_wire).unwrap_or_default(),
+                because: because.map_or(0, Into::into),
             }),
             EventKind::Offered { address, file, client } => {
                 Self::Offered(v1::Offered { address: address_bits(address), file, client: client.into() })
@@ -565,18 +697,35 @@ impl From<EventKind> for v1::event::Kind {
                     v1::FileServed { transport, stage, name, bytes, took_ms, retransmissions, repeats };
                 Self::FileServed(served)
             }
-            EventKind::FileRefused { transport, name, why } => {
-                Self::FileRefused(v1::FileRefused { transport: transport.into(), name, why })
+            EventKind::FileRefused { transport, name, why, refusal, by_token } => {
+                let (transport, refusal) = (transport.into(), refusal.map_or(0, Into::into));
+                Self::FileRefused(v1::FileRefused { transport, name, why, refusal, by_token })
             }
-            EventKind::FileBroken { transport, stage, name, bytes, why } => {
-                Self::FileBroken(v1::FileBroken {
-                    transport: transport.into(),
-                    stage: stage.into(),
-                    name,
-                    bytes,
-                    why,
-                })
+            EventKind::FileProbed { transport, stage, name, size } => {
+                let (transport, stage) = (transport.into(), stage.into());
+                Self::FileProbed(v1::FileProbed { transport, stage, name, size })
             }
+            EventKind::FileBroken {
+                transport,
+                stage,
+                name,
+                bytes,
+                why,
+                breakage,
+                block_size,
+                retransmissions,
+                took_ms,
+            } => Self::FileBroken(v1::FileBroken {
+                transport: transport.into(),
+                stage: stage.into(),
+                name,
+                bytes,
+                why,
+                breakage: breakage.map_or(0, Into::into),
+                block_size: block_size.into(),
+                retransmissions,
+                took_ms,
+            }),
             EventKind::OrderMoved { order, number, phase, reason } => Self::OrderMoved(v1::OrderMoved {
                 order: order.to_wire(),
                 number,
@@ -628,6 +777,8 @@ impl TryFrom<v1::event::Kind> for EventKind {
                 answer: Answer::from_wire("answer", m.answer)?,
                 reason: m.reason,
                 order: OrderId::from_wire_optional("order", &m.order)?,
+                // One that a later agent knows is none here, as below; the words say it still.
+                because: Because::from_wire("because", m.because).ok(),
             },
             Kind::Offered(m) => Self::Offered {
                 address: optional_address(m.address),
@@ -665,6 +816,14 @@ impl TryFrom<v1::event::Kind> for EventKind {
                 transport: Transport::from_wire("transport", m.transport)?,
                 name: m.name,
                 why: m.why,
+                refusal: Refusal::from_wire("refusal", m.refusal).ok(),
+                by_token: m.by_token,
+            },
+            Kind::FileProbed(m) => Self::FileProbed {
+                transport: Transport::from_wire("transport", m.transport)?,
+                stage: Stage::from_wire("stage", m.stage)?,
+                name: m.name,
+                size: m.size,
             },
             Kind::FileBroken(m) => Self::FileBroken {
                 transport: Transport::from_wire("transport", m.transport)?,
@@ -672,6 +831,10 @@ impl TryFrom<v1::event::Kind> for EventKind {
                 name: m.name,
                 bytes: m.bytes,
                 why: m.why,
+                breakage: Breakage::from_wire("breakage", m.breakage).ok(),
+                block_size: u16::try_from(m.block_size).unwrap_or(u16::MAX),
+                retransmissions: m.retransmissions,
+                took_ms: m.took_ms,
             },
             Kind::OrderMoved(m) => Self::OrderMoved {
                 order: OrderId::from_wire("order", &m.order)?,
@@ -725,7 +888,12 @@ mod tests {
                 relay: None,
                 architecture: Some(7),
             },
-            EventKind::Decided { answer: Answer::Script, reason: why.clone(), order: Some(order) },
+            EventKind::Decided {
+                answer: Answer::Script,
+                reason: why.clone(),
+                order: Some(order),
+                because: Some(Because::Order),
+            },
             EventKind::Offered { address: Some(address), file: name.clone(), client: Client::Ipxe },
             EventKind::Offered { address: None, file: name.clone(), client: Client::PxeRom },
             EventKind::Leased { address, until: Wall(9), client: Client::Os },
@@ -746,8 +914,25 @@ mod tests {
                 retransmissions: 9,
                 repeats: 10,
             },
-            EventKind::FileRefused { transport, name: name.clone(), why: why.clone() },
-            EventKind::FileBroken { transport, stage, name, bytes: 3, why: why.clone() },
+            EventKind::FileRefused {
+                transport,
+                name: name.clone(),
+                why: why.clone(),
+                refusal: Some(Refusal::Elsewhere),
+                by_token: true,
+            },
+            EventKind::FileProbed { transport, stage, name: name.clone(), size: 7 },
+            EventKind::FileBroken {
+                transport,
+                stage,
+                name,
+                bytes: 3,
+                why: why.clone(),
+                breakage: Some(Breakage::Silent),
+                block_size: 1_428,
+                retransmissions: 4,
+                took_ms: 5,
+            },
             EventKind::OrderMoved { order, number: 3, phase: OrderPhase::Started, reason: why.clone() },
             EventKind::Progress { percent: None, text: "partitioning".into() },
             EventKind::Progress { percent: Some(100), text: String::new() },

@@ -56,6 +56,7 @@ pub(crate) fn phase(event: &v1::BootEvent) -> Option<OrderPhase> {
         | EventKind::LeaseReleaseAnswered { .. }
         | EventKind::FileServed { .. }
         | EventKind::FileRefused { .. }
+        | EventKind::FileProbed { .. }
         | EventKind::FileBroken { .. }
         | EventKind::Progress { .. }
         | EventKind::OsUp { .. }

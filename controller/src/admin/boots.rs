@@ -14,10 +14,12 @@ use tokio::sync::{broadcast::error::RecvError, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{fleet::host_id, refusal};
+use super::{explain::unexplained, fleet::host_id, refusal};
 use crate::{
     app::App,
+    diagnosis::Diagnosis,
     events::{BootFilter, BootSummary, StoredEvent},
+    explain::Inquiry,
 };
 
 /// What WatchBoots answers with.
@@ -25,13 +27,21 @@ pub(super) type BootStream = Pin<Box<dyn Stream<Item = Result<v1::BootEvent, Sta
 
 /// Events that wait for a slow caller; the watch itself waits then.
 const WAITING: usize = 64;
+/// As many attempts of a list are explained: each costs the reading of its events.
+const EXPLAINED: usize = 100;
 
 pub(super) async fn list(app: &App, request: v1::ListBootsRequest) -> Result<v1::ListBootsResponse, Status> {
     let filter = filter(app, &request.host, &request.site, request.limit).await?;
     let found = app.events.boots(filter).await.map_err(unread)?;
+    let explained = if request.explain { EXPLAINED } else { 0 };
+    let mut inquiry = Inquiry::new(app);
     let mut boots = Vec::with_capacity(found.len());
-    for boot in found {
-        boots.push(summary(app, boot).await?);
+    for (number, boot) in found.iter().enumerate() {
+        let diagnosis = match number < explained {
+            true => Some(inquiry.listed(boot, &found).await.map_err(unexplained)?),
+            false => None,
+        };
+        boots.push(summary(app, boot.clone(), diagnosis.as_ref()).await?);
     }
     Ok(v1::ListBootsResponse { boots })
 }
@@ -160,17 +170,7 @@ impl Watch {
     }
 
     async fn send(&self, event: &StoredEvent) -> Result<(), Gone> {
-        let host = match event.numbered.event.host {
-            Some(host) => host_name(&self.app, host).await,
-            None => Ok(String::new()),
-        };
-        let message = host.map(|host| v1::BootEvent {
-            site: event.source.site.clone(),
-            agent: event.source.agent.clone(),
-            incarnation: event.incarnation.to_wire(),
-            event: Some(event.numbered.clone().into()),
-            host,
-        });
+        let message = message(&self.app, event).await;
         self.out.send(message).await.map_err(|_| Gone)
     }
 
@@ -194,7 +194,27 @@ async fn filter(app: &App, host: &str, site: &str, limit: u32) -> Result<BootFil
     Ok(BootFilter { host, site, limit: limit as usize })
 }
 
-async fn summary(app: &App, boot: BootSummary) -> Result<v1::BootSummary, Status> {
+/// An event as callers see it.
+pub(super) async fn message(app: &App, event: &StoredEvent) -> Result<v1::BootEvent, Status> {
+    let host = match event.numbered.event.host {
+        Some(host) => host_name(app, host).await?,
+        None => String::new(),
+    };
+    Ok(v1::BootEvent {
+        site: event.source.site.clone(),
+        agent: event.source.agent.clone(),
+        incarnation: event.incarnation.to_wire(),
+        event: Some(event.numbered.clone().into()),
+        host,
+    })
+}
+
+/// An attempt as callers see it, with what was found of it, if anybody looked.
+pub(super) async fn summary(
+    app: &App,
+    boot: BootSummary,
+    diagnosis: Option<&Diagnosis>,
+) -> Result<v1::BootSummary, Status> {
     let host = match boot.host {
         Some(host) => host_name(app, host).await?,
         None => String::new(),
@@ -210,6 +230,8 @@ async fn summary(app: &App, boot: BootSummary) -> Result<v1::BootSummary, Status
         outcome: boot.outcome.word().into(),
         stage: boot.stage,
         events: boot.events,
+        cause: diagnosis.and_then(Diagnosis::cause).map(|cause| cause.word().into()).unwrap_or_default(),
+        standing: diagnosis.map(|diagnosis| diagnosis.standing.word().into()).unwrap_or_default(),
     })
 }
 
@@ -219,7 +241,7 @@ pub(super) async fn host_name(app: &App, host: HostId) -> Result<String, Status>
     Ok(name.unwrap_or_else(|| host.to_string()))
 }
 
-fn unread(error: crate::events::ReadError) -> Status {
+pub(super) fn unread(error: crate::events::ReadError) -> Status {
     tracing::error!(%error, "the events cannot be read");
     Status::unavailable(format!("the events cannot be read: {error}"))
 }

@@ -9,6 +9,7 @@ mod alarms;
 mod blobs;
 mod boots;
 mod documents;
+mod explain;
 mod export;
 mod fleet;
 mod forms;
@@ -272,5 +273,21 @@ impl v1::admin_server::Admin for AdminService {
     ) -> Result<Response<v1::CreatePageLoginResponse>, Status> {
         let actor = self.require(&request, Role::Viewer, "looking").await?;
         page::create_login(&self.app, &actor).await.map(Response::new)
+    }
+
+    async fn show_boot(
+        &self,
+        request: Request<v1::ShowBootRequest>,
+    ) -> Result<Response<v1::ShowBootResponse>, Status> {
+        self.require(&request, Role::Viewer, "looking").await?;
+        explain::boot(&self.app, &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn explain_host(
+        &self,
+        request: Request<v1::ExplainHostRequest>,
+    ) -> Result<Response<v1::ExplainHostResponse>, Status> {
+        self.require(&request, Role::Viewer, "looking").await?;
+        explain::host(&self.app, &request.into_inner()).await.map(Response::new)
     }
 }

@@ -1,5 +1,6 @@
 //! The service as its callers see it: over gRPC on loopback, with real certificates for callers.
 
+mod explain;
 mod simulate;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -370,7 +371,12 @@ async fn a_host_is_watched_across_attempts_until_its_system_is_up() {
         event.event.at = Wall(NOW.0 + number);
         event
     };
-    let disk = || EventKind::Decided { answer: Answer::LocalDisk, reason: String::new(), order: None };
+    let disk = || EventKind::Decided {
+        answer: Answer::LocalDisk,
+        reason: String::new(),
+        order: None,
+        because: None,
+    };
     let append = async |events| {
         lab.app.events.append(&source, Incarnation([2; 16]), events).await.expect("stored");
     };
@@ -452,7 +458,12 @@ async fn a_boot_is_watched_from_its_beginning_to_its_end() {
         let event = watch.message().await.expect("open").expect("an event");
         assert_eq!((event.event.expect("there").number, event.host.as_str()), (number, "web-1"));
     }
-    let kind = EventKind::Decided { answer: Answer::LocalDisk, reason: "no order".into(), order: None };
+    let kind = EventKind::Decided {
+        answer: Answer::LocalDisk,
+        reason: "no order".into(),
+        order: None,
+        because: None,
+    };
     let ended = [progress(3), boot_event(4, attempt, id, kind), boot_event(5, attempt, id, leased())];
     for event in ended {
         lab.app.events.append(&source, journal, vec![event]).await.expect("stored");

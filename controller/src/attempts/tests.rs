@@ -112,7 +112,7 @@ fn leased() -> EventKind {
 }
 
 fn decided(answer: Answer) -> EventKind {
-    EventKind::Decided { answer, reason: String::new(), order: None }
+    EventKind::Decided { answer, reason: String::new(), order: None, because: None }
 }
 
 fn served(stage: Stage, took_ms: u64) -> EventKind {

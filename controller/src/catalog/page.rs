@@ -123,6 +123,14 @@ impl Catalog {
     pub async fn host_name(&self, host: proto::HostId) -> Result<Option<String>, ReadError> {
         self.index(&keys::host_id_index(host)).await
     }
+
+    /// The name of the order with this id; None where it is not kept any more.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn order_name(&self, order: proto::OrderId) -> Result<Option<String>, ReadError> {
+        self.index(&keys::order_id_index(order)).await
+    }
 }
 
 /// The fields of both.

@@ -30,10 +30,14 @@ causes! {
     AgentAway = "agent-away",
     /// Its site's agent does not obey the newest plan, or refused it.
     PlanNotObeyed = "plan-not-obeyed",
-    /// Its site ignores machines that are no host, as this one.
-    UnknownIgnored = "unknown-ignored",
+    /// No host of the catalog has its address.
+    UnknownMachine = "unknown-machine",
+    /// Its site's agent is silent to DHCP.
+    DhcpOff = "dhcp-off",
     /// No address of the pool was free.
     PoolEmpty = "pool-empty",
+    /// Its address is used by another machine.
+    AddressInUse = "address-in-use",
     /// It was offered an address and took none.
     OfferNotTaken = "offer-not-taken",
     /// It took another DHCP server's offer.
@@ -60,11 +64,13 @@ causes! {
     NoKernelAsked = "no-kernel-asked",
     /// It has its kernel, and nothing was heard of what that runs.
     KernelSilent = "kernel-silent",
+    /// Its installer runs and asked for no answer file.
+    NoAnswerAsked = "no-answer-asked",
     /// Its answer file was refused.
     AnswerRefused = "answer-refused",
     /// Its installer says nothing any more.
     InstallerSilent = "installer-silent",
-    /// Its installer gave up.
+    /// Its installation failed, by the installer's word or because its time was over.
     InstallerFailed = "installer-failed",
     /// Its order ended before it did.
     OrderEnded = "order-ended",

@@ -29,8 +29,6 @@ pub struct Context {
     pub agent: Option<AgentFacts>,
     /// What its site's agents are to DHCP, and what machines get that are no host.
     pub site: Option<(DhcpMode, UnknownMachines)>,
-    /// Alarms of the site that concern every machine there, in words: pools without addresses, other DHCP servers.
-    pub pool_empty: Option<String>,
     /// The other DHCP servers that were heard there, in words.
     pub foreign_servers: Vec<String>,
     /// How long an installation of this image usually takes there.

@@ -12,10 +12,13 @@ mod case;
 mod cause;
 mod context;
 mod finding;
+mod given;
+mod program;
 mod rules;
 mod stage;
 mod stages;
 mod standing;
+mod words;
 
 pub use cause::Cause;
 pub use context::{
@@ -23,8 +26,10 @@ pub use context::{
     Usual,
 };
 pub use finding::{Certainty, Finding};
+pub use given::{Given, given};
 pub use stage::{End, StageSpan, Step};
 pub use standing::Standing;
+pub use words::ago;
 
 use proto::catalog::Family;
 use proto::event::{Client, EventKind};
@@ -66,7 +71,7 @@ pub fn examine(boot: &BootSummary, events: &[StoredEvent], context: &Context) ->
     let mut stages = stages::fold(events);
     let standing = standing::judge(boot, &stages, context);
     stages::settle(&mut stages, standing);
-    let findings = rules::of_attempt(&Case { events, stages: &stages, standing });
+    let findings = rules::of_attempt(&Case { boot, events, stages: &stages, standing, context });
     let (firmware, rom) = began(events);
     Diagnosis {
         firmware,

@@ -89,9 +89,15 @@ impl Fold {
                 let retransmissions = u64::from(*retransmissions);
                 self.file(*stage, Mark { bytes: *bytes, took, retransmissions, ..mark });
             }
-            EventKind::FileBroken { stage, name, bytes, why, .. } => {
-                let mark = point(step_of(*stage), End::Broken(why.clone())).with(name.clone());
-                self.file(*stage, Mark { bytes: *bytes, ..mark });
+            EventKind::FileBroken { stage, name, bytes, why, retransmissions, took_ms, .. } => {
+                let took = Duration::from_millis(*took_ms);
+                let began = Wall(at.0.saturating_sub(*took_ms));
+                let mark = Mark::at(step_of(*stage), began, at, End::Broken(why.clone())).with(name.clone());
+                let retransmissions = u64::from(*retransmissions);
+                self.file(*stage, Mark { bytes: *bytes, took, retransmissions, ..mark });
+            }
+            EventKind::FileProbed { name, .. } => {
+                self.mark(point(Step::Loader, End::Open).with(name.clone()))
             }
             EventKind::Progress { percent, text } => {
                 self.sign_of_life(at);

@@ -51,8 +51,8 @@ pub(super) fn look_again(boot: &BootSummary, stages: &[StageSpan], standing: Sta
     }
 }
 
-/// What broke off is tried again soon, or not at all.
-fn patience(stages: &[StageSpan]) -> std::time::Duration {
+/// How long after its last word it is silent. What broke off is tried again soon, or not at all.
+pub(super) fn patience(stages: &[StageSpan]) -> std::time::Duration {
     let last = stages.last();
     let step = last.map_or(Step::RomAddress, |last| last.step);
     match last.map(|last| &last.end) {

@@ -138,6 +138,7 @@ fn stage(kind: &EventKind) -> Option<String> {
         | EventKind::LeaseRenewed { .. }
         | EventKind::LeaseReleaseAnswered { .. }
         | EventKind::FileRefused { .. }
+        | EventKind::FileProbed { .. }
         | EventKind::Alarm { .. }
         | EventKind::PlanAdopted(_)
         | EventKind::PlanRefused { .. }
@@ -181,6 +182,7 @@ fn outcome(kind: &EventKind) -> Option<Outcome> {
         | EventKind::LeaseReleaseAnswered { .. }
         | EventKind::FileServed { .. }
         | EventKind::FileRefused { .. }
+        | EventKind::FileProbed { .. }
         | EventKind::FileBroken { .. }
         | EventKind::Progress { .. }
         | EventKind::Alarm { .. }
@@ -224,7 +226,7 @@ mod tests {
     }
 
     fn decided(answer: Answer) -> EventKind {
-        EventKind::Decided { answer, reason: String::new(), order: None }
+        EventKind::Decided { answer, reason: String::new(), order: None, because: None }
     }
 
     fn leased() -> EventKind {

@@ -12,6 +12,7 @@ pub(super) fn fit(mut event: Event) -> Event {
         | EventKind::Decided { reason: text, .. }
         | EventKind::Offered { file: text, .. }
         | EventKind::FileServed { name: text, .. }
+        | EventKind::FileProbed { name: text, .. }
         | EventKind::OrderMoved { reason: text, .. }
         | EventKind::Progress { text, .. }
         | EventKind::ForeignOfferTaken { known: text, .. }

@@ -14,7 +14,12 @@ fn source() -> Source {
 const JOURNAL: Incarnation = Incarnation([7; 16]);
 
 fn event(number: u64, attempt: u8, host: Option<u8>) -> NumberedEvent {
-    let kind = EventKind::Decided { answer: Answer::LocalDisk, reason: "no order".into(), order: None };
+    let kind = EventKind::Decided {
+        answer: Answer::LocalDisk,
+        reason: "no order".into(),
+        order: None,
+        because: None,
+    };
     let host = host.map(|id| HostId([id; 16]));
     let attempt = Some(AttemptId([attempt; 16]));
     NumberedEvent { number, event: Event { at: Wall(number), attempt, host, mac: Some(Mac([1; 6])), kind } }

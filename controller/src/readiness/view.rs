@@ -110,6 +110,30 @@ fn speaks_of(known: &Known, plan: &Published) -> bool {
     said.digest == newest.digest && said.generation.epoch == newest.generation.epoch
 }
 
+/// Does the agent obey the newest plan of its site, by its own word? None: it never said what it obeys.
+pub(crate) async fn obeys_newest(app: &App, agent: &str, plan: &Published) -> Option<bool> {
+    Some(speaks_of(&known(app, agent).await?, plan))
+}
+
+/// Where what a site's plan names of an image stands at an agent; None: nothing of it is in the plan.
+///
+/// # Errors
+/// [`ReadError`].
+pub(crate) async fn of_image(
+    app: &App,
+    site: &str,
+    agent: &str,
+    image: &str,
+) -> Result<Option<v1::Readiness>, ReadError> {
+    let Some(resource) = app.catalog.get_image(image).await? else { return Ok(None) };
+    let Some(mut readiness) = SiteReadiness::of(app, site) else { return Ok(None) };
+    let blobs = readiness.blobs_of(&resource.spec);
+    if blobs.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(readiness.message(agent, image, &blobs).await))
+}
+
 /// Does the order's agent hold all that the order takes, by its own word to this controller and of the newest plan?
 pub(super) async fn is_ready(app: &App, plan: &Published, order: &str) -> bool {
     let Some(need) = plan.orders.get(order) else { return false };

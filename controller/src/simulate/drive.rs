@@ -267,6 +267,7 @@ impl<'a> Paper<'a> {
             | EventKind::LeaseRenewed { .. }
             | EventKind::LeaseReleaseAnswered { .. }
             | EventKind::FileServed { .. }
+            | EventKind::FileProbed { .. }
             | EventKind::FileBroken { .. }
             | EventKind::Progress { .. }
             | EventKind::ForeignOfferTaken { .. }

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use netboot::site::{
-    Callback, FileAnswer, FileRequest, FileTold, Input, ReportRequest, Served, Source as Bytes,
+    Callback, FileAnswer, FileEnd, FileRequest, FileTold, Input, ReportRequest, Served, Source as Bytes,
 };
 use netboot::tftp::Name;
 use proto::event::{OrderPhase, Transport};
@@ -78,7 +78,7 @@ impl Paper<'_> {
             took: Duration::ZERO,
             retransmissions: 0,
             repeats: 0,
-            broken: None,
+            end: FileEnd::Whole,
         };
         self.input(Input::Told(told));
         Some((source, served))

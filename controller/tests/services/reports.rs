@@ -19,7 +19,7 @@ pub(super) fn event(number: u64, kind: EventKind) -> v1::NumberedEvent {
 }
 
 pub(super) fn decided() -> EventKind {
-    EventKind::Decided { answer: Answer::Script, reason: "order".into(), order: None }
+    EventKind::Decided { answer: Answer::Script, reason: "order".into(), order: None, because: None }
 }
 
 fn moved(order: OrderId, phase: OrderPhase) -> EventKind {

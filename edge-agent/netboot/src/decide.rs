@@ -6,7 +6,7 @@ use std::{borrow::Cow, collections::BTreeSet};
 
 use proto::{
     AttemptId, Digest, Platform, Wall,
-    event::{AlarmKind, Answer, Client},
+    event::{AlarmKind, Answer, Because, Client},
     plan::{Boot, HostPlan, OrderPlan, SitePlan, UnknownMachines},
 };
 
@@ -59,6 +59,8 @@ pub struct Decision<'plan> {
     pub answer: Answer,
     /// For people.
     pub reason: Cow<'static, str>,
+    /// The same for programs.
+    pub because: Because,
     /// The order that it rests on.
     pub order: Option<&'plan OrderPlan>,
     /// What is booted; None for the local disk and for silence.
@@ -72,76 +74,81 @@ pub struct Decision<'plan> {
 pub fn decide<'plan>(facts: &Facts, at: &Circumstances<'plan, '_>) -> Decision<'plan> {
     let Some(host) = at.host else { return unknown_machine(facts, at.plan) };
     if facts.client == Client::Os {
-        return plain(Answer::AddressOnly, "an operating system asks for an address");
+        return plain(Answer::AddressOnly, Because::System, "an operating system asks for an address");
     }
     if let Some(detail) = disagreement(facts, host) {
         let alarm = Some((AlarmKind::IdentityDisagrees, detail.clone()));
-        return Decision { alarm, ..plain(Answer::LocalDisk, detail) };
+        return Decision { alarm, ..plain(Answer::LocalDisk, Because::Identity, detail) };
     }
     let (boot, order, reason) = match (standing_order(host, at), &host.boot) {
-        (Err(why), _) => return plain(Answer::LocalDisk, why),
+        (Err((because, why)), _) => return plain(Answer::LocalDisk, because, why),
         (Ok(Some(order)), _) => {
             let reason = format!("order {} installs {}", order.number, order.boot.profile);
             (&order.boot, Some(order), Cow::from(reason))
         }
         (Ok(None), Some(boot)) if boot.menu => (boot, None, "it is shown a menu".into()),
         (Ok(None), Some(boot)) => (boot, None, format!("profile {} is what it runs", boot.profile).into()),
-        (Ok(None), None) => return plain(Answer::LocalDisk, nothing_stands(host, at)),
+        (Ok(None), None) => {
+            return plain(Answer::LocalDisk, Because::NothingStands, nothing_stands(host, at));
+        }
     };
     if boot.blobs().any(|blob| at.out_of_reach.contains(&blob.digest)) {
         let image = &boot.image;
         return plain(
             Answer::LocalDisk,
+            Because::ImageIncomplete,
             format!("image {image} is not complete here and the controller is out of reach"),
         );
     }
     match first_step(facts, at.plan, boot) {
-        Ok(answer) => Decision { answer, reason, order, boot: Some(boot), alarm: None },
+        Ok(answer) => {
+            let because = if order.is_some() { Because::Order } else { Because::Profile };
+            Decision { answer, reason, because, order, boot: Some(boot), alarm: None }
+        }
         Err(NoLoader(why)) => {
             let alarm = Some((AlarmKind::NoLoader, why.clone()));
-            Decision { alarm, ..plain(Answer::LocalDisk, why) }
+            Decision { alarm, ..plain(Answer::LocalDisk, Because::NoLoader, why) }
         }
     }
 }
 
-fn plain<'plan>(answer: Answer, reason: impl Into<Cow<'static, str>>) -> Decision<'plan> {
-    Decision { answer, reason: reason.into(), order: None, boot: None, alarm: None }
+fn plain<'plan>(answer: Answer, because: Because, reason: impl Into<Cow<'static, str>>) -> Decision<'plan> {
+    Decision { answer, reason: reason.into(), because, order: None, boot: None, alarm: None }
 }
 
 fn unknown_machine<'plan>(facts: &Facts, plan: &SitePlan) -> Decision<'plan> {
-    match plan.network.unknown {
+    let (answer, reason) = match plan.network.unknown {
         UnknownMachines::Ignore => {
-            plain(Answer::Silence, "no host has this address, and the site ignores such machines")
+            (Answer::Silence, "no host has this address, and the site ignores such machines")
         }
         UnknownMachines::Lease if facts.client == Client::Os => {
-            plain(Answer::AddressOnly, "no host has this address")
+            (Answer::AddressOnly, "no host has this address")
         }
-        UnknownMachines::Lease => plain(Answer::LocalDisk, "no host has this address"),
-    }
+        UnknownMachines::Lease => (Answer::LocalDisk, "no host has this address"),
+    };
+    plain(answer, Because::UnknownMachine, reason)
 }
 
 /// The order that the host boots under; an error says why the one that is there is not obeyed.
 fn standing_order<'plan>(
     host: &HostPlan,
     at: &Circumstances<'plan, '_>,
-) -> Result<Option<&'plan OrderPlan>, String> {
+) -> Result<Option<&'plan OrderPlan>, (Because, String)> {
     let Some(order) = at.plan.orders_of(host.id).next() else { return Ok(None) };
     if host.locked {
-        return Err("the host is locked: no order is obeyed".into());
+        return Err((Because::Locked, "the host is locked: no order is obeyed".into()));
     }
     match at.orders.stands(order, at.agent, at.attempt, at.now) {
         Ok(()) => {}
         Err(why) if why.is_over() => return Ok(None),
-        Err(why) => return Err(why.to_string()),
+        Err(why) => return Err((Because::OrderDoubt, why.to_string())),
     }
     if at.clock_in_doubt {
-        return Err(
-            "the agent's clock is behind what it has seen: orders wait until the controller is reached"
-                .into(),
-        );
+        let why = "the agent's clock is behind what it has seen: orders wait until the controller is reached";
+        return Err((Because::Clock, why.into()));
     }
     if at.disk_full {
-        return Err("the agent's disk is full: orders wait until there is room".into());
+        return Err((Because::DiskFull, "the agent's disk is full: orders wait until there is room".into()));
     }
     Ok(Some(order))
 }

@@ -4,7 +4,7 @@ use std::{error::Error, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use netboot::site::Source;
-use proto::plan::BlobRef;
+use proto::{event::Breakage, plan::BlobRef};
 use tokio::time::Instant;
 
 use super::{
@@ -162,7 +162,7 @@ async fn refuse<D: Desk>(
         sending.cut(over);
         return Err(over);
     }
-    sending.fail(in_words(&unopened));
+    sending.fail(Breakage::NotHere, in_words(&unopened));
     not_now().write(request.head_only, out.manner, out.head);
     out.head().await
 }
@@ -231,7 +231,7 @@ async fn send<D: Desk>(
         }
         // The client learns it by the connection's end.
         Err(broken) => {
-            sending.fail(in_words(&broken));
+            sending.fail(Breakage::NotHere, in_words(&broken));
             Err(Over::Gone)
         }
     }

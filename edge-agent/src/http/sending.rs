@@ -6,13 +6,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use proto::event::Transport;
+use netboot::site::{Broken, FileEnd};
+use proto::event::{Breakage, Transport};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use super::wire::Over;
 use crate::desk::{Desk, Sent};
+
+const AGENT_STOPS: (Breakage, &str) = (Breakage::AgentStopped, "the agent stops");
+const CLIENT_LEFT: (Breakage, &str) = (Breakage::Stopped, "the client went away");
 
 /// Tells the desk of one answer of its.
 pub(super) struct Teller<D: Desk> {
@@ -29,7 +33,7 @@ pub(super) struct Sending<'a, D: Desk> {
     since: Instant,
     /// Bytes that the socket has taken.
     left: u64,
-    broken: Option<String>,
+    broken: Option<(Breakage, String)>,
     over: bool,
 }
 
@@ -45,8 +49,8 @@ impl<'a, D: Desk> Sending<'a, D> {
     }
 
     /// It ends here, and why.
-    pub(super) fn fail(mut self, why: String) {
-        self.broken = Some(why);
+    pub(super) fn fail(mut self, breakage: Breakage, why: String) {
+        self.broken = Some((breakage, why));
     }
 
     /// There is nothing to send, and nothing to tell.
@@ -56,12 +60,12 @@ impl<'a, D: Desk> Sending<'a, D> {
 
     /// The client is cut off, or was.
     pub(super) fn cut(self, over: Over) {
-        let why = match over {
-            Over::Stalled => "the client took nothing more",
-            Over::Stopping => "the agent stops",
-            Over::Gone | Over::Silent => "the client went away",
+        let (breakage, why) = match over {
+            Over::Stalled => (Breakage::Silent, "the client took nothing more"),
+            Over::Stopping => AGENT_STOPS,
+            Over::Gone | Over::Silent => CLIENT_LEFT,
         };
-        self.fail(why.to_owned());
+        self.fail(breakage, why.to_owned());
     }
 
     /// All of it has left: how much, and how long that took.
@@ -76,9 +80,13 @@ impl<D: Desk> Drop for Sending<'_, D> {
         if self.over {
             return;
         }
-        let stops = self.teller.stopping.is_cancelled();
-        let unsaid = || if stops { "the agent stops" } else { "the client went away" }.to_owned();
-        let broken = Some(self.broken.take().unwrap_or_else(unsaid));
+        let unsaid = || {
+            let stops = self.teller.stopping.is_cancelled();
+            let (breakage, why) = if stops { AGENT_STOPS } else { CLIENT_LEFT };
+            (breakage, why.to_owned())
+        };
+        let (breakage, why) = self.broken.take().unwrap_or_else(unsaid);
+        let end = FileEnd::Broken(Broken { why, breakage, block_size: 0 });
         let (bytes, took) = (self.left, self.since.elapsed());
         self.teller.say(Sent {
             transport: Transport::Http,
@@ -86,7 +94,7 @@ impl<D: Desk> Drop for Sending<'_, D> {
             took,
             retransmissions: 0,
             repeats: 0,
-            broken,
+            end,
         });
     }
 }
@@ -94,22 +102,22 @@ impl<D: Desk> Drop for Sending<'_, D> {
 impl<D: Desk> Teller<D> {
     fn say(&self, sent: Sent) {
         let _in = self.span.enter();
-        tracing::debug!(bytes = sent.bytes, took = ?sent.took, broken = sent.broken, "file sent");
+        tracing::debug!(bytes = sent.bytes, took = ?sent.took, end = ?sent.end, "file sent");
         self.desk.told(self.ticket.clone(), sent);
     }
 
     /// It was sent whole.
     pub(super) fn whole(&self, (bytes, took): (u64, Duration)) {
-        let (transport, retransmissions, repeats, broken) = (Transport::Http, 0, 0, None);
-        self.say(Sent { transport, bytes, took, retransmissions, repeats, broken });
+        let (transport, retransmissions, repeats, end) = (Transport::Http, 0, 0, FileEnd::Whole);
+        self.say(Sent { transport, bytes, took, retransmissions, repeats, end });
     }
 
     /// It was sent whole that often.
     pub(super) fn repeats(&self, repeats: &Repeats) {
         let Some(more) = repeats.times.checked_sub(1) else { return };
-        let (transport, retransmissions, broken) = (Transport::Http, 0, None);
+        let (transport, retransmissions, end) = (Transport::Http, 0, FileEnd::Whole);
         let Repeats { bytes, took, .. } = *repeats;
-        self.say(Sent { transport, bytes, took, retransmissions, repeats: more, broken });
+        self.say(Sent { transport, bytes, took, retransmissions, repeats: more, end });
     }
 }
 

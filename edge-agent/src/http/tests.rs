@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use netboot::site::{Arrival, Callback, FileRequest, ReportAnswer, ReportRequest, Source};
+use netboot::site::{Arrival, Callback, FileEnd, FileRequest, ReportAnswer, ReportRequest, Source};
 use proto::{Digest, event::Transport, plan::BlobRef};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -184,7 +184,11 @@ impl Site {
     async fn told(&mut self) -> (String, u64, Option<String>) {
         let told = tokio::time::timeout(SOON, self.told.recv()).await;
         let (ticket, sent) = told.expect("it is told soon").expect("the desk is there");
-        (ticket, sent.bytes, sent.broken)
+        let why = match sent.end {
+            FileEnd::Broken(broken) => Some(broken.why),
+            FileEnd::Whole | FileEnd::Probed => None,
+        };
+        (ticket, sent.bytes, why)
     }
 
     fn told_nothing(&mut self) -> bool {

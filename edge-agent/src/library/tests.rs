@@ -94,8 +94,8 @@ async fn a_completed_transfer_is_told_with_its_ticket() {
     site.heard(EventKind::Began { size: 4, block_size: 512, window: 1 });
     site.heard(completed());
     let took = Duration::from_millis(30);
-    let sent =
-        Sent { transport: Transport::Tftp, bytes: 4, took, retransmissions: 2, repeats: 0, broken: None };
+    let (transport, end) = (Transport::Tftp, FileEnd::Whole);
+    let sent = Sent { transport, bytes: 4, took, retransmissions: 2, repeats: 0, end };
     assert_eq!(site.told(), [("menu".to_owned(), sent)]);
     site.heard(completed());
     assert_eq!(site.told(), [], "it has been told");
@@ -112,11 +112,13 @@ async fn quirk_43_what_the_desk_says_of_the_machine_reaches_the_server_found_or_
 }
 
 #[tokio::test]
-async fn quirk_38_a_probe_is_not_told() {
+async fn quirk_38_a_probe_is_told_as_such() {
     let site = site([("menu", text("boot"))]);
     site.shelf.open(PEER, &name("menu")).await.outcome.expect("it is there");
+    site.heard(EventKind::Began { size: 4, block_size: 512, window: 1 });
     site.heard(EventKind::Probed);
-    assert_eq!(site.told(), []);
+    let [(_, sent)] = site.told().try_into().expect("one");
+    assert_eq!((sent.end, sent.bytes), (FileEnd::Probed, 4));
     assert!(site.shelf.lent().is_empty());
 }
 
@@ -128,18 +130,23 @@ async fn a_request_anew_before_the_end_of_the_former_loses_neither() {
     }
     site.heard(EventKind::Aborted { bytes: 1 });
     site.heard(completed());
-    let broken: Vec<_> = site.told().into_iter().map(|(_, sent)| sent.broken).collect();
-    assert_eq!(broken, [Some("the machine stopped it".to_owned()), None]);
+    let ends: Vec<_> = site.told().into_iter().map(|(_, sent)| sent.end).collect();
+    let (why, breakage) = ("the machine stopped it".to_owned(), Breakage::Stopped);
+    let stopped = FileEnd::Broken(Broken { why, breakage, block_size: 0 });
+    assert_eq!(ends, [stopped, FileEnd::Whole]);
     assert!(site.shelf.lent().is_empty());
 }
 
 #[tokio::test]
-async fn a_failure_is_told_in_words() {
+async fn a_failure_is_told_with_what_it_failed_at() {
     let site = site([("menu", text("boot"))]);
     site.shelf.open(PEER, &name("menu")).await.outcome.expect("it is there");
-    site.heard(EventKind::Failed { why: Why::Silent, bytes: 3 });
+    site.heard(EventKind::Began { size: 4, block_size: 1_428, window: 1 });
+    site.heard(EventKind::Failed { why: Why::Silent, bytes: 3, retransmissions: 5 });
     let [(_, sent)] = site.told().try_into().expect("one");
-    assert_eq!((sent.bytes, sent.broken.as_deref()), (3, Some("machine fell silent")));
+    let (why, breakage) = ("machine fell silent".to_owned(), Breakage::Silent);
+    let silent = FileEnd::Broken(Broken { why, breakage, block_size: 1_428 });
+    assert_eq!((sent.bytes, sent.retransmissions, sent.end), (3, 5, silent));
 }
 
 #[tokio::test]
@@ -202,7 +209,8 @@ async fn a_blob_that_cannot_be_had_is_told() {
     let refused = site.shelf.open(PEER, &name("l/ipxe.efi")).await.outcome.expect_err("nobody fetches");
     assert_eq!(refused, refusal(ErrorCode::NOT_DEFINED, "not available now"));
     let [(ticket, sent)] = site.told().try_into().expect("one");
-    assert_eq!((ticket.as_str(), sent.bytes, sent.broken.is_some()), ("l/ipxe.efi", 0, true));
+    let FileEnd::Broken(broken) = sent.end else { panic!("it could not be had") };
+    assert_eq!((ticket.as_str(), sent.bytes, broken.breakage), ("l/ipxe.efi", 0, Breakage::NotHere));
 }
 
 #[tokio::test]

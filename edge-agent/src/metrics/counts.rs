@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use netboot::dhcp::{Malformed, MessageType};
+use netboot::site::FileEnd;
 use proto::{
     event::{AlarmKind, Transport},
     plan::Stage,
@@ -137,9 +138,11 @@ impl Counts {
     pub(crate) fn told(&self, stage: Stage, sent: &Sent) {
         let Some(stage) = STAGES.iter().position(|known| *known == stage) else { return };
         let of = &self.transfers[place(sent.transport)][stage];
-        match sent.broken {
-            None => of.sent.add(1 + u64::from(sent.repeats)),
-            Some(_) => {
+        match sent.end {
+            // A question for the size is no transfer (QUIRKS 38).
+            FileEnd::Probed => return,
+            FileEnd::Whole => of.sent.add(1 + u64::from(sent.repeats)),
+            FileEnd::Broken(_) => {
                 of.sent.add(u64::from(sent.repeats));
                 of.broken.one();
             }
@@ -182,6 +185,9 @@ fn message_type(datagram: &[u8]) -> Option<u8> {
 mod tests {
     use std::time::Duration;
 
+    use netboot::site::Broken;
+    use proto::event::Breakage;
+
     use super::*;
 
     fn of<const N: usize>(words: &Words<N>, word: &str) -> u64 {
@@ -211,10 +217,12 @@ mod tests {
             took: Duration::ZERO,
             retransmissions: 0,
             repeats: 6,
-            broken: None,
+            end: FileEnd::Whole,
         };
         counts.told(Stage::Kernel, &sent);
-        counts.told(Stage::Kernel, &Sent { repeats: 0, broken: Some("cut".into()), ..sent });
+        let cut = Broken { why: "cut".into(), breakage: Breakage::Stopped, block_size: 0 };
+        counts.told(Stage::Kernel, &Sent { repeats: 0, end: FileEnd::Broken(cut), ..sent.clone() });
+        counts.told(Stage::Kernel, &Sent { repeats: 0, end: FileEnd::Probed, ..sent });
         let (_, _, kernel) = counts
             .transfers()
             .find(|(transport, stage, _)| (*transport, *stage) == ("http", "kernel"))

@@ -11,6 +11,7 @@ mod clients;
 pub mod comparison;
 mod console;
 mod exchange;
+mod explain;
 mod guest;
 mod install;
 mod loaders;
@@ -304,6 +305,13 @@ pub static CASES: &[Case] = &[
         bound: Duration::from_secs(180),
         everyday: false,
         run: synthetic::raspberry_pi,
+    },
+    Case {
+        name: "explain",
+        about: "twelve faults are planted, and `bootlane host explain` alone names each",
+        bound: Duration::from_secs(600),
+        everyday: true,
+        run: explain::broken_hosts,
     },
     Case {
         name: "disk-image-install",

@@ -8,6 +8,7 @@ use proto::plan::Stage;
 
 use super::Bench;
 use super::console::reach;
+use super::explain::{SILENT, must_name};
 use super::loaders::must_have_read;
 use super::local::turns_to_disk;
 use super::network::served;
@@ -38,5 +39,7 @@ pub(super) fn unsigned_loader(bench: &Bench<'_>) -> anyhow::Result<()> {
     let ledger = setting.ledger()?;
     ensure!(served(&ledger, Tftp, Stage::Loader), "the timeline has no loader by TFTP");
     ensure!(!served(&ledger, Http, Stage::Script), "something spoke that had been refused");
-    setting.wait_phase(&order, "offered")
+    setting.wait_phase(&order, "offered")?;
+    std::thread::sleep(SILENT);
+    must_name(&setting, &spec.name, "loader-silent")
 }

@@ -2,7 +2,7 @@
 //! specifications and from what others have seen of them (QUIRKS 20, 31, 45, 58). What they show is that we do as these say;
 //! not that the firmware does.
 
-mod drive;
+pub(super) mod drive;
 mod paper;
 
 use std::fs;
@@ -126,7 +126,7 @@ fn stand_as(bench: &Bench<'_>, setting: &mut Setting<'_>, spec: &MachineSpec) ->
     Guest::plug_in_as(bench, setting, &spec.name, mac(spec))
 }
 
-fn identity(spec: &MachineSpec, firmware: Firmware) -> Identity {
+pub(super) fn identity(spec: &MachineSpec, firmware: Firmware) -> Identity {
     Identity { mac: mac(spec), uuid: spec.uuid.0, firmware }
 }
 
@@ -162,13 +162,13 @@ fn windows_folder(bench: &Bench<'_>) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     fs::create_dir_all(path.parent().context("a folder")?)?;
     fs::write(path, bytes).with_context(|| format!("failed to write {}", path.display()))
 }
 
 /// Bytes that differ from file to file and from block to block.
-fn content(name: &str, size: usize) -> Vec<u8> {
+pub(super) fn content(name: &str, size: usize) -> Vec<u8> {
     let line = |at: usize| format!("{name} {at}\n").into_bytes();
     (0..).flat_map(line).take(size).collect()
 }

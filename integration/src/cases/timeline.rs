@@ -94,11 +94,10 @@ impl Boot {
 fn read_boot(cli: &Cli, listed: &Value) -> anyhow::Result<Boot> {
     let word = |key: &str| listed[key].as_str().with_context(|| format!("a boot without {key}"));
     let attempt = word("attempt")?.to_owned();
-    // One JSON object a line.
-    let printed = cli.run(&["boot", "show", &attempt, "--output", "json"])?;
+    let shown = cli.json(&["boot", "show", &attempt])?;
+    let events = shown["events"].as_array().context("`boot show` printed no events")?;
     let (mut numbers, mut incarnations) = (Vec::new(), BTreeSet::new());
-    for line in printed.lines() {
-        let event: Value = serde_json::from_str(line).context("`boot show` printed no JSON")?;
+    for event in events {
         numbers.push(event["number"].as_u64().context("an event without number")?);
         incarnations.insert(event["incarnation"].as_str().unwrap_or_default().to_owned());
     }

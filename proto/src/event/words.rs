@@ -78,10 +78,14 @@ fn describe(kind: &EventKind) -> (&'static str, String) {
             let (size, by) = (words::size(*bytes), by(*transport));
             ("fetched", format!("{} {name}: {size} by {by} in {took}{times}{again}", stage.word()))
         }
-        EventKind::FileRefused { transport, name, why } => {
+        EventKind::FileRefused { transport, name, why, .. } => {
             ("refused", format!("{name} by {}: {why}", by(*transport)))
         }
-        EventKind::FileBroken { transport, stage, name, bytes, why } => {
+        EventKind::FileProbed { transport, stage, name, size } => {
+            let (size, by) = (words::size(*size), by(*transport));
+            ("probed", format!("{} {name} by {by}: it asked for the size alone, {size}", stage.word()))
+        }
+        EventKind::FileBroken { transport, stage, name, bytes, why, .. } => {
             let size = words::size(*bytes);
             ("broken", format!("{} {name} by {} after {size}: {why}", stage.word(), by(*transport)))
         }

@@ -256,6 +256,28 @@ impl Client {
         Ok(answer("list boots", self.admin.list_boots(call(request)).await)?.boots)
     }
 
+    /// One boot, and what there is to say of it.
+    ///
+    /// # Errors
+    /// The controller's refusal.
+    pub(crate) async fn show_boot(
+        &mut self,
+        request: v1::ShowBootRequest,
+    ) -> Result<v1::ShowBootResponse, Failure> {
+        answer("show the boot", self.admin.show_boot(call(request)).await)
+    }
+
+    /// Why a host did not boot.
+    ///
+    /// # Errors
+    /// The controller's refusal.
+    pub(crate) async fn explain_host(
+        &mut self,
+        request: v1::ExplainHostRequest,
+    ) -> Result<v1::ExplainHostResponse, Failure> {
+        answer("explain the host", self.admin.explain_host(call(request)).await)
+    }
+
     /// The leases that stand, page by page.
     ///
     /// # Errors

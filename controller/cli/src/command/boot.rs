@@ -1,21 +1,22 @@
 //! `bootlane boot`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use proto::event::OrderPhase;
-use proto::v1::{BootEvent, BootSummary, ListBootsRequest, WatchBootsRequest};
+use proto::v1::{BootEvent, BootSummary, ListBootsRequest, ShowBootRequest, WatchBootsRequest};
 use proto::{AttemptId, Mac, Wall};
 use serde_json::{Value, json};
 
-use super::Context;
+use super::{Context, explain};
 use crate::client::{Client, next};
 use crate::failure::{Exit, Failure};
 use crate::output::{Format, document, plain, table, words};
 use crate::timeline::{self, Timeline};
 
 /// As many digits of an attempt are shown in a list; `show` takes them.
-const DIGITS: usize = 12;
+pub(super) const DIGITS: usize = 12;
 /// The fewest digits that name an attempt.
 const FEWEST: usize = 4;
 /// As many recent attempts are searched for one by its first digits.
@@ -27,7 +28,7 @@ pub(crate) enum Verb {
     /// List recent boot attempts, the newest first
     #[command(visible_alias = "ls")]
     List(List),
-    /// Show the timeline of one
+    /// Show one: why it came to nothing, its stages, its timeline
     Show(Show),
     /// Follow boots while they happen
     Watch(Watch),
@@ -52,6 +53,9 @@ pub(crate) struct List {
 pub(crate) struct Show {
     /// The attempt, or its first digits as `boot list` shows them
     attempt: String,
+    /// Draw its stages as a picture into this file, too
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 /// `boot watch`.
@@ -73,7 +77,7 @@ pub(crate) struct Watch {
 pub(crate) async fn run(context: &mut Context, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::List(list) => self::list(context, list).await,
-        Verb::Show(show) => self::show(context, &show.attempt).await,
+        Verb::Show(show) => self::show(context, show).await,
         Verb::Watch(watch) => self::watch(context, watch).await,
     }
 }
@@ -83,13 +87,14 @@ async fn list(context: &mut Context, list: List) -> Result<(), Failure> {
         host: list.host.unwrap_or_default(),
         site: list.site.unwrap_or_default(),
         limit: list.limit,
+        explain: true,
     };
     let boots = context.connect().await?.list_boots(request).await?;
     match context.output.format_or(Format::Table) {
         Format::Table => {
             let now = words::now();
             let rows: Vec<_> = boots.iter().map(|boot| row(boot, now)).collect();
-            let headings = ["attempt", "host", "site", "mac", "began", "took", "outcome", "stage"];
+            let headings = ["attempt", "host", "site", "mac", "began", "took", "outcome", "stage", "cause"];
             context.output.line(&table::render(&headings, &rows, context.output.colours()))
         }
         Format::Json => context.output.line(&document::json(&all(&boots))),
@@ -106,33 +111,36 @@ fn row(boot: &BootSummary, now: Wall) -> Vec<String> {
         mac(&boot.mac),
         words::relative(began, now),
         words::rough(last.since(began)),
-        boot.outcome.clone(),
+        outcome(boot),
         boot.stage.clone(),
+        boot.cause.clone(),
     ]
 }
 
-fn all(boots: &[BootSummary]) -> Value {
-    let one = |boot: &BootSummary| {
-        json!({
-            "attempt": hex(&boot.attempt), "host": boot.host, "site": boot.site, "agent": boot.agent,
-            "mac": mac(&boot.mac), "began_ms": boot.began_ms, "last_ms": boot.last_ms,
-            "outcome": boot.outcome, "stage": boot.stage, "events": boot.events,
-        })
-    };
-    Value::Array(boots.iter().map(one).collect())
+/// `running` says too little of one that nothing more will be heard of.
+fn outcome(boot: &BootSummary) -> String {
+    if boot.standing == "silent" { "silent".into() } else { boot.outcome.clone() }
 }
 
-async fn show(context: &mut Context, digits: &str) -> Result<(), Failure> {
+fn all(boots: &[BootSummary]) -> Value {
+    Value::Array(boots.iter().map(summary_value).collect())
+}
+
+/// For programs.
+pub(super) fn summary_value(boot: &BootSummary) -> Value {
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    json!({
+        "attempt": hex(&boot.attempt), "host": boot.host, "site": boot.site, "agent": boot.agent,
+        "mac": mac(&boot.mac), "began_ms": boot.began_ms, "last_ms": boot.last_ms,
+        "outcome": boot.outcome, "stage": boot.stage, "events": boot.events,
+        "cause": text(&boot.cause), "standing": text(&boot.standing),
+    })
+}
+
+async fn show(context: &mut Context, show: Show) -> Result<(), Failure> {
     let mut client = context.connect().await?;
-    let attempt = find(&mut client, digits).await?;
-    let request =
-        WatchBootsRequest { attempt: attempt.to_wire(), stored_only: true, ..WatchBootsRequest::default() };
-    let mut events = client.watch_boots(request).await?;
-    let mut view = View::new(false);
-    while let Some(event) = next("read the boot", &mut events).await? {
-        view.show(context, &event)?;
-    }
-    if view.seen { Ok(()) } else { Err(unknown(digits)) }
+    let attempt = find(&mut client, &show.attempt).await?;
+    explain::show(context, &mut client, attempt, show.svg).await
 }
 
 /// All digits, or the first of one recent attempt.
@@ -175,10 +183,15 @@ async fn watch(context: &mut Context, watch: Watch) -> Result<(), Failure> {
     let mut view = View::new(watch.host.is_none());
     let mut events = client.watch_boots(request).await?;
     let mut failed = false;
+    let mut told = HashSet::new();
     while let Some(event) = next("watch boots", &mut events).await? {
         view.show(context, &event)?;
+        let phase = timeline::phase(&event);
+        failed = phase.map_or(failed, is_failure);
+        if phase.is_some_and(is_failure) && told.insert(attempt(&event).to_vec()) {
+            tell_finding(context, &mut client, attempt(&event)).await?;
+        }
         context.output.flush()?;
-        failed = timeline::phase(&event).map_or(failed, is_failure);
     }
     match (watch.until_end, failed) {
         (true, false) => Ok(()),
@@ -187,6 +200,23 @@ async fn watch(context: &mut Context, watch: Watch) -> Result<(), Failure> {
         (false, _) => {
             Err(Failure::new(Exit::Unreachable, "the controller has ended the stream").remedy("watch again"))
         }
+    }
+}
+
+/// Why an attempt that has just ended came to nothing; for people alone, as a program reads events.
+async fn tell_finding(context: &mut Context, client: &mut Client, attempt: &[u8]) -> Result<(), Failure> {
+    let people = context.output.format_or(Format::Table) == Format::Table;
+    let Some(attempt) = AttemptId::from_wire("attempt", attempt).ok().filter(|_| people) else {
+        return Ok(());
+    };
+    // A controller that cannot say more ends no watch.
+    let Ok(shown) = client.show_boot(ShowBootRequest { attempt: attempt.to_wire() }).await else {
+        return Ok(());
+    };
+    let finding = shown.boot.and_then(|boot| boot.findings.into_iter().next());
+    match finding {
+        Some(finding) => context.output.line(&plain(&format!("why: {}", finding.sentence))),
+        None => Ok(()),
     }
 }
 
@@ -201,17 +231,15 @@ fn is_failure(phase: OrderPhase) -> bool {
 struct View {
     /// Each line says whose it is.
     several: bool,
-    seen: bool,
     timelines: HashMap<Vec<u8>, Timeline>,
 }
 
 impl View {
     fn new(several: bool) -> Self {
-        Self { several, seen: false, timelines: HashMap::new() }
+        Self { several, timelines: HashMap::new() }
     }
 
     fn show(&mut self, context: &mut Context, event: &BootEvent) -> Result<(), Failure> {
-        self.seen = true;
         match context.output.format_or(Format::Table) {
             Format::Json => return context.output.line(&value(event).to_string()),
             Format::Yaml => {
@@ -255,7 +283,8 @@ fn name(event: &BootEvent) -> String {
     }
 }
 
-fn value(event: &BootEvent) -> Value {
+/// For programs.
+pub(super) fn value(event: &BootEvent) -> Value {
     let (what, words) = timeline::words(event);
     let number = event.event.as_ref().map_or(0, |numbered| numbered.number);
     json!({
@@ -273,10 +302,10 @@ fn attempt(event: &BootEvent) -> &[u8] {
     inner(event).map_or(&[], |event| &event.attempt)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn mac(bytes: &[u8]) -> String {
+pub(super) fn mac(bytes: &[u8]) -> String {
     <[u8; 6]>::try_from(bytes).map(|mac| Mac(mac).to_string()).unwrap_or_default()
 }

@@ -9,6 +9,7 @@ use proto::catalog::{AnyResource, Kind, Problem};
 
 use super::catalog::{self, Column, List, One, cell, key_value};
 use super::edit::{Edit, Labels, Unset, Variables};
+use super::explain::{self, Explain};
 use super::simulate::Simulate;
 use super::{Context, outcomes};
 use crate::client::{Change, Outcome, Writing};
@@ -33,6 +34,8 @@ pub(crate) enum Verb {
     Set(Set),
     /// Remove a host and the history of its orders
     Rm(One),
+    /// Say why it did not boot, and what it would be given now
+    Explain(Explain),
     /// Take hosts over from a table: CSV with a heading, or the two columns `mac, os`
     Import(Import),
     /// Show what a machine would be told, fetch and run if it were switched on now, and what would fail; changes nothing
@@ -172,6 +175,7 @@ pub(crate) async fn run(context: &mut Context, verb: Verb) -> Result<(), Failure
             catalog::set(context, Kind::Host, &set.name, edits, &set.unset).await
         }
         Verb::Rm(one) => catalog::remove(context, Kind::Host, &one).await,
+        Verb::Explain(explain) => explain::host(context, &explain).await,
         Verb::Import(import) => self::import(context, import).await,
         Verb::Simulate(simulate) => super::simulate::run(context, simulate).await,
     }

@@ -8,6 +8,7 @@ pub(crate) mod backup;
 pub(crate) mod boot;
 mod catalog;
 mod edit;
+mod explain;
 pub(crate) mod form;
 pub(crate) mod host;
 pub(crate) mod image;

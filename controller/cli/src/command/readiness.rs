@@ -99,18 +99,20 @@ fn remarks(entry: &v1::Readiness) -> String {
 }
 
 fn all(entries: &[v1::Readiness]) -> Value {
+    Value::Array(entries.iter().map(value).collect())
+}
+
+/// For programs.
+pub(super) fn value(entry: &v1::Readiness) -> Value {
     let some = |number: u64| (number != 0).then_some(number);
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let one = |entry: &v1::Readiness| {
-        json!({
+    json!({
             "site": entry.site, "image": entry.image, "agent": entry.agent, "state": entry.state,
             "blobs": entry.blobs, "missing_blobs": entry.missing_blobs,
             "bytes": entry.bytes, "held_bytes": entry.held_bytes, "bytes_per_second": entry.bytes_per_second,
             "done_ms": some(entry.done_ms), "as_of_ms": some(entry.as_of_ms),
             "why": text(&entry.why), "remedy": text(&entry.remedy),
-        })
-    };
-    Value::Array(entries.iter().map(one).collect())
+    })
 }
 
 /// What the site of an order still lacks, in a sentence; None: nothing.

@@ -31,6 +31,7 @@ pub(crate) struct Output {
     err: Box<dyn Write + Send>,
     colours: bool,
     live: bool,
+    width: usize,
 }
 
 impl Output {
@@ -43,6 +44,7 @@ impl Output {
             err: Box::new(io::stderr()),
             colours: io::stdout().is_terminal() && !plain,
             live: io::stderr().is_terminal(),
+            width: width(),
         }
     }
 
@@ -54,6 +56,11 @@ impl Output {
     /// May results be coloured?
     pub(crate) fn colours(&self) -> bool {
         self.colours
+    }
+
+    /// How many characters fit in a line.
+    pub(crate) fn width(&self) -> usize {
+        self.width
     }
 
     /// Can progress be drawn in place?
@@ -98,4 +105,13 @@ impl Output {
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         Ok(self.out.flush()?)
     }
+}
+
+/// Of lines that no terminal limits.
+const WIDTH: usize = 100;
+
+/// The terminal's, if that tells one; a very narrow one is not believed.
+fn width() -> usize {
+    let told = rustix::termios::tcgetwinsize(io::stdout()).map(|size| usize::from(size.ws_col));
+    told.ok().filter(|columns| *columns >= 40).unwrap_or(WIDTH)
 }

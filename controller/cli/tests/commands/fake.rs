@@ -127,6 +127,31 @@ pub(crate) struct FakeAdmin {
 
 type Answers<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
+impl FakeAdmin {
+    fn explained(&self) -> v1::ExplainedBoot {
+        let stage = v1::BootStage {
+            title: "address of the ROM".into(),
+            end: "silent".into(),
+            began_ms: 1_772_366_400_000,
+            last_ms: 1_772_366_404_000,
+            ..v1::BootStage::default()
+        };
+        let finding = v1::Finding {
+            cause: "nothing-asked".into(),
+            sentence: "Its ROM asked for nothing: a port is blocked.".into(),
+            likely: "a port is blocked".into(),
+            ..v1::Finding::default()
+        };
+        v1::ExplainedBoot {
+            boot: self.catalog.boots.lock().expect("whole").first().cloned(),
+            stages: vec![stage],
+            findings: vec![finding],
+            standing: "silent".into(),
+            ..v1::ExplainedBoot::default()
+        }
+    }
+}
+
 fn all<M: Send + 'static>(messages: Vec<M>) -> Response<Answers<M>> {
     Response::new(Box::pin(tokio_stream::iter(messages.into_iter().map(Ok))))
 }
@@ -317,6 +342,38 @@ impl Admin for FakeAdmin {
     ) -> Result<Response<Self::WatchBootsStream>, Status> {
         self.catalog.permit()?;
         Ok(all(self.catalog.events.lock().expect("whole").clone()))
+    }
+
+    /// The first boot, with what is wrong with it.
+    async fn show_boot(
+        &self,
+        _: Request<v1::ShowBootRequest>,
+    ) -> Result<Response<v1::ShowBootResponse>, Status> {
+        self.catalog.permit()?;
+        let events = self.catalog.events.lock().expect("whole").clone();
+        Ok(Response::new(v1::ShowBootResponse { boot: Some(self.explained()), events }))
+    }
+
+    async fn explain_host(
+        &self,
+        request: Request<v1::ExplainHostRequest>,
+    ) -> Result<Response<v1::ExplainHostResponse>, Status> {
+        self.catalog.permit()?;
+        let v1::ExplainHostRequest { host, mac } = request.into_inner();
+        if host == "web-9" {
+            return Err(Status::not_found("there is no Host web-9"));
+        }
+        let explained = self.explained();
+        Ok(Response::new(v1::ExplainHostResponse {
+            host,
+            mac,
+            answer: explained.findings[0].sentence.clone(),
+            given: "its local disk".into(),
+            given_why: "no order stands".into(),
+            findings: explained.findings.clone(),
+            boots: vec![explained],
+            ..v1::ExplainHostResponse::default()
+        }))
     }
 
     async fn list_forms(

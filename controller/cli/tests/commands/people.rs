@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use certs::OperatorCredential;
 use predicates::prelude::*;
-use predicates::str::contains;
+use predicates::str::{contains, ends_with, starts_with};
 use proto::event::{Event, EventKind, NumberedEvent, OrderPhase};
 use proto::{AttemptId, OrderId, Wall, v1};
 use serde_json::json;
@@ -192,25 +192,41 @@ fn a_boot_is_shown_by_its_first_digits_and_watched_to_its_end() {
     fleet.catalog.boots.lock().expect("whole").push(boot);
     let events = vec![moved(0, OrderPhase::Started), moved(61_500, OrderPhase::Failed)];
     *fleet.catalog.events.lock().expect("whole") = events;
-    let expected = format!(
-        "web-1 at site lyon, agent edge-1: boot {}, 2026-03-01T12:00:00Z\n   +0.000s  order     started\n    +1m01s  order     failed\n",
-        "ab".repeat(16)
-    );
-    fleet.bootlane(["boot", "show", "abab"]).assert().success().stdout(expected.clone());
+    let timeline = "   +0.000s  order     started\n    +1m01s  order     failed\n";
+    let answer = "Its ROM asked for nothing: a port is blocked.\n";
+    let shown = contains(answer).and(contains("address of the ROM")).and(ends_with(timeline));
+    fleet.bootlane(["boot", "show", "abab"]).assert().success().stdout(shown);
     fleet.bootlane(["boot", "show", "ff00"]).assert().code(3);
+    let heading =
+        format!("web-1 at site lyon, agent edge-1: boot {}, 2026-03-01T12:00:00Z\n", "ab".repeat(16));
     let watch = ["boot", "watch", "--host", "web-1", "--until-end"];
+    let expected = format!("{heading}{timeline}why: {answer}");
     fleet.bootlane(watch).assert().code(1).stdout(expected).stderr(contains("the installation failed"));
-    let lines = fleet.bootlane(["boot", "show", "abab", "-o", "json"]).assert().success();
-    let lines = String::from_utf8(lines.get_output().stdout.clone()).expect("text");
-    assert_eq!(
-        lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).count(),
-        2
-    );
+    let shown = fleet.bootlane(["boot", "show", "abab", "-o", "json"]).assert().success();
+    let shown: serde_json::Value = serde_json::from_slice(&shown.get_output().stdout).expect("JSON");
+    assert_eq!(shown["events"].as_array().map(Vec::len), Some(2));
+    assert_eq!(shown["findings"][0]["cause"], "nothing-asked");
+    let picture = fleet.path("boot.svg");
+    fleet.bootlane(["boot", "show", "abab", "--svg"]).arg(&picture).assert().success();
+    assert!(std::fs::read_to_string(&picture).expect("there").starts_with("<svg "));
     fleet
         .bootlane(["boot", "list"])
         .assert()
         .success()
         .stdout(contains("abababababab").and(contains("running")));
+}
+
+#[test]
+fn a_host_is_explained_by_its_name_or_a_link_address() {
+    let fleet = Fleet::start();
+    fleet.catalog.boots.lock().expect("whole").push(v1::BootSummary::default());
+    let answer = starts_with("Its ROM asked for nothing: a port is blocked.\n");
+    fleet.bootlane(["host", "explain", "web-1"]).assert().success().stdout(answer);
+    let by_address =
+        fleet.bootlane(["host", "explain", "02-00-00-00-00-09", "-o", "json"]).assert().success();
+    let explained: serde_json::Value = serde_json::from_slice(&by_address.get_output().stdout).expect("JSON");
+    assert_eq!((explained["host"].as_str(), explained["mac"].as_str()), (None, Some("02:00:00:00:00:09")));
+    fleet.bootlane(["host", "explain", "web-9"]).assert().code(3).stderr(contains("there is no Host web-9"));
 }
 
 #[test]

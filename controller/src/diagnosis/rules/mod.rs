@@ -1,6 +1,15 @@
-//! The rules, in the order in which their findings answer. Each is a small pure function.
+//! The rules, in the order in which their findings answer. Each is a small pure function over one attempt ([`Case`]), or
+//! over what is known of a machine that nothing was heard of.
 
 mod address;
+mod decision;
+mod installer;
+mod kernel;
+mod loader;
+mod loops;
+mod silence;
+mod supply;
+mod transfer;
 
 use super::case::Case;
 use super::context::Context;
@@ -8,15 +17,57 @@ use super::finding::Finding;
 
 type Rule = fn(&Case<'_>) -> Option<Finding>;
 
-/// What was seen to go wrong stands before what may only be concluded from silence.
-const RULES: &[Rule] = &[address::foreign_offer_taken, address::offer_not_taken, address::nothing_asked];
+/// What was seen to go wrong stands before what is concluded from silence, and what names one cause before what names
+/// several.
+const RULES: &[Rule] = &[
+    decision::identity_disagrees,
+    decision::no_loader,
+    decision::order_not_obeyed,
+    installer::installer_failed,
+    installer::answer_refused,
+    installer::order_ended,
+    supply::image_arriving,
+    silence::agent_away,
+    address::foreign_offer_taken,
+    address::pool_empty,
+    address::address_in_use,
+    transfer::stopped_at_size_probe,
+    transfer::block_too_large,
+    transfer::stuck_retransmitting,
+    transfer::transfer_broken,
+    loader::wrong_loader,
+    loader::file_missing,
+    address::offer_not_taken,
+    address::nothing_asked,
+    loader::loader_silent,
+    kernel::no_kernel_asked,
+    kernel::kernel_silent,
+    kernel::no_answer_asked,
+    installer::installer_silent,
+    loops::loops,
+];
 
-/// What is wrong with an attempt.
+/// Of a machine that was to boot and was not heard.
+const SILENCE: &[fn(&Context) -> Option<Finding>] = &[
+    silence::unknown_machine,
+    supply::order_waits,
+    silence::agent_silent,
+    silence::plan_not_obeyed,
+    silence::host_locked,
+    silence::dhcp_off,
+    silence::not_heard,
+];
+
+/// What is wrong with an attempt, the answer first.
 pub(super) fn of_attempt(case: &Case<'_>) -> Vec<Finding> {
-    RULES.iter().filter_map(|rule| rule(case)).collect()
+    let mut findings: Vec<_> = RULES.iter().filter_map(|rule| rule(case)).collect();
+    if findings.is_empty() {
+        findings.extend(loops::unexplained(case));
+    }
+    findings
 }
 
-/// What is wrong where nothing was heard.
-pub(super) fn of_silence(_context: &Context) -> Vec<Finding> {
-    Vec::new()
+/// What is wrong where nothing was heard, the answer first.
+pub(super) fn of_silence(context: &Context) -> Vec<Finding> {
+    SILENCE.iter().filter_map(|rule| rule(context)).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use proto::event::{Answer, Client, Event, EventKind, NumberedEvent, OrderPhase, Transport};
+use proto::event::{Answer, Because, Client, Event, EventKind, NumberedEvent, OrderPhase, Transport};
 use proto::plan::Stage;
 use proto::{AttemptId, HostId, Incarnation, Mac, OrderId, Platform, Wall};
 
@@ -57,6 +57,11 @@ impl Story {
         self
     }
 
+    /// As far as its first events.
+    pub(crate) fn until(&self, length: usize) -> Self {
+        Self { events: self.events[..length].to_vec(), at: self.at }
+    }
+
     pub(crate) fn boot(&self) -> BootSummary {
         let first = &self.events[0];
         let mut boot = BootSummary::new(ATTEMPT, &first.source, &first.numbered.event);
@@ -65,7 +70,11 @@ impl Story {
     }
 
     pub(crate) fn decided(self, answer: Answer, reason: &str) -> Self {
-        self.then(EventKind::Decided { answer, reason: reason.into(), order: None })
+        let because = Some(match answer {
+            Answer::LocalDisk => Because::NothingStands,
+            Answer::Silence | Answer::AddressOnly | Answer::Loader | Answer::Script => Because::Order,
+        });
+        self.then(EventKind::Decided { answer, reason: reason.into(), order: None, because })
     }
 
     pub(crate) fn offered(self, client: Client, file: &str) -> Self {

@@ -1,6 +1,9 @@
 //! Golden events in, stages and findings out.
 
+mod causes;
+mod examples;
 mod golden;
+mod manual;
 mod stages;
 
 use proto::Wall;

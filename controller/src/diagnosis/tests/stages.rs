@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::event::{Answer, Client, EventKind, OrderPhase, Transport};
+use proto::event::{Answer, Breakage, Client, EventKind, OrderPhase, Transport};
 use proto::plan::Stage;
 
 use super::super::{Context, Diagnosis, End, Standing, Step};
@@ -67,6 +67,10 @@ fn a_stage_that_broke_is_whole_again_when_the_file_came() {
         name: "ipxe.efi".into(),
         bytes: 1_456,
         why: "machine fell silent".into(),
+        breakage: Some(Breakage::Silent),
+        block_size: 1_428,
+        retransmissions: 3,
+        took_ms: 900,
     };
     let story = Story::pxe().leased().then(broken);
     let end =

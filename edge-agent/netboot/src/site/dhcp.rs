@@ -189,7 +189,8 @@ impl Site {
         if !self.passes_over(now, about) {
             let (answer, reason) = (decision.answer, decision.reason.clone().into_owned());
             let order = decision.order.map(|order| order.id);
-            self.tell(now, about, EventKind::Decided { answer, reason, order });
+            let because = Some(decision.because);
+            self.tell(now, about, EventKind::Decided { answer, reason, order, because });
         }
         if let Some((kind, detail)) = decision.alarm.clone() {
             self.tell(now, about, EventKind::Alarm { kind, detail });

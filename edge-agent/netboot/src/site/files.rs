@@ -9,7 +9,7 @@ use std::{fmt, net::Ipv4Addr, sync::Arc, time::Duration};
 use prost::bytes::Bytes;
 use proto::{
     AttemptId, HostId, Mac, Token128,
-    event::{AlarmKind, EventKind, OrderPhase, Transport, clean},
+    event::{AlarmKind, Breakage, EventKind, OrderPhase, Refusal as Because, Transport, clean},
     plan::{BlobRef, Boot, Content, Guard, HostPlan, OrderPlan, PlannedFile, SitePlan, Stage},
 };
 
@@ -133,7 +133,7 @@ pub struct FileTold {
     pub served: Served,
     /// By which protocol.
     pub transport: Transport,
-    /// How many bytes left.
+    /// How many bytes left; of one that was probed, its size.
     pub bytes: u64,
     /// From request to last byte.
     pub took: Duration,
@@ -141,14 +141,38 @@ pub struct FileTold {
     pub retransmissions: u32,
     /// How often it was sent whole again in that time, unasked, since the answer stood: bytes and time are those of all.
     pub repeats: u32,
-    /// None: all of it was sent. Else why not.
-    pub broken: Option<String>,
+    /// How it ended.
+    pub end: FileEnd,
+}
+
+/// How the sending of a file ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileEnd {
+    /// All of it was sent.
+    Whole,
+    /// The machine wanted its size alone (QUIRKS 38).
+    Probed,
+    /// Not all of it was sent.
+    Broken(Broken),
+}
+
+/// Why a file was not sent in full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// For people.
+    pub why: String,
+    /// The same for programs.
+    pub breakage: Breakage,
+    /// TFTP's, in bytes; 0: not by TFTP, or no block was sent.
+    pub block_size: u16,
 }
 
 /// Why a file is not given; for the operator, never for the machine.
 pub(super) struct Refusal {
+    because: Because,
     why: String,
-    alarm: bool,
+    /// Whose boot it concerns, where that is not who asked: an order's.
+    concerns: Option<About>,
 }
 
 /// Which file of an attempt's boot is asked for.
@@ -161,8 +185,8 @@ pub(super) struct Asked<'a> {
     pub(super) pick: &'a dyn Fn(&Boot) -> Option<&'a str>,
 }
 
-pub(super) fn refuse<T>(why: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { why: why.into(), alarm: false })
+pub(super) fn refuse<T>(because: Because, why: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal { because, why: why.into(), concerns: None })
 }
 
 /// The longest name that an event shows, in characters.
@@ -226,11 +250,13 @@ impl Site {
         attempt: &str,
         name: &str,
     ) -> Result<(Source, Served), Refusal> {
-        let Ok(attempt) = attempt.parse::<AttemptId>() else { return refuse("no such attempt") };
+        let Ok(attempt) = attempt.parse::<AttemptId>() else {
+            return refuse(Because::NoSuchFile, "no such attempt");
+        };
         let asker =
             if asker.mac.is_none() { self.asker_by_attempt(plan, request.from, attempt) } else { asker };
         let (Some(mac), Some(host)) = (asker.mac, asker.host.and_then(|id| plan.hosts.get(&id))) else {
-            return refuse("the address is no known host's");
+            return refuse(Because::NoLease, "the address is no known host's");
         };
         self.resume(now, attempt, mac, host)?;
         let pick = |_: &Boot| Some(name);
@@ -249,18 +275,18 @@ impl Site {
         self.take_answer(now, plan, About { attempt: Some(attempt), ..about });
         let order = self.orders.by_attempt(attempt).copied();
         if order.is_some_and(|state| state.phase.is_end()) {
-            return refuse("the order is at its end");
+            return refuse(Because::OrderEnded, "the order is at its end");
         }
         let ordered = order.and_then(|state| self.order_plan(state.order));
         if let Some(order) = &ordered {
-            self.may_go_on(plan, order).or_else(refuse)?;
+            self.may_go_on(plan, order).or_else(|why| refuse(Because::OrderWaits, why))?;
         }
         let Some(boot) = ordered.as_ref().map(|order| &order.boot).or(host.boot.as_ref()) else {
-            return refuse("nothing is to be booted");
+            return refuse(Because::NothingToBoot, "nothing is to be booted");
         };
         let name = pick(boot).unwrap_or_default();
         let Some(file) = boot.files.get(name).filter(|file| file.guard == Guard::Attempt) else {
-            return refuse("no such file in this boot");
+            return refuse(Because::NoSuchFile, "no such file in this boot");
         };
         let values = Values {
             token: order.and_then(|state| state.token),
@@ -295,10 +321,10 @@ impl Site {
         }
         let ordered = self.orders.by_attempt(attempt);
         if ordered.is_some_and(|state| state.host != host.id) {
-            return refuse("the attempt is another host's");
+            return refuse(Because::AttemptOver, "the attempt is another host's");
         }
         if self.attempts.of(mac).is_some() {
-            return refuse("the attempt is over: the machine has begun another");
+            return refuse(Because::AttemptOver, "the attempt is over: the machine has begun another");
         }
         self.changes += 1;
         let begun = ordered.is_some_and(|state| state.phase == OrderPhase::Started);
@@ -316,9 +342,10 @@ impl Site {
         token: &str,
         name: &str,
     ) -> Result<(Source, Served), Refusal> {
-        let (order, attempt, mac) = self.open_order(asker, token)?;
+        let (order, attempt, mac) =
+            self.open_order(asker, token).map_err(|error| self.not_opened(error, token))?;
         let Some(file) = order.boot.files.get(name).filter(|file| file.guard == Guard::Order) else {
-            return refuse("no such file in this order");
+            return refuse(Because::NoSuchFile, "no such file in this order");
         };
         let values = Values {
             token: token.parse().ok(),
@@ -330,7 +357,10 @@ impl Site {
         if let Content::Blob(blob) = &file.content
             && self.out_of_reach.contains(&blob.digest)
         {
-            return refuse("the image is not complete here and the controller is out of reach");
+            return refuse(
+                Because::NotHere,
+                "the image is not complete here and the controller is out of reach",
+            );
         }
         self.go_on(now, plan, &order, file.stage, request.probe, mac)?;
         Ok(given)
@@ -365,43 +395,75 @@ impl Site {
         mac: Mac,
     ) -> Result<(), Refusal> {
         if stage.starts_order() && !probe {
-            self.begin_installation(now, plan, order, mac).or_else(refuse)?;
+            self.begin_installation(now, plan, order, mac).or_else(|why| refuse(Because::OrderWaits, why))?;
         } else {
-            self.may_go_on(plan, order).or_else(refuse)?;
+            self.may_go_on(plan, order).or_else(|why| refuse(Because::OrderWaits, why))?;
         }
         match self.orders.get(order.id).and_then(|state| state.started) {
             Some(started) if now.wall.since(started) > order.install => {
-                refuse("the installation's time is over")
+                refuse(Because::TimeOver, "the installation's time is over")
             }
-            None if !probe => refuse("the installation has not started"),
+            None if !probe => refuse(Because::OrderWaits, "the installation has not started"),
             Some(_) | None => Ok(()),
         }
     }
 
     /// Loaders are no secret, but not the world's either.
     fn note_refusal(&mut self, now: Now, request: &FileRequest, asker: About, refusal: Refusal) {
-        let name = shown(&request.name);
-        let why = refusal.why;
-        if refusal.alarm {
+        let (name, transport) = (shown(&request.name), request.transport);
+        let Refusal { because, why, concerns } = refusal;
+        if because == Because::Elsewhere {
             let detail = format!("{} asked for {name}: {why}", request.from);
             self.tell(now, asker, EventKind::Alarm { kind: AlarmKind::OrderFileFromElsewhere, detail });
         }
-        self.tell(now, asker, EventKind::FileRefused { transport: request.transport, name, why });
+        let (refusal, by_token) = (Some(because), request.name.starts_with("o/"));
+        let about = concerns.unwrap_or(asker);
+        self.tell(now, about, EventKind::FileRefused { transport, name, why, refusal, by_token });
+    }
+
+    /// Whoever asked had the token from the order's own boot, which is to show that it came to nothing there.
+    fn not_opened(&self, error: OpenError, token: &str) -> Refusal {
+        let (because, why) = match error {
+            OpenError::NoSuchToken => (Because::NoSuchFile, "no order has this token".into()),
+            OpenError::Elsewhere => {
+                (Because::Elsewhere, "the address is no lease of the order's host".into())
+            }
+            OpenError::Closed(phase) => (Because::OrderEnded, format!("the order is {}", phase.word())),
+        };
+        let state = token.parse::<Token128>().ok().and_then(|token| self.orders.by_token(token));
+        let concerns = state.map(|state| {
+            let known = state.attempt.and_then(|attempt| self.attempts.by_id(attempt));
+            About { attempt: state.attempt, host: Some(state.host), mac: known.map(|known| known.mac) }
+        });
+        Refusal { because, why, concerns }
     }
 
     pub(super) fn handle_told(&mut self, now: Now, told: FileTold) {
-        let FileTold { served, transport, bytes, took, retransmissions, repeats, broken } = told;
+        let FileTold { served, transport, bytes, took, retransmissions, repeats, end } = told;
         let Served { name, stage, attempt, host, mac, proves, stands: _ } = served;
         let about = About { attempt, host, mac };
-        if let Some((expected, _)) = proves.filter(|(_, size)| broken.is_none() && bytes >= *size) {
+        if let Some((expected, _)) = proves.filter(|(_, size)| end == FileEnd::Whole && bytes >= *size) {
             self.note_delivered(now, about, expected);
         }
-        let kind = match broken {
-            None => {
-                let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let kind = match end {
+            FileEnd::Whole => {
                 EventKind::FileServed { transport, stage, name, bytes, took_ms, retransmissions, repeats }
             }
-            Some(why) => EventKind::FileBroken { transport, stage, name, bytes, why },
+            // Loaders ask for sizes as well, and fetch all the same.
+            FileEnd::Probed if stage != Stage::Loader => return,
+            FileEnd::Probed => EventKind::FileProbed { transport, stage, name, size: bytes },
+            FileEnd::Broken(Broken { why, breakage, block_size }) => EventKind::FileBroken {
+                transport,
+                stage,
+                name,
+                bytes,
+                why,
+                breakage: Some(breakage),
+                block_size,
+                retransmissions,
+                took_ms,
+            },
         };
         self.tell(now, about, kind);
     }
@@ -412,17 +474,6 @@ pub(super) enum OpenError {
     NoSuchToken,
     Elsewhere,
     Closed(OrderPhase),
-}
-
-impl From<OpenError> for Refusal {
-    fn from(error: OpenError) -> Self {
-        let (why, alarm) = match error {
-            OpenError::NoSuchToken => ("no order has this token".into(), false),
-            OpenError::Elsewhere => ("the address is no lease of the order's host".into(), true),
-            OpenError::Closed(phase) => (format!("the order is {}", phase.word()), false),
-        };
-        Self { why, alarm }
-    }
 }
 
 /// How far a machine is that asks for a file of its boot: what a loader reads shows that the loader runs, also one that
@@ -446,7 +497,7 @@ fn give(
         Content::Blob(blob) => Source::Blob(*blob),
         Content::Parts(parts) => match fill(parts, values) {
             Ok(bytes) => Source::Bytes(bytes.into()),
-            Err(unfilled) => return refuse(unfilled.to_string()),
+            Err(unfilled) => return refuse(Because::NotHere, unfilled.to_string()),
         },
     };
     Ok((source, served(name, file.stage, about)))

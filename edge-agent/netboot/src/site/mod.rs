@@ -53,7 +53,7 @@ use recall::Recall;
 use release::Answered;
 
 pub use census::{Census, Pools};
-pub use files::{FileAnswer, FileRequest, FileTold, Served, Source};
+pub use files::{Broken, FileAnswer, FileEnd, FileRequest, FileTold, Served, Source};
 pub use reports::{Callback, ReportAnswer, ReportRequest};
 
 /// What an agent is, and its limits.

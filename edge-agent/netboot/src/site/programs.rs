@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 
 use proto::{
     Mac, Program,
-    event::{Answer, OrderPhase},
+    event::{Answer, OrderPhase, Refusal as Because},
     plan::{Boot, LoaderSet, SitePlan, Stage},
 };
 
@@ -40,7 +40,7 @@ impl Site {
             let neighbour = plan.network.is_proxy() && plan.network.subnet_of(request.from).is_some();
             return match neighbour {
                 true => find_file(plan, None, request, &name, asker),
-                false => refuse("the address has no lease here"),
+                false => refuse(Because::NoLease, "the address has no lease here"),
             };
         };
         let attempt = self.attempts.of(mac);
@@ -182,7 +182,7 @@ fn find_file(plan: &SitePlan, boot: Option<&Boot>, request: &FileRequest, name: 
         let mut sets = usable(plan, boot);
         sets.find_map(|set| tails(name).find_map(|path| of_set(set, path)))
     };
-    in_folder().or_else(anywhere).unwrap_or_else(|| refuse("no such loader"))
+    in_folder().or_else(anywhere).unwrap_or_else(|| refuse(Because::NoSuchFile, "no such loader"))
 }
 
 /// The sets that a boot names, and the site's default.
@@ -211,7 +211,7 @@ fn find_text(
         let path = set.program.script();
         Some(text(request, set, path, set.texts.get(path)?, asker))
     });
-    found.unwrap_or_else(|| refuse("nothing is to be booted"))
+    found.unwrap_or_else(|| refuse(Because::NothingToBoot, "nothing is to be booted"))
 }
 
 fn text(
@@ -221,10 +221,10 @@ fn text(
     parts: &[proto::plan::Part],
     asker: About,
 ) -> Given {
-    let Some(mac) = asker.mac else { return refuse("the address has no lease here") };
+    let Some(mac) = asker.mac else { return refuse(Because::NoLease, "the address has no lease here") };
     let values = values(&request.arrival, request.from, mac, asker.attempt);
     match fill(parts, &values) {
         Ok(bytes) => Ok((Source::Bytes(bytes.into()), served(&loader_name(set, path), Stage::Script, asker))),
-        Err(unfilled) => refuse(unfilled.to_string()),
+        Err(unfilled) => refuse(Because::NotHere, unfilled.to_string()),
     }
 }

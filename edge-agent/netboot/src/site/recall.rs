@@ -81,6 +81,7 @@ fn follow(attempt: &mut Attempt, kind: &EventKind) {
         | EventKind::LeaseReleaseAnswered { .. }
         | EventKind::FileServed { .. }
         | EventKind::FileRefused { .. }
+        | EventKind::FileProbed { .. }
         | EventKind::FileBroken { .. }
         | EventKind::OrderMoved { .. }
         | EventKind::Progress { .. }

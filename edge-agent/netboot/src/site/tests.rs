@@ -168,14 +168,14 @@ impl Paper {
     fn fetch(&mut self, second: u64, from: Ipv4Addr, name: &str) -> FileAnswer {
         let answer = self.ask(second, from, name);
         if let FileAnswer::Send { source, served } = &answer {
-            self.told(second, served.clone(), source.bytes(), None);
+            self.told(second, served.clone(), source.bytes(), FileEnd::Whole);
         }
         answer
     }
 
-    fn told(&mut self, second: u64, served: Served, bytes: u64, broken: Option<String>) {
+    fn told(&mut self, second: u64, served: Served, bytes: u64, end: FileEnd) {
         let (transport, took, retransmissions) = (Transport::Tftp, Duration::from_millis(20), 0);
-        let told = FileTold { served, transport, bytes, took, retransmissions, repeats: 0, broken };
+        let told = FileTold { served, transport, bytes, took, retransmissions, repeats: 0, end };
         self.input(second, Input::Told(told));
     }
 

@@ -59,6 +59,8 @@ pub enum EventKind {
         why: Why,
         /// Bytes that the machine had acknowledged.
         bytes: u64,
+        /// Blocks that were sent again.
+        retransmissions: u64,
     },
 }
 

@@ -427,7 +427,8 @@ impl Server {
     fn peer_error(&mut self, now: Mono, local: Local, peer: SocketAddr, code: ErrorCode, message: &str) {
         let Some(id) = self.find(local, peer) else { return };
         let Some(transfer) = self.transfers.get(id) else { return };
-        let bytes = transfer.flight().acknowledged();
+        let flight = transfer.flight();
+        let (bytes, retransmissions) = (flight.acknowledged(), flight.repeats());
         // PXELINUX 6 knows the size, and instead of acknowledging the last byte says "No error, file close" where the
         // size is a multiple of the block's (seen in the lab).
         if code == ErrorCode::NOT_DEFINED && transfer.flight().has_given_all() && !transfer.is_probe() {
@@ -441,7 +442,7 @@ impl Server {
             ErrorCode::NOT_DEFINED | ErrorCode::OPTION_NEGOTIATION => EventKind::Aborted { bytes },
             ErrorCode(_) => {
                 let why = Why::PeerError { code, message: message.to_owned() };
-                EventKind::Failed { why, bytes }
+                EventKind::Failed { why, bytes, retransmissions }
             }
         };
         self.end(now, id, kind);
@@ -539,14 +540,15 @@ impl Server {
 
     fn fail(&mut self, now: Mono, id: TransferId, why: Why) {
         let Some(transfer) = self.transfers.get(id) else { return };
-        let bytes = transfer.flight().acknowledged();
+        let flight = transfer.flight();
+        let (bytes, retransmissions) = (flight.acknowledged(), flight.repeats());
         match &why {
             Why::Silent | Why::NeverAcknowledged | Why::PeerError { .. } => {}
             Why::OpenTimedOut | Why::SourceStalled | Why::SourceFailed(_) | Why::TooLong => {
                 self.farewell(id, ErrorCode::NOT_DEFINED, "the file cannot be served now");
             }
         }
-        self.end(now, id, EventKind::Failed { why, bytes });
+        self.end(now, id, EventKind::Failed { why, bytes, retransmissions });
     }
 
     /// Tells the machine that its transfer is over.

@@ -73,11 +73,11 @@ async fn the_desk_is_asked_once_and_told_of_repeats_in_sum() {
         socket = site.fetch(socket, "/linux", 6).await;
     }
     let first = site.told_of().await;
-    assert_eq!((first.bytes, first.repeats, first.broken), (6, 0, None));
+    assert_eq!((first.bytes, first.repeats, first.end), (6, 0, FileEnd::Whole));
     assert!(site.told_nothing(), "the others are told in sum");
     socket = site.fetch(socket, "/initrd", 2 << 20).await;
     let repeats = site.told_of().await;
-    assert_eq!((repeats.bytes, repeats.repeats, repeats.broken), (4 * 6, 3, None));
+    assert_eq!((repeats.bytes, repeats.repeats, repeats.end), (4 * 6, 3, FileEnd::Whole));
     assert_eq!(site.told_of().await.bytes, 2 << 20);
     socket = site.fetch(socket, "/initrd", 2 << 20).await;
     assert_eq!(site.asked(), 2);

@@ -24,8 +24,8 @@ const LONGEST: usize = 2_048;
 
 /// What came of a boot.
 #[derive(Debug)]
-pub(super) struct Told {
-    pub(super) end: End,
+pub(in crate::cases) struct Told {
+    pub(in crate::cases) end: End,
     /// What was fetched, by its name or URL.
     pub(super) files: BTreeMap<String, Vec<u8>>,
     /// What the kernel's arguments name, as the probe fetches it.
@@ -33,7 +33,7 @@ pub(super) struct Told {
 }
 
 impl Told {
-    pub(super) fn end_in_words(&self) -> String {
+    pub(in crate::cases) fn end_in_words(&self) -> String {
         match &self.end {
             End::LocalDisk => "its local disk".to_owned(),
             End::NextDevice { why } => format!("the next device: {why}"),
@@ -44,7 +44,7 @@ impl Told {
 }
 
 /// Switches the machine on, and follows it to its end.
-pub(super) fn boot(guest: &Guest, identity: Identity) -> anyhow::Result<Told> {
+pub(in crate::cases) fn boot(guest: &Guest, identity: Identity) -> anyhow::Result<Told> {
     guest.namespace.ip(["address", "replace", NOBODY, "dev", CARD])?;
     let life = async move || tokio::time::timeout(BOUND, Drive::live(identity)).await;
     let thread = inside::spawn(&guest.namespace, life)?;

@@ -200,10 +200,10 @@ fn who_asks_for_a_loader_and_does_not_take_it_proves_nothing() {
     let mut paper = Paper::new(site_of(DhcpMode::Authoritative, ReplySettings::default()));
     paper.dora(0, Voice::UefiRom);
     let FileAnswer::Send { source, served } = paper.ask(1, ADDRESS, LOADER) else { panic!("it is there") };
-    paper.told(2, served.clone(), 0, Some("the size was all that it wanted".into()));
-    paper.told(2, served.clone(), source.bytes() - 1, None);
+    paper.told(2, served.clone(), source.bytes(), FileEnd::Probed);
+    paper.told(2, served.clone(), source.bytes() - 1, FileEnd::Whole);
     assert_eq!(memories(&paper), []);
-    paper.told(3, served, source.bytes(), None);
+    paper.told(3, served, source.bytes(), FileEnd::Whole);
     assert_eq!(memories(&paper).len(), 1);
 }
 

@@ -143,6 +143,14 @@ impl Bench {
     pub(super) fn last_event(&self) -> &EventKind {
         self.events.last().expect("an event was reported")
     }
+
+    /// Why the last transfer failed, and how many bytes of it had arrived.
+    pub(super) fn failure(&self) -> (Why, u64) {
+        let EventKind::Failed { why, bytes, .. } = self.last_event() else {
+            panic!("it has not failed: {:?}", self.last_event())
+        };
+        (why.clone(), *bytes)
+    }
 }
 
 pub(super) fn request(name: &str, options: &[(&str, &str)]) -> Vec<u8> {

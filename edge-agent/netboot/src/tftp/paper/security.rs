@@ -36,7 +36,7 @@ fn s4_a_silent_source_gets_one_small_packet_for_a_request() {
         }
         let (bytes, packets) = volume(&sent);
         assert!(packets == 1 && bytes <= 516, "{options:?}: {packets} packets, {bytes} bytes");
-        assert_eq!(bench.last_event(), &EventKind::Failed { why: Why::NeverAcknowledged, bytes: 0 });
+        assert_eq!(bench.failure(), (Why::NeverAcknowledged, 0));
     }
 }
 

@@ -1,0 +1,61 @@
+//! What is known of the agent that serves a machine.
+
+use proto::Wall;
+use proto::catalog::{AgentStatus, Kind};
+use proto::event::AlarmKind;
+
+use super::{ExplainError, Inquiry};
+use crate::agents::status::last_heard;
+use crate::diagnosis::AgentFacts;
+use crate::readiness;
+
+/// An agent's link, and how old what it lives by is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AgentLink {
+    pub(crate) facts: AgentFacts,
+    /// The plan that it obeys, as it said: `EPOCH.REVISION/DIGEST`; "": it never did.
+    pub(crate) applied: String,
+    /// The newest plan of its site; "": there is none.
+    pub(crate) newest: String,
+}
+
+impl Inquiry<'_> {
+    pub(super) async fn agent_facts(&self, site: &str, agent: &str) -> Result<AgentFacts, ExplainError> {
+        Ok(self.agent_link(site, agent).await?.facts)
+    }
+
+    pub(super) async fn agent_link(&self, site: &str, agent: &str) -> Result<AgentLink, ExplainError> {
+        let away = last_heard(self.app, agent).await;
+        let status = self.app.catalog.status(Kind::Agent, agent).await?;
+        let status: AgentStatus =
+            status.and_then(|status| serde_json::from_value(status).ok()).unwrap_or_default();
+        let plan = self.app.planner.latest(site);
+        let newest = plan.as_ref().map(|plan| plan.document.id());
+        let current = match &plan {
+            Some(plan) => readiness::obeys_newest(self.app, agent, plan).await.unwrap_or(true),
+            None => true,
+        };
+        let facts = AgentFacts {
+            name: agent.to_owned(),
+            connected: away.is_none(),
+            last_heard: Some(away.unwrap_or(self.now)).filter(|at| *at != Wall::default()),
+            current,
+            refused: if current { String::new() } else { self.refused(site, agent).await? },
+        };
+        Ok(AgentLink {
+            facts,
+            applied: status.applied,
+            newest: newest.map(|id| id.to_string()).unwrap_or_default(),
+        })
+    }
+
+    /// What it said of a plan that it did not understand.
+    async fn refused(&self, site: &str, agent: &str) -> Result<String, ExplainError> {
+        let alarms = self.app.catalog.alarms(Some(site)).await?;
+        let of_agent = alarms
+            .into_iter()
+            .map(|(_, alarm)| alarm)
+            .find(|alarm| alarm.kind == AlarmKind::PlanNotUnderstood && alarm.agent == agent);
+        Ok(of_agent.map(|alarm| alarm.detail).unwrap_or_default())
+    }
+}
