@@ -7,7 +7,16 @@ use crate::binaries;
 
 /// integration/tests/tftp_clients.rs.
 pub(super) fn tftp_clients(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let log = bench.run.folder().join("tftp-clients.log");
+    tests(bench, "tftp_clients")
+}
+
+/// integration/tests/page.rs.
+pub(super) fn page(bench: &Bench<'_>) -> anyhow::Result<()> {
+    tests(bench, "page")
+}
+
+fn tests(bench: &Bench<'_>, name: &str) -> anyhow::Result<()> {
+    let log = bench.run.folder().join(format!("{name}.log"));
     let file = std::fs::File::create(&log).context("failed to make a log")?;
-    binaries::test("tftp_clients", file).with_context(|| format!("see {}", log.display()))
+    binaries::test(name, file).with_context(|| format!("see {}", log.display()))
 }

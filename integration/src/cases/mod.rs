@@ -79,13 +79,22 @@ impl Case {
 }
 
 /// Those that are among the tests of `cargo test`, and so no steps of their own.
-pub static BY_CARGO: &[Case] = &[Case {
-    name: "tftp-clients",
-    about: "tftp-hpa, atftp, curl and busybox fetch files of every size around the borders of blocks",
-    bound: Duration::from_secs(1_200),
-    everyday: false,
-    run: by_cargo::tftp_clients,
-}];
+pub static BY_CARGO: &[Case] = &[
+    Case {
+        name: "tftp-clients",
+        about: "tftp-hpa, atftp, curl and busybox fetch files of every size around the borders of blocks",
+        bound: Duration::from_secs(1_200),
+        everyday: false,
+        run: by_cargo::tftp_clients,
+    },
+    Case {
+        name: "page",
+        about: "Chromium logs in to the controller's page and sees a boot grow without loading it again",
+        bound: Duration::from_secs(600),
+        everyday: false,
+        run: by_cargo::page,
+    },
+];
 
 /// All others, in the order of `cargo lab test`.
 pub static CASES: &[Case] = &[

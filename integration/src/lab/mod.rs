@@ -11,6 +11,7 @@
 //! Which cases are run, and what they judge, is not decided here.
 
 pub mod capture;
+pub mod chromium;
 pub mod collector;
 pub mod folder;
 pub mod machine;

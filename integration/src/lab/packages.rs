@@ -40,6 +40,8 @@ pub const NEEDED: &[(&str, &str)] = &[
     ("xz-utils", "compressed kernel modules"),
     ("debootstrap", "a Debian through a mirror"),
     ("prometheus", "promtool, which reads what metrics are served as"),
+    ("chromium", "a browser for the controller's page"),
+    ("libnss3-tools", "what it trusts"),
 ];
 
 /// The servers that benches stand beside, and the load generators that others use.
