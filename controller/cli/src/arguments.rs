@@ -9,6 +9,7 @@ use crate::command::{
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
+use crate::top::Top;
 
 /// Boot and install machines over the network at many sites at once
 #[derive(Debug, Parser)]
@@ -75,6 +76,8 @@ pub(crate) enum Command {
     /// Who changed what
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Show the fleet live: sites, boots under way, boots that stopped, orders
+    Top(Top),
     /// Show who you are to the controller, and its version
     Whoami,
     /// Print an address that opens the controller's page in a browser

@@ -19,6 +19,7 @@ mod picture;
 mod question;
 mod simulation;
 mod timeline;
+mod top;
 
 use std::process::ExitCode;
 

@@ -31,6 +31,7 @@ use crate::arguments::Command;
 use crate::client::{Client, Connection};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::top;
 
 /// What every command is given.
 pub(crate) struct Context {
@@ -72,6 +73,7 @@ pub(crate) async fn run(context: &mut Context, command: Command) -> Result<(), F
         Command::Lease(verb) => lease::run(context, verb).await,
         Command::Apply(arguments) => apply::run(context, &arguments).await,
         Command::Audit(verb) => audit::run(context, verb).await,
+        Command::Top(arguments) => top::run(context, arguments).await,
         Command::Whoami => whoami::run(context).await,
         Command::Page(arguments) => page::run(context, &arguments).await,
         Command::Backup(arguments) => backup::run(context, &arguments).await,

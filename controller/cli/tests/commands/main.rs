@@ -6,3 +6,4 @@ mod fleet;
 mod images;
 mod people;
 mod refusals;
+mod top;
