@@ -59,7 +59,11 @@ impl Fleet {
             }
             fleet.agents.push(seen);
         }
-        for order in app.catalog.list::<OrderSpec>(None).await?.items {
+        for mut order in app.catalog.list::<OrderSpec>(None).await?.items {
+            // Up to its end it stands beside the order, where agents' reports are recorded.
+            if order.status.is_none() {
+                order.status = app.catalog.status(Kind::Order, &order.name).await?;
+            }
             fleet.take(order);
         }
         Ok(fleet)

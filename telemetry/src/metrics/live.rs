@@ -77,7 +77,12 @@ impl Counters {
     #[must_use]
     pub fn new(definition: &'static Definition) -> Self {
         debug_assert_eq!(definition.kind, Kind::Counter, "{}", definition.name);
-        Self { labels: Labels::new(definition, COUNTERS), family: Family::default() }
+        let family = CounterFamily::default();
+        if definition.labels.is_empty() {
+            // There is one number, so it is there from the beginning: what first appears as 1 has not grown, to Prometheus.
+            drop(family.get_or_create(&Vec::new()));
+        }
+        Self { labels: Labels::new(definition, COUNTERS), family }
     }
 
     /// One more, with these values of the labels.
