@@ -107,6 +107,23 @@ fn the_shipped_configuration_has_what_the_rest_names() {
 }
 
 #[test]
+fn traces_have_the_attributes_that_are_asked_for() {
+    let made =
+        fs::read_to_string(repository().join("controller/src/attempts/trace.rs")).expect("it makes them");
+    let dashboards: String = dashboards::all().iter().map(|dashboard| dashboard.json().to_string()).collect();
+    let asked: BTreeSet<_> = dashboards
+        .split("span.")
+        .skip(1)
+        .filter_map(|rest| rest.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '.').next())
+        .filter(|attribute| attribute.starts_with("bootlane."))
+        .collect();
+    assert!(asked.len() >= 4, "{asked:?}");
+    for attribute in asked {
+        assert!(made.contains(&format!("\"{attribute}\"")), "no span of a boot has {attribute}");
+    }
+}
+
+#[test]
 fn prometheus_takes_the_rules_and_each_fires_when_it_must() {
     let Some(promtool) = program("promtool", promtool()) else { return };
     let run = |arguments: &[&str], file: &Path| {

@@ -18,6 +18,7 @@ mod loaders;
 mod local;
 mod menu;
 mod mirror;
+mod monitoring;
 mod network;
 mod refusal;
 mod relay;
@@ -321,6 +322,13 @@ pub static CASES: &[Case] = &[
         bound: Duration::from_secs(600),
         everyday: true,
         run: explain::broken_hosts,
+    },
+    Case {
+        name: "monitoring",
+        about: "three sites boot well and badly, and Debian's Prometheus answers every question of dashboards and alerts",
+        bound: Duration::from_secs(420),
+        everyday: true,
+        run: monitoring::monitoring,
     },
     Case {
         name: "disk-image-install",

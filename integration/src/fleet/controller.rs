@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{ENROL_PORT, FLEET_NAME, FLEET_PORT, FleetError, logs};
+use super::{ENROL_PORT, FLEET_NAME, FLEET_PORT, FleetError, METRICS_PORT, logs};
 use crate::binaries::Binaries;
 use crate::lab::{Namespace, Process, Run};
 
@@ -82,7 +82,8 @@ fn configuration(folder: &Path, address: Ipv4Addr) -> String {
     let (state, blobs) = (state(folder), folder.join("blobs"));
     format!(
         "fleet = \"{FLEET_NAME}\"\nstate = {state:?}\nblobs = {blobs:?}\n\n\
-         [listen]\nfleet = \"0.0.0.0:{FLEET_PORT}\"\nenrol = \"0.0.0.0:{ENROL_PORT}\"\nnames = [\"{address}\"]\n"
+         [listen]\nfleet = \"0.0.0.0:{FLEET_PORT}\"\nenrol = \"0.0.0.0:{ENROL_PORT}\"\nnames = [\"{address}\"]\n\n\
+         [metrics]\nlisten = \"127.0.0.1:{METRICS_PORT}\"\n"
     )
 }
 

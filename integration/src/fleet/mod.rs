@@ -40,6 +40,8 @@ pub const FLEET_NAME: &str = "demo";
 pub const FLEET_PORT: u16 = 7443;
 /// Where agents enrol.
 pub const ENROL_PORT: u16 = 7444;
+/// Where the controller serves its metrics, on its own loopback.
+pub const METRICS_PORT: u16 = 9464;
 /// How long a controller or an agent may take until it answers.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 

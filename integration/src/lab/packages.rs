@@ -42,6 +42,8 @@ pub const NEEDED: &[(&str, &str)] = &[
     ("prometheus", "promtool, which reads what metrics are served as"),
     ("chromium", "a browser for the controller's page"),
     ("libnss3-tools", "what it trusts"),
+    ("librsvg2-bin", "pictures of dashboards"),
+    ("fonts-dejavu-core", "the words in them"),
 ];
 
 /// The servers that benches stand beside, and the load generators that others use.

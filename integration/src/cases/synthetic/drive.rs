@@ -14,6 +14,7 @@ use super::super::guest::{CARD, Guest};
 use crate::kills::card::{Cards, Inbox, inbox};
 use crate::kills::fetch::{Fetched, fetch};
 use crate::kills::inside;
+use crate::lab::Namespace;
 use rom::{Action, End, Identity, Input, Machine, Source};
 
 /// Nobody's address on the segment: from an interface that has none the kernel sends nothing.
@@ -45,11 +46,38 @@ impl Told {
 
 /// Switches the machine on, and follows it to its end.
 pub(in crate::cases) fn boot(guest: &Guest, identity: Identity) -> anyhow::Result<Told> {
-    guest.namespace.ip(["address", "replace", NOBODY, "dev", CARD])?;
-    let life = async move || tokio::time::timeout(BOUND, Drive::live(identity)).await;
-    let thread = inside::spawn(&guest.namespace, life)?;
+    boot_in(&guest.namespace, identity)
+}
+
+/// The same, with a card of this namespace.
+pub(in crate::cases) fn boot_in(namespace: &Namespace, identity: Identity) -> anyhow::Result<Told> {
+    live(namespace, identity, true, BOUND)?
+        .with_context(|| format!("it has not ended within {} s", BOUND.as_secs()))
+}
+
+/// Switches on a machine that hears nothing, and off again after this time.
+pub(in crate::cases) fn boot_deaf(
+    namespace: &Namespace,
+    identity: Identity,
+    bound: Duration,
+) -> anyhow::Result<()> {
+    live(namespace, identity, false, bound).map(drop)
+}
+
+/// None: it has not ended within this time.
+fn live(
+    namespace: &Namespace,
+    identity: Identity,
+    hears: bool,
+    bound: Duration,
+) -> anyhow::Result<Option<Told>> {
+    // Who has an address from the boot before would answer who looks whether it is free.
+    namespace.ip(["address", "flush", "dev", CARD])?;
+    namespace.ip(["address", "replace", NOBODY, "dev", CARD])?;
+    let life = async move || tokio::time::timeout(bound, Drive::live(identity, hears)).await;
+    let thread = inside::spawn(namespace, life)?;
     let ended = thread.join().map_err(|_| anyhow!("the machine has panicked"))?;
-    ended.with_context(|| format!("it has not ended within {} s", BOUND.as_secs()))?
+    ended.ok().transpose()
 }
 
 struct Drive {
@@ -62,10 +90,11 @@ struct Drive {
 }
 
 impl Drive {
-    async fn live(identity: Identity) -> anyhow::Result<Told> {
+    async fn live(identity: Identity, hears: bool) -> anyhow::Result<Told> {
         let cards = Arc::new(Cards::open(CARD)?);
         let (queue, inbox) = inbox();
-        let delivery = tokio::spawn(cards.clone().deliver(BTreeMap::from([(identity.mac, queue)])));
+        let heard = hears.then_some((identity.mac, queue));
+        let delivery = tokio::spawn(cards.clone().deliver(heard.into_iter().collect()));
         let began = Instant::now();
         let mut drive = Self { cards, inbox, service: None, began, files: BTreeMap::new() };
         let seed = u64::from(std::process::id());
