@@ -10,15 +10,18 @@
 pub mod arp;
 pub mod attempts;
 pub mod cache;
+pub mod capture;
 pub mod content;
 pub mod decide;
 pub mod dhcp;
 mod forms;
+pub mod frame;
 pub mod ipv6;
 pub mod journal;
 pub mod mirror;
 mod no_loader;
 pub mod orders;
 pub mod site;
+pub mod syslog;
 pub mod tftp;
 pub mod time;

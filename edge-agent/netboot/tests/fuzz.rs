@@ -53,6 +53,20 @@ fn dhcp_codec() {
 }
 
 #[test]
+fn syslog() {
+    each(INPUTS, |random, bytes| {
+        let mut input = match random.random_range(0..3) {
+            0 => b"<13>1 2026-11-22T02:00:00Z box apt 1 - [a x=\"y\"] ".to_vec(),
+            1 => b"<13>Nov 22 02:00:00 box apt[1]: GET /o/".to_vec(),
+            _ => Vec::new(),
+        };
+        input.extend_from_slice(bytes);
+        damage(random, &mut input);
+        targets::syslog::run(&input);
+    });
+}
+
+#[test]
 fn dhcp_server() {
     each(SITES, |_, bytes| targets::dhcp_server::run(bytes));
 }

@@ -6,5 +6,6 @@
 pub mod chunk_list;
 pub mod dhcp_codec;
 pub mod dhcp_server;
+pub mod syslog;
 pub mod tftp_codec;
 pub mod tftp_server;
