@@ -7,6 +7,7 @@ use certs::{Authority, FleetName};
 use proto::Wall;
 
 use crate::blobs::Blobs;
+use crate::captures::Captures;
 use crate::catalog::Catalog;
 use crate::events::EventStore;
 use crate::holdings::Holdings;
@@ -43,6 +44,8 @@ pub struct App {
     pub metrics: Metrics,
     /// Who may look at the page for browsers; None: none is served.
     pub logins: Option<Logins>,
+    /// Captures that agents are asked for.
+    pub captures: Captures,
     /// Seals and opens the values of secrets.
     pub vault: Vault,
     /// What time it is.

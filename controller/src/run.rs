@@ -21,6 +21,7 @@ use crate::app::{App, Clock};
 use crate::attempts::{self, InProgress, Mark};
 use crate::backup::SECRETS_KEY;
 use crate::blobs::Blobs;
+use crate::captures::Captures;
 use crate::catalog::Catalog;
 use crate::catalog::roles::FIRST_OPERATOR;
 use crate::config::{Config, Limits};
@@ -269,6 +270,7 @@ async fn open_beside(
         holdings: Holdings::default(),
         metrics: Metrics::new(traces),
         logins: None,
+        captures: Captures::default(),
         vault,
         clock,
     };

@@ -2,6 +2,7 @@
 
 mod services {
     mod blobs;
+    mod captures;
     mod enrolment;
     mod forms;
     mod harness;

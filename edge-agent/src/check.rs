@@ -23,13 +23,13 @@ use crate::{
     ipv6,
     outage::chain,
     sys::user::{self, Ids},
-    tftp, uplink,
+    syslog, tftp, uplink,
 };
 
 /// How long a controller may take to take a connection.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// What the agent keeps in its state folder.
-const PARTS: [&str; 4] = ["identity", "ledger", "plans", "cache"];
+const PARTS: [&str; 5] = ["identity", "ledger", "plans", "cache", "captures"];
 
 /// What was found, for people.
 #[derive(Debug, Default)]
@@ -101,6 +101,12 @@ fn check_interface(findings: &mut Findings, interface: &InterfaceConfig, http_po
     }
     if let Err(error) = tftp::Sockets::bind(address, TFTP_PORT, TFTP_SOCKETS, NonZeroU8::MIN) {
         findings.port(&key, format_args!("UDP port {TFTP_PORT} (TFTP) at {address}"), &error, running);
+    }
+    if let Err(error) = syslog::bind(address)
+        && !(running && error.kind() == io::ErrorKind::AddrInUse)
+    {
+        let what = format!("UDP port {} (syslog) at {address} cannot be used ({error})", syslog::PORT);
+        findings.warn(&key, format!("{what}: what machines say by syslog is not told with their boots"));
     }
     if let Err(error) = TcpListener::bind((address, http_port)) {
         findings.port(&key, format_args!("TCP port {http_port} (HTTP) at {address}"), &error, running);

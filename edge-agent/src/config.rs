@@ -38,6 +38,8 @@ pub struct Config {
     pub peers: Option<SocketAddr>,
     /// How the upstreams of package mirrors are reached.
     pub mirror_proxy: Proxy,
+    /// What is kept of boots' packets.
+    pub captures: CapturesConfig,
     /// The controllers.
     pub controller: ControllerConfig,
     /// What is logged, and how.
@@ -53,6 +55,15 @@ pub struct InterfaceConfig {
     pub name: String,
     /// Our address there; None: the interface's first.
     pub address: Option<Ipv4Addr>,
+}
+
+/// How much is kept of boots' packets. Both 0: nothing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CapturesConfig {
+    /// Bytes of memory for the last packets of all machines.
+    pub memory_bytes: usize,
+    /// Bytes on disk for captures of boots that failed.
+    pub disk_bytes: u64,
 }
 
 /// The controllers, any of which will do.
@@ -124,6 +135,10 @@ struct Raw {
     low_disk: String,
     peers: Option<String>,
     mirror_proxy: Option<String>,
+    #[serde(default = "captures")]
+    captures: String,
+    #[serde(default = "capture_memory")]
+    capture_memory: String,
     controller: RawController,
     #[serde(default)]
     telemetry: telemetry::Settings,
@@ -163,6 +178,17 @@ fn cache() -> String {
 fn low_disk() -> String {
     "512MiB".into()
 }
+
+fn captures() -> String {
+    "64MiB".into()
+}
+
+fn capture_memory() -> String {
+    "8MiB".into()
+}
+
+/// More memory than this is a mistake: a boot takes some 10 KiB.
+const MOST_CAPTURE_MEMORY: u64 = 256 << 20;
 
 impl Config {
     /// Reads the file.
@@ -208,8 +234,9 @@ impl Raw {
         let low_disk_bytes = keep(self.low_disk.parse::<proto::ByteSize>(), "low_disk", &mut problems);
         let peers = self.peers.as_deref().and_then(|address| peer_address(address, &mut problems));
         let mirror_proxy = keep(proxy(self.mirror_proxy), "mirror_proxy", &mut problems);
-        let (Some(name), Some(cache_bytes), Some(low_disk_bytes), Some(mirror_proxy)) =
-            (name, cache_bytes, low_disk_bytes, mirror_proxy)
+        let captures = keep_captures(&self.captures, &self.capture_memory, &mut problems);
+        let (Some(name), Some(cache_bytes), Some(low_disk_bytes), Some(mirror_proxy), Some(captures)) =
+            (name, cache_bytes, low_disk_bytes, mirror_proxy, captures)
         else {
             return Err(problems);
         };
@@ -228,11 +255,23 @@ impl Raw {
             low_disk_bytes: low_disk_bytes.0,
             peers,
             mirror_proxy,
+            captures,
             controller: ControllerConfig { enrol, fleet, name, token_file },
             telemetry: self.telemetry,
             metrics: self.metrics,
         })
     }
+}
+
+/// What is kept on disk comes from memory: without either nothing is kept.
+fn keep_captures(disk: &str, memory: &str, problems: &mut Vec<String>) -> Option<CapturesConfig> {
+    let proto::ByteSize(disk) = keep(disk.parse(), "captures", problems)?;
+    let proto::ByteSize(memory) = keep(memory.parse(), "capture_memory", problems)?;
+    if memory > MOST_CAPTURE_MEMORY {
+        problems.push(format!("capture_memory: is {} MiB, expected at most 256 MiB", memory >> 20));
+    }
+    let memory_bytes = if disk == 0 { 0 } else { usize::try_from(memory).ok()? };
+    Some(CapturesConfig { memory_bytes, disk_bytes: disk })
 }
 
 /// The URL of a proxy, `none`, or nothing: as the environment says.
@@ -391,6 +430,26 @@ mod tests {
         assert_eq!(listen("[metrics]\nlisten = '127.0.0.1:9465'").as_deref(), Some("127.0.0.1:9465"));
         let problems = problems(&text("[metrics]\nlisten = '9465'"));
         assert!(problems.contains("\"9465\" is no ADDRESS:PORT"), "{problems}");
+    }
+
+    #[test]
+    fn captures_can_be_turned_off_and_bounded() {
+        let rest =
+            "[[interface]]\nname = 'eth1'\n[controller]\nenrol = ['c:1']\nfleet = ['c:2']\nname = 'a'\n";
+        let captures = |lines: &str| {
+            let text = format!("state = '/x'\n{lines}\n{rest}");
+            Config::parse(Path::new("agent.toml"), &text).expect("legal").captures
+        };
+        assert_eq!(captures(""), CapturesConfig { memory_bytes: 8 << 20, disk_bytes: 64 << 20 });
+        assert_eq!(captures("captures = '0'").memory_bytes, 0, "nothing is kept that nobody will read");
+        assert_eq!(captures("capture_memory = '1MiB'").memory_bytes, 1 << 20);
+        for (wrong, said) in [
+            ("captures = 'all'", "captures: expected a size"),
+            ("capture_memory = '1GiB'", "at most 256 MiB"),
+        ] {
+            let problems = problems(&format!("state = '/x'\n{wrong}\n{rest}"));
+            assert!(problems.contains(said), "{problems}");
+        }
     }
 
     #[test]

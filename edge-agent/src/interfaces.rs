@@ -2,14 +2,14 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     num::NonZeroU8,
 };
 
 use ipnet::Ipv4Net;
 use netboot::site::Arrival;
 
-use crate::{config::Config, config::InterfaceConfig, dhcp, ipv6, link, tftp};
+use crate::{config::Config, config::InterfaceConfig, dhcp, ipv6, link, syslog, tftp};
 
 /// Sockets for TFTP transfers at each interface, for each core: a machine that asks again and again from one port gets
 /// another one each time.
@@ -32,6 +32,8 @@ pub struct Interface {
     pub tftp: tftp::Sockets,
     /// HTTP.
     pub http: TcpListener,
+    /// Syslog; None: somebody else has the port.
+    pub syslog: Option<UdpSocket>,
 }
 
 /// Why an interface cannot be served.
@@ -96,6 +98,7 @@ fn open_one(number: u32, config: &InterfaceConfig, http_port: u16) -> Result<Int
         ipv6: ipv6::open(&config.name)?,
         tftp: tftp::Sockets::bind(address, TFTP_PORT, TFTP_SOCKETS, tftp::Sockets::for_all_cores())?,
         http: TcpListener::bind(listen).map_err(|source| InterfaceError::Http { address: listen, source })?,
+        syslog: syslog::bind(address).ok(),
     })
 }
 

@@ -4,6 +4,7 @@
 //! network; [`uplink`] follows the controller and [`fetch`] fills the image cache beside them, and [`mirror`] passes on
 //! and keeps packages. [`run`] puts them together. No protocol logic here.
 
+pub mod captures;
 pub mod check;
 pub mod config;
 pub mod core;
@@ -28,7 +29,10 @@ pub mod plans;
 pub mod run;
 pub mod scrub;
 mod sys;
+mod syslog;
+mod tap;
 pub mod tftp;
 pub mod uplink;
 
 pub use sys::{datagrams, user::UserError};
+pub use tap::Tap;

@@ -13,7 +13,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    UserError,
+    Tap, UserError,
+    captures::Captures,
     config::Config,
     core::{self, Core, Stopped},
     dhcp,
@@ -32,7 +33,7 @@ use crate::{
     plans::{Found, PlanStore},
     scrub::Scrub,
     sys::user,
-    tftp,
+    syslog, tftp,
     uplink::{Health, Link, Uplink},
 };
 
@@ -46,6 +47,8 @@ const WANTED: usize = 256;
 const TFTP_EVENTS: usize = 4_096;
 /// Orders at their end whose secrets wait to be destroyed; what is beyond it waits in the core.
 const ENDED_ORDERS: usize = 1_024;
+/// Boots that have failed and whose packets are to be kept; those beyond it are not.
+const FAILED_BOOTS: usize = 256;
 /// How long servers may take to end.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -151,16 +154,19 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
     let cache = open_cache(&config).map_err(state)?;
 
     let (mut served, mut answered) = (Vec::new(), Vec::new());
-    for Interface { arrival, subnet, dhcp, ipv6, tftp, http } in interfaces {
+    for Interface { arrival, subnet, dhcp, ipv6, tftp, http, syslog } in interfaces {
         let (ports, wire) = dhcp.watch()?;
         answered.push(core::Interface { arrival: arrival.clone(), ports });
-        served.push((arrival, subnet, wire, ipv6.watch()?, tftp, http));
+        served.push((arrival, subnet, wire, ipv6.watch()?, tftp, http, syslog));
     }
     let station = |arrival: &Arrival, wire: &dhcp::Wire| Station { address: arrival.server, mac: wire.mac() };
-    let stations = served.iter().map(|(arrival, _, wire, ..)| station(arrival, wire)).collect();
+    let stations: Vec<_> = served.iter().map(|(arrival, _, wire, ..)| station(arrival, wire)).collect();
+    let ends_of_links = stations.iter().map(|station| (station.address, station.mac)).collect();
     let addresses = served.iter().map(|(arrival, ..)| arrival.server.to_string()).collect();
 
     let (ended_orders, to_destroy) = mpsc::channel(ENDED_ORDERS);
+    let (failed_boots, to_keep) = mpsc::channel(FAILED_BOOTS);
+    let tap = Tap::new(config.captures.memory_bytes);
     let (core, core_ended) = Core::start(core::Options {
         ledger: config.state.join("ledger"),
         site: site::Config {
@@ -171,7 +177,12 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         low_disk_bytes: config.low_disk_bytes,
         interfaces: answered,
         ended_orders,
+        tap: tap.clone(),
+        failed_boots,
     })?;
+    let captures = (config.state.join("captures"), config.captures.disk_bytes);
+    let captures = Captures::open((&captures.0, captures.1), tap.clone(), core.clone(), ends_of_links);
+    let captures = captures.map_err(state)?;
 
     // Before anybody is served: machines have waited in the sockets since before a restart, and "no such file" would be
     // the end of an installation.
@@ -193,8 +204,19 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
     });
     let limits = http::Limits::default();
     let server = http::Server::with_mirrors(desk.clone(), images.clone(), mirrors.clone(), limits);
+    let server = server.tapped(tap.clone());
     let (mut servers, mut workers) = (Tasks::default(), Tasks::default());
-    for (arrival, subnet, wire, ipv6, sockets, listener) in served {
+    for (arrival, subnet, wire, ipv6, sockets, listener, syslog) in served {
+        match syslog {
+            Some(socket) => {
+                let lines = syslog::serve(socket, core.clone(), shutdown.clone());
+                servers.spawn("the listener to machines' syslog", lines);
+            }
+            None => tracing::warn!(
+                address = %arrival.server,
+                "UDP port 514 is another's: what machines say by syslog is not told with their boots"
+            ),
+        }
         let listener_of_dhcp = dhcp::overhear(core.clone(), wire, shutdown.clone());
         servers.spawn("the listener to other DHCP servers", listener_of_dhcp);
         servers.spawn("the refusal of IPv6", ipv6::decline(ipv6, plan.clone(), shutdown.clone()));
@@ -202,6 +224,7 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         let shelf = Arc::new(Shelf::new(desk.clone(), images.clone(), arrival.clone(), subnet));
         let teller = shelf.clone();
         servers.spawn("the teller of TFTP's events", async move { teller.tell(told).await });
+        let sockets = sockets.tapped(tap.clone());
         let mut tftp = tftp::serve(sockets, tftp::Config::default(), shelf, events, shutdown.clone())?;
         servers.spawn("the TFTP server", async move { log_panic(tftp.stopped().await) });
         let mut http = server.serve(listener, arrival, shutdown.clone())?;
@@ -262,6 +285,7 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         arrivals,
     });
     workers.spawn("the fetcher", fetcher.run());
+    workers.spawn("the keeper of captures", captures.clone().keep(to_keep));
     workers.spawn("the keeper of mirrors", mirrors.clone().tend());
     workers.spawn("the survey of the cache", survey.run());
     let identity_folder = config.state.join("identity");
@@ -276,6 +300,7 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         mirrors,
         holding,
         metrics,
+        captures,
     };
     workers.spawn("the uplink", uplink.run());
 

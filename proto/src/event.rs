@@ -228,6 +228,26 @@ pub enum EventKind {
         /// For people.
         why: String,
     },
+    /// The packets of this attempt are kept at the agent, until newer captures take their room.
+    CaptureKept {
+        /// How many.
+        packets: u32,
+        /// Of the pcap file.
+        bytes: u64,
+        /// What was wrong with the attempt, for people.
+        why: String,
+    },
+    /// What a program on the machine has said by syslog.
+    SyslogLine {
+        /// RFC 5424 §6.2.1: 0, an emergency, to 7.
+        severity: u8,
+        /// The program; "" where the line does not say. Cleaned, see [`clean`].
+        program: String,
+        /// Cleaned, and without tokens.
+        text: String,
+        /// Lines of this machine that were left out before this one.
+        left_out: u32,
+    },
     /// Diagnostics from `first` to `last` gave way because the journal was full.
     Gap {
         /// The first number that is missing.
@@ -261,6 +281,8 @@ impl EventKind {
             Self::PlanAdopted(_) => "plan adopted",
             Self::PlanRefused { .. } => "plan refused",
             Self::FormMoved { .. } => "form moved",
+            Self::CaptureKept { .. } => "capture kept",
+            Self::SyslogLine { .. } => "syslog line",
             Self::Gap { .. } => "gap",
         }
     }
@@ -289,7 +311,9 @@ impl EventKind {
             | Self::Alarm { .. }
             | Self::PlanAdopted(_)
             | Self::PlanRefused { .. }
-            | Self::FormMoved { .. } => false,
+            | Self::FormMoved { .. }
+            | Self::CaptureKept { .. }
+            | Self::SyslogLine { .. } => false,
         }
     }
 }
@@ -751,6 +775,12 @@ impl From<EventKind> for v1::event::Kind {
                 firmware,
                 why,
             }),
+            EventKind::CaptureKept { packets, bytes, why } => {
+                Self::CaptureKept(v1::CaptureKept { packets, bytes, why })
+            }
+            EventKind::SyslogLine { severity, program, text, left_out } => {
+                Self::SyslogLine(v1::SyslogLine { severity: severity.into(), program, text, left_out })
+            }
             EventKind::Gap { first, last } => Self::Gap(v1::Gap { first, last }),
         }
     }
@@ -862,6 +892,13 @@ impl TryFrom<v1::event::Kind> for EventKind {
                 firmware: m.firmware,
                 why: m.why,
             },
+            Kind::CaptureKept(m) => Self::CaptureKept { packets: m.packets, bytes: m.bytes, why: m.why },
+            Kind::SyslogLine(m) => Self::SyslogLine {
+                severity: u8::try_from(m.severity).unwrap_or(u8::MAX).min(7),
+                program: m.program,
+                text: m.text,
+                left_out: m.left_out,
+            },
             Kind::Gap(m) => Self::Gap { first: m.first, last: m.last },
         })
     }
@@ -946,8 +983,10 @@ mod tests {
                 proved: true,
                 model: FirmwareModel([1; 8]),
                 firmware: "PXEClient".into(),
-                why,
+                why: why.clone(),
             },
+            EventKind::CaptureKept { packets: 40, bytes: 9_000, why: why.clone() },
+            EventKind::SyslogLine { severity: 3, program: "apt".into(), text: why, left_out: 2 },
             EventKind::Gap { first: 3, last: 9 },
         ]
     }

@@ -2,10 +2,13 @@
 //!
 //! Pure: events in, lines out. What comes from machines is cleaned before it is shown.
 
-use proto::event::{EventKind, OrderPhase};
+use proto::event::{Event, EventKind, OrderPhase};
 use proto::{Wall, v1};
 
 use crate::output::{plain, words::since};
+
+/// As many digits of an attempt are enough to name it.
+const DIGITS: usize = 12;
 
 /// Turns the events of one attempt, in order, into lines.
 #[derive(Debug, Default)]
@@ -34,7 +37,7 @@ pub(crate) fn at(event: &v1::BootEvent) -> Wall {
 pub(crate) fn words(event: &v1::BootEvent) -> (&'static str, String) {
     let Some(numbered) = event.event.clone() else { return ("?", "an event without content".into()) };
     match proto::event::NumberedEvent::try_from(numbered) {
-        Ok(numbered) => numbered.event.kind.words(),
+        Ok(numbered) => described(&numbered.event),
         Err(error) => {
             ("?", format!("an event that this program cannot read ({error}): is it older than the agent?"))
         }
@@ -65,7 +68,21 @@ pub(crate) fn phase(event: &v1::BootEvent) -> Option<OrderPhase> {
         | EventKind::PlanAdopted(_)
         | EventKind::PlanRefused { .. }
         | EventKind::FormMoved { .. }
+        | EventKind::CaptureKept { .. }
+        | EventKind::SyslogLine { .. }
         | EventKind::Gap { .. } => None,
+    }
+}
+
+/// What an event says, and what can be done with it.
+fn described(event: &Event) -> (&'static str, String) {
+    let (what, words) = event.kind.words();
+    match (&event.kind, event.attempt) {
+        (EventKind::CaptureKept { .. }, Some(attempt)) => {
+            let digits: String = attempt.to_string().chars().take(DIGITS).collect();
+            (what, format!("{words}: bootlane boot capture {digits}"))
+        }
+        _ => (what, words),
     }
 }
 
@@ -73,7 +90,7 @@ pub(crate) fn phase(event: &v1::BootEvent) -> Option<OrderPhase> {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use proto::event::{Client, Event, NumberedEvent, Transport};
+    use proto::event::{Client, NumberedEvent, Transport};
     use proto::plan::Stage;
     use proto::{AttemptId, OrderId, Platform};
 
@@ -135,6 +152,24 @@ mod tests {
         let unknown = v1::BootEvent { event: Some(v1::NumberedEvent::default()), ..v1::BootEvent::default() };
         assert!(words(&unknown).1.contains("cannot read"), "{:?}", words(&unknown));
         assert_eq!(phase(&unknown), None);
+    }
+
+    #[test]
+    fn captures_say_how_they_are_fetched_and_logs_stand_apart() {
+        let kept = EventKind::CaptureKept { packets: 40, bytes: 9_216, why: "it fell silent".into() };
+        let line = |severity, program: &str, left_out| {
+            let (program, text) = (program.to_owned(), "no space left".to_owned());
+            EventKind::SyslogLine { severity, program, text, left_out }
+        };
+        let mut timeline = Timeline::default();
+        let told = [line(3, "apt", 0), line(6, "", 7), kept];
+        let lines: Vec<_> = told.into_iter().map(|kind| timeline.line(&event(0, kind))).collect();
+        let expected = [
+            "   +0.000s              err apt: no space left",
+            "   +0.000s              info no space left (7 lines before it were left out)",
+            "   +0.000s  capture   40 packets are kept (9.0 KiB), since it fell silent: bootlane boot capture 010101010101",
+        ];
+        assert_eq!(lines, expected);
     }
 
     #[test]

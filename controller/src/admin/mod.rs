@@ -8,6 +8,7 @@
 mod alarms;
 mod blobs;
 mod boots;
+mod captures;
 mod documents;
 mod explain;
 mod export;
@@ -75,6 +76,7 @@ impl AdminService {
 impl v1::admin_server::Admin for AdminService {
     type WatchBootsStream = boots::BootStream;
     type BackupStream = export::BackupStream;
+    type GetCaptureStream = captures::CaptureStream;
 
     async fn who_am_i(
         &self,
@@ -289,5 +291,13 @@ impl v1::admin_server::Admin for AdminService {
     ) -> Result<Response<v1::ExplainHostResponse>, Status> {
         self.require(&request, Role::Viewer, "looking").await?;
         explain::host(&self.app, &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_capture(
+        &self,
+        request: Request<v1::GetCaptureRequest>,
+    ) -> Result<Response<Self::GetCaptureStream>, Status> {
+        let actor = self.require(&request, Role::Operator, "fetching a capture").await?;
+        captures::get(&self.app, &actor, request.into_inner()).await.map(Response::new)
     }
 }

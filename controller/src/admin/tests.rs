@@ -64,6 +64,7 @@ pub(crate) fn app(folder: &std::path::Path) -> App {
         holdings: crate::holdings::Holdings::default(),
         metrics: crate::metrics::Metrics::default(),
         logins: Some(crate::page::Logins::new("https://boot.example:7445".into())),
+        captures: crate::captures::Captures::default(),
         vault,
         clock: Clock::from_fn(|| NOW.into()),
     }

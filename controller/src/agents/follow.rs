@@ -1,7 +1,8 @@
 //! One `Follow` stream: the site's plan as the agent is to have it, from whatever plan it has, and the fleet's roots.
 //!
 //! Which roots an agent has is not known here: they are sent once at the start of a stream, after the first word about
-//! the plan, and again whenever the authority's roots change. So are the addresses that operators want freed, until the agent has answered.
+//! the plan, and again whenever the authority's roots change. So are the addresses that operators want freed, until the agent has
+//! answered, and the captures that they ask for, once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tonic::Status;
 use super::caller::AgentCaller;
 use super::status;
 use crate::app::App;
+use crate::captures::Asked;
 use crate::listen::Contact;
 use crate::planner::Published;
 use crate::sessions::Session;
@@ -95,6 +97,7 @@ impl Follower {
         let mut plans = self.app.planner.subscribe(&self.caller.site);
         let mut trust = self.app.trust.changes();
         let mut releases = self.app.catalog.watch_releases();
+        let mut captures = self.app.captures.questions();
         loop {
             // A site that is not in the catalog has no plan; its agents keep what they have.
             let newest = plans.borrow_and_update().clone();
@@ -109,6 +112,13 @@ impl Follower {
                 followed = plans.changed() => followed,
                 followed = trust.changed() => followed,
                 () = wanted(&mut releases, &self.caller.site) => Ok(()),
+                asked = asked(&mut captures, &self.caller.agent) => {
+                    let update = self.numbered(v1::update::Change::Capture(asked.request()));
+                    if updates.send(Ok(update)).await.is_err() {
+                        return;
+                    }
+                    Ok(())
+                }
             };
             if followed.is_err() {
                 return;
@@ -176,6 +186,18 @@ impl Follower {
                     v1::PlanDelta { base: Some((*id).into()), ..base.document.delta_to(&plan.document) }
                 }
             })),
+        }
+    }
+}
+
+/// The next capture that this agent is asked for. Those that are missed are asked for again by whoever waits for them.
+async fn asked(captures: &mut broadcast::Receiver<Asked>, agent: &str) -> Asked {
+    loop {
+        match captures.recv().await {
+            Ok(asked) if asked.agent == agent => return asked,
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            // The table lives as long as the stream.
+            Err(RecvError::Closed) => std::future::pending().await,
         }
     }
 }

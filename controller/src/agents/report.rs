@@ -70,6 +70,9 @@ impl Reporter {
                     held = Some(self.holding(held.take(), report).await?);
                 }
                 Some(v1::report_request::Report::Metrics(report)) => self.metrics(&mut metrics, &report)?,
+                Some(v1::report_request::Report::Capture(chunk)) => {
+                    self.app.captures.answered(&self.caller.agent, chunk);
+                }
                 // A kind of report that this version does not know.
                 None => {}
             }

@@ -11,6 +11,7 @@ pub mod orders;
 pub mod roles;
 pub mod write;
 
+mod captures;
 mod check;
 mod document;
 mod draft;

@@ -115,6 +115,8 @@ impl Fold {
             | EventKind::PlanAdopted(_)
             | EventKind::PlanRefused { .. }
             | EventKind::FormMoved { .. }
+            | EventKind::CaptureKept { .. }
+            | EventKind::SyslogLine { .. }
             | EventKind::Gap { .. } => {}
         }
     }

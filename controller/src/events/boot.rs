@@ -51,7 +51,7 @@ pub struct BootSummary {
     pub mac: Option<Mac>,
     /// The first event's time, by the agent's clock.
     pub began_ms: Wall,
-    /// The last event's time.
+    /// The time of the last event but that its packets are kept.
     pub last_ms: Wall,
     /// How it ended.
     pub outcome: Outcome,
@@ -98,7 +98,10 @@ impl BootSummary {
         self.events += 1;
         self.host = self.host.or(event.host);
         self.mac = self.mac.or(event.mac);
-        self.last_ms = self.last_ms.max(event.at);
+        // That the agent keeps its packets is no word of the machine.
+        if !matches!(event.kind, EventKind::CaptureKept { .. }) {
+            self.last_ms = self.last_ms.max(event.at);
+        }
         if let Some(stage) = stage(&event.kind) {
             self.stage = stage;
         }
@@ -143,6 +146,8 @@ fn stage(kind: &EventKind) -> Option<String> {
         | EventKind::PlanAdopted(_)
         | EventKind::PlanRefused { .. }
         | EventKind::FormMoved { .. }
+        | EventKind::CaptureKept { .. }
+        | EventKind::SyslogLine { .. }
         | EventKind::Gap { .. } => return None,
     })
 }
@@ -189,6 +194,8 @@ fn outcome(kind: &EventKind) -> Option<Outcome> {
         | EventKind::PlanAdopted(_)
         | EventKind::PlanRefused { .. }
         | EventKind::FormMoved { .. }
+        | EventKind::CaptureKept { .. }
+        | EventKind::SyslogLine { .. }
         | EventKind::Gap { .. } => None,
     }
 }
@@ -290,6 +297,13 @@ mod tests {
         );
         kinds.push(EventKind::OsUp { address: None });
         assert_eq!(fold(kinds).outcome, Outcome::Up);
+    }
+
+    #[test]
+    fn what_the_agent_does_with_its_packets_is_no_word_of_the_machine() {
+        let kept = EventKind::CaptureKept { packets: 4, bytes: 900, why: "it fell silent".into() };
+        let summary = fold(vec![began(), leased(), kept]);
+        assert_eq!((summary.last_ms, summary.events, summary.stage.as_str()), (Wall(11), 3, "address"));
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub(super) fn fit(mut event: Event) -> Event {
         | EventKind::Progress { text, .. }
         | EventKind::ForeignOfferTaken { known: text, .. }
         | EventKind::Alarm { detail: text, .. }
+        | EventKind::CaptureKept { why: text, .. }
         | EventKind::PlanRefused { why: text, .. } => cut(text),
         EventKind::FileRefused { name, why, .. } | EventKind::FileBroken { name, why, .. } => {
             cut(name);
@@ -25,6 +26,10 @@ pub(super) fn fit(mut event: Event) -> Event {
         EventKind::FormMoved { firmware, why, .. } => {
             cut(firmware);
             cut(why);
+        }
+        EventKind::SyslogLine { program, text, .. } => {
+            cut(program);
+            cut(text);
         }
         EventKind::LeaseReleaseAnswered { refused, .. } => refused.iter_mut().for_each(cut),
         EventKind::Leased { .. }

@@ -227,6 +227,7 @@ impl BootMaker<'_> {
             more,
             bios_only: recipe.bios_only,
             link_wait: self.view.link_wait(self.host),
+            syslog: self.view.syslog(),
         })
     }
 }

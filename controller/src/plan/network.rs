@@ -30,6 +30,7 @@ pub(super) fn network(site: &SiteSpec, image: Option<&ImageSpec>, local: &Local)
         reply: reply(&site.options, site.response_delay, site.reply_form),
         known_dhcp_servers: site.known_dhcp_servers.clone(),
         watch_dhcp: site.watch_dhcp,
+        syslog: site.syslog,
         wan: site.wan.as_ref().map(|wan| wan.planned(site.timezone.as_ref(), agents)).unwrap_or_default(),
         blob_sources: site.blob_sources.clone(),
         peers,

@@ -57,6 +57,11 @@ pub struct SiteView<'a> {
 
 impl SiteView<'_> {
     /// How long this machine's link may carry nothing yet: the host's word, then its site's.
+    /// Are machines of the site to send their syslog to the agent?
+    pub(super) fn syslog(&self) -> bool {
+        self.local.site.as_ref().is_some_and(|site| site.spec.syslog)
+    }
+
     pub(super) fn link_wait(&self, host: &Resource<HostSpec>) -> Option<Span> {
         let site = self.local.site.as_ref().and_then(|site| site.spec.link_wait);
         host.spec.link_wait.or(site)

@@ -226,7 +226,10 @@ impl<'a> Paper<'a> {
                 }
                 Action::Send { datagram, .. } => self.sent(datagram),
                 Action::Answer { answer, .. } => self.answer = Some(answer),
-                Action::Probe { .. } | Action::DestroySecrets(_) | Action::Replied { .. } => {}
+                Action::Probe { .. }
+                | Action::DestroySecrets(_)
+                | Action::KeepCapture(_)
+                | Action::Replied { .. } => {}
             }
         }
     }
@@ -273,6 +276,8 @@ impl<'a> Paper<'a> {
             | EventKind::ForeignOfferTaken { .. }
             | EventKind::PlanAdopted(_)
             | EventKind::PlanRefused { .. }
+            | EventKind::CaptureKept { .. }
+            | EventKind::SyslogLine { .. }
             | EventKind::Gap { .. } => {}
         }
     }

@@ -36,7 +36,9 @@ impl Site {
         let document = match update.change.expect("a change") {
             Change::Snapshot(plan) => PlanDocument::try_from(plan).expect("whole"),
             Change::Delta(delta) => self.plan.take().expect("its base").apply(delta).expect("it fits"),
-            other @ (Change::Bundle(_) | Change::Current(_) | Change::Release(_)) => panic!("{other:?}"),
+            other @ (Change::Bundle(_) | Change::Current(_) | Change::Release(_) | Change::Capture(_)) => {
+                panic!("{other:?}")
+            }
         };
         let plan = SitePlan::decode(&document).expect("legal");
         self.plan = Some(document);

@@ -116,6 +116,7 @@ impl Bench {
                 Action::Probe { .. }
                 | Action::Answer { .. }
                 | Action::DestroySecrets(_)
+                | Action::KeepCapture(_)
                 | Action::Replied { .. } => {}
             }
         }

@@ -55,6 +55,14 @@ pub struct Attempt {
     pub loaded: bool,
     /// The DHCP server whose offer it has taken in place of ours.
     pub foreign_server: Option<Ipv4Addr>,
+    /// When it began, or when we began to hear of it again.
+    pub began: Mono,
+    /// What went wrong of late, for people: the reason, should the attempt come to nothing.
+    pub trouble: Option<String>,
+    /// Nothing more is to be found out: it has come to its end, or was told to have failed.
+    pub judged: bool,
+    /// When something of it was last told that was no word of the machine, such as a file sent in full.
+    pub progress: Mono,
     last: Mono,
 }
 
@@ -65,6 +73,7 @@ pub struct Attempts {
     /// Every machine once, by a time at which it was heard; it may have been heard since.
     by_silence: BinaryHeap<Reverse<(Mono, Mac)>>,
     limit: usize,
+    replaced: Option<Attempt>,
 }
 
 impl Default for Attempts {
@@ -86,9 +95,33 @@ impl Attempt {
     /// An attempt of before a restart, as its first event tells of it.
     #[must_use]
     pub fn recalled(id: AttemptId, mac: Mac, host: HostId, client: Client, uuid: Option<[u8; 16]>) -> Self {
-        let (reached, last) = (reached_by(client), Mono::default());
-        let (answered, address, loaded, foreign_server) = (None, None, false, None);
-        Self { id, mac, host: Some(host), reached, answered, address, uuid, loaded, foreign_server, last }
+        let known = Self::new(Mono::default(), id, mac, Some(host), reached_by(client));
+        Self { uuid, ..known }
+    }
+
+    fn new(now: Mono, id: AttemptId, mac: Mac, host: Option<HostId>, reached: Reached) -> Self {
+        Self {
+            id,
+            mac,
+            host,
+            reached,
+            answered: None,
+            address: None,
+            uuid: None,
+            loaded: false,
+            foreign_server: None,
+            began: now,
+            trouble: None,
+            judged: false,
+            progress: now,
+            last: now,
+        }
+    }
+
+    /// For how long nothing has been heard or told of it.
+    #[must_use]
+    pub fn quiet(&self, now: Mono) -> Duration {
+        now.since(self.last.max(self.progress))
     }
 
     /// Does an operating system's lease end the attempt? Not under an order: there it is the installer's.
@@ -109,7 +142,7 @@ impl Attempts {
     /// Room for so many machines.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
-        Self { latest: BTreeMap::new(), by_silence: BinaryHeap::new(), limit }
+        Self { latest: BTreeMap::new(), by_silence: BinaryHeap::new(), limit, replaced: None }
     }
 
     /// A boot-class packet of `client`: the attempt that it belongs to. `fresh` names a new one if one begins.
@@ -127,18 +160,8 @@ impl Attempts {
             Some(_) | None => Joined::Begins,
         };
         if joined == Joined::Begins {
-            self.insert(Attempt {
-                id: fresh,
-                mac,
-                host,
-                reached,
-                answered: None,
-                address: None,
-                uuid: None,
-                loaded: false,
-                foreign_server: None,
-                last: now,
-            });
+            let former = self.insert(Attempt::new(now, fresh, mac, host, reached));
+            self.replaced = former.filter(|former| !former.judged);
         }
         let attempt = self.latest.get_mut(&mac).expect("it was found or has just been inserted");
         attempt.reached = attempt.reached.max(reached);
@@ -149,26 +172,13 @@ impl Attempts {
 
     /// Goes on with an attempt that was begun before a restart.
     pub fn resume(&mut self, now: Mono, id: AttemptId, mac: Mac, host: Option<HostId>, reached: Reached) {
-        let (answered, address, uuid, foreign_server) = (None, None, None, None);
         // Whatever speaks next is sent on, never back.
-        let loaded = true;
-        self.insert(Attempt {
-            id,
-            mac,
-            host,
-            reached,
-            answered,
-            address,
-            uuid,
-            loaded,
-            foreign_server,
-            last: now,
-        });
+        self.insert(Attempt { loaded: true, ..Attempt::new(now, id, mac, host, reached) });
     }
 
     /// Goes on with an attempt as it was before a restart.
     pub fn recall(&mut self, now: Mono, attempt: Attempt) {
-        self.insert(Attempt { last: now, ..attempt });
+        self.insert(Attempt { began: now, last: now, ..attempt });
     }
 
     /// The attempt under way on this machine.
@@ -190,7 +200,27 @@ impl Attempts {
         Some(attempt)
     }
 
-    fn insert(&mut self, attempt: Attempt) {
+    /// The attempt whose machine has begun another since this was asked last, if nobody has judged it.
+    pub fn take_replaced(&mut self) -> Option<Attempt> {
+        self.replaced.take()
+    }
+
+    /// Those of which it is not known yet what they come to.
+    pub fn open(&mut self) -> impl Iterator<Item = &mut Attempt> {
+        self.latest.values_mut().filter(|attempt| !attempt.judged)
+    }
+
+    /// The attempt of this number, if it is its machine's latest; which machine's, where that is known.
+    pub fn named(&mut self, id: AttemptId, mac: Option<Mac>) -> Option<&mut Attempt> {
+        let mac = match mac {
+            Some(mac) => mac,
+            None => self.by_id(id)?.mac,
+        };
+        self.latest.get_mut(&mac).filter(|attempt| attempt.id == id)
+    }
+
+    /// Gives the former attempt of its machine.
+    fn insert(&mut self, attempt: Attempt) -> Option<Attempt> {
         let Attempt { mac, last, .. } = attempt;
         if !self.latest.contains_key(&mac) {
             while self.latest.len() >= self.limit
@@ -200,7 +230,7 @@ impl Attempts {
             }
             self.by_silence.push(Reverse((last, mac)));
         }
-        self.latest.insert(mac, attempt);
+        self.latest.insert(mac, attempt)
     }
 
     /// Takes a machine out, unless it was heard since. Who stands first by a time that still holds was silent longest: no other

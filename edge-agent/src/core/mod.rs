@@ -12,6 +12,7 @@ mod thread;
 mod writer;
 
 use std::{
+    net::Ipv4Addr,
     path::PathBuf,
     sync::{
         Arc,
@@ -23,13 +24,17 @@ use std::{
 use netboot::{
     arp::Claim,
     dhcp::ServerMessage,
-    site::{self, Arrival, Census, FileAnswer, FileRequest, FileTold, Input, ReportAnswer, ReportRequest},
+    site::{
+        self, Arrival, Census, FailedBoot, FileAnswer, FileRequest, FileTold, Input, KnownBoot, ReportAnswer,
+        ReportRequest,
+    },
+    syslog::Line,
 };
-use proto::{Incarnation, OrderId, event::NumberedEvent};
+use proto::{AttemptId, Incarnation, OrderId, event::NumberedEvent};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    dhcp,
+    Tap, dhcp,
     disk::{DiskError, log::OpenError},
     metrics::Counts,
 };
@@ -53,6 +58,10 @@ pub struct Options {
     pub interfaces: Vec<Interface>,
     /// Told of orders at their end, whose secrets are to be destroyed.
     pub ended_orders: mpsc::Sender<OrderId>,
+    /// Takes what passes by the DHCP ports.
+    pub tap: Tap,
+    /// Told of boots that have failed, whose packets are to be kept.
+    pub failed_boots: mpsc::Sender<FailedBoot>,
 }
 
 /// An interface whose machines are answered.
@@ -105,6 +114,7 @@ enum Command {
     Report(ReportRequest, oneshot::Sender<ReportAnswer>),
     Events { after: u64, limit: usize, reply: oneshot::Sender<Vec<NumberedEvent>> },
     Census(oneshot::Sender<Census>),
+    Boot(AttemptId, oneshot::Sender<Option<KnownBoot>>),
     Serve,
     Stop,
 }
@@ -216,6 +226,13 @@ impl Core {
         drop(self.commands.try_send(Command::Input(Input::Told(told))));
     }
 
+    /// What a machine at this address says of itself; dropped if the core is busy.
+    pub fn said(&self, from: Ipv4Addr, line: Line) {
+        if self.commands.capacity() > QUEUE / 2 {
+            drop(self.commands.try_send(Command::Input(Input::Syslog(from, line))));
+        }
+    }
+
     /// Waiting events after `after` that are on disk, at most `limit`. While the disk has no room at all it waits.
     ///
     /// # Errors
@@ -239,6 +256,16 @@ impl Core {
     /// What has passed through it, and what its file servers told it of.
     pub(crate) fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// The boot of this number, as long as it is its machine's latest.
+    ///
+    /// # Errors
+    /// When the core has stopped.
+    pub async fn boot(&self, attempt: AttemptId) -> Result<Option<KnownBoot>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Boot(attempt, reply)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
     }
 
     /// The state as of the last commit.

@@ -37,6 +37,8 @@ fn options(folder: &Path, ended_orders: mpsc::Sender<OrderId>) -> Options {
         low_disk_bytes: 0,
         interfaces: Vec::new(),
         ended_orders,
+        tap: crate::Tap::default(),
+        failed_boots: mpsc::channel(1).0,
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use netboot::{
     dhcp::Destination,
-    site::{Action, Arrival, Disk, Input, ReportAnswer, Site},
+    site::{Action, Arrival, Disk, FailedBoot, Input, ReportAnswer, Site},
     time::{Mono, Now},
 };
 use proto::{
@@ -97,6 +97,7 @@ struct Worker {
     serving: bool,
     requests: dhcp::Requests,
     ended_orders: mpsc::Sender<OrderId>,
+    failed_boots: mpsc::Sender<FailedBoot>,
     started: Instant,
     view: watch::Sender<View>,
     epoch: Epoch,
@@ -147,7 +148,8 @@ impl Worker {
 
         let mut interfaces = Vec::new();
         for Interface { arrival, ports } in options.interfaces {
-            interfaces.push((arrival, Arc::new(ports.watch()?)));
+            let sockets = ports.watch(&options.tap, arrival.server)?;
+            interfaces.push((arrival, Arc::new(sockets)));
         }
         let sockets = interfaces.iter().map(|(_, sockets)| sockets.clone()).collect();
         let started = Instant::now();
@@ -160,6 +162,7 @@ impl Worker {
             serving: false,
             requests: dhcp::Requests::default(),
             ended_orders: options.ended_orders,
+            failed_boots: options.failed_boots,
             started,
             view,
             epoch,
@@ -302,6 +305,9 @@ impl Worker {
                 }
                 Command::Events { after, limit, reply } => self.readers.push(Reader { after, limit, reply }),
                 Command::Census(reply) => drop(reply.send(self.site.census(now.mono))),
+                Command::Boot(attempt, reply) => {
+                    reply.send(self.site.known_boot(now.mono, attempt)).ok();
+                }
                 Command::Serve => self.serving = true,
                 Command::Stop => self.stopping = true,
             }
@@ -323,11 +329,12 @@ impl Worker {
         let Self { interfaces, requests, site, serving, counts, .. } = self;
         let mut count = 0;
         for (arrival, sockets) in interfaces.iter().filter(|_| *serving) {
-            sockets.receive(requests, |request| {
+            sockets.receive(requests, |request, heard| {
                 counts.heard(request.as_ref().map(|request| request.kind));
                 match request {
                     Ok(request) => {
                         count += 1;
+                        sockets.tapped().heard(&request, heard, || site.standing_of(&request));
                         site.hear(now, arrival, &request);
                     }
                     Err(malformed) => tracing::trace!(%malformed, "not a DHCP message"),
@@ -358,6 +365,9 @@ impl Worker {
                 }
                 Command::Events { after, limit, reply } => self.readers.push(Reader { after, limit, reply }),
                 Command::Census(reply) => drop(reply.send(self.site.census(now.mono))),
+                Command::Boot(attempt, reply) => {
+                    reply.send(self.site.known_boot(now.mono, attempt)).ok();
+                }
                 Command::Serve => self.serving = true,
                 Command::Stop => self.stopping = true,
             }
@@ -370,7 +380,7 @@ impl Worker {
         let mut replies = Vec::new();
         for (arrival, sockets) in interfaces.iter().filter(|_| *serving) {
             let interface = arrival.interface;
-            sockets.receive(requests, |request| {
+            sockets.receive(requests, |request, _| {
                 counts.heard(request.as_ref().map(|request| request.kind));
                 let reply = request.ok().and_then(|request| site.reply_from_plan(arrival, &request));
                 replies.extend(reply.map(|(datagram, to)| {
@@ -408,6 +418,7 @@ impl Worker {
                     bundle.held.extend(self.reports.remove(&ask).map(|reply| Held::Report(reply, answer)));
                 }
                 Action::DestroySecrets(order) => bundle.ended.push(order),
+                Action::KeepCapture(failed) => self.keep_capture(failed),
             }
         }
         self.writer.release(leaving);
@@ -440,6 +451,13 @@ impl Worker {
                 return;
             }
             self.ended.pop_first();
+        }
+    }
+
+    /// A capture is worth nobody's waiting: where too many are wanted at once some are not kept.
+    fn keep_capture(&self, failed: FailedBoot) {
+        if let Err(error) = self.failed_boots.try_send(failed) {
+            tracing::debug!(%error, "the packets of a failed boot are not kept");
         }
     }
 

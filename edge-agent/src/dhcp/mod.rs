@@ -4,7 +4,6 @@
 //! so what is sent to it by unicast leaves as a whole Ethernet frame (QUIRKS 3).
 
 mod filter;
-mod frame;
 mod overhear;
 mod sockets;
 #[cfg(test)]

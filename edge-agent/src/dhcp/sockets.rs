@@ -13,18 +13,17 @@ use std::{
 use netboot::{
     arp,
     dhcp::{Destination, Malformed, Request},
+    frame::{Ends, udp_frame},
 };
 use proto::Mac;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{io::Interest, net::UdpSocket};
 
-use super::{
-    filter,
-    frame::{Ends, udp_frame},
-};
+use super::filter;
 use crate::{
     link::{self, Frames},
     sys::datagrams::{BATCH, Inbox, Outgoing, Sender},
+    tap::{Heard, Tap, Tapped},
 };
 
 const SERVER_PORT: u16 = 67;
@@ -127,14 +126,18 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Hands the ports to the runtime that this is called in.
+    /// Hands the ports to the runtime that this is called in. What passes by them is handed to `tap`, as from and to
+    /// `address`.
     ///
     /// # Errors
     /// When the runtime does not take them.
-    pub fn watch(self) -> Result<Sockets, OpenError> {
+    pub fn watch(self, tap: &Tap, address: Ipv4Addr) -> Result<Sockets, OpenError> {
         let Self { interface, dhcp, boot, wire } = self;
+        let tapped = Tapped::new(tap, address);
         match (UdpSocket::from_std(dhcp), UdpSocket::from_std(boot)) {
-            (Ok(dhcp), Ok(boot)) => Ok(Sockets { interface, dhcp, boot, wire, own: Mutex::default() }),
+            (Ok(dhcp), Ok(boot)) => {
+                Ok(Sockets { interface, dhcp, boot, wire, own: Mutex::default(), tapped })
+            }
             (Err(source), _) | (_, Err(source)) => Err(OpenError::Watch { interface, source }),
         }
     }
@@ -217,6 +220,7 @@ pub struct Sockets {
     wire: Arc<Wire>,
     /// The interface's own address, and when the kernel said so.
     own: Mutex<Option<(Instant, Ipv4Addr)>>,
+    tapped: Tapped,
 }
 
 /// Requests in the buffers that they are received into, for one socket after the other.
@@ -279,13 +283,22 @@ impl Sockets {
     }
 
     /// Takes some of what has come to both ports.
-    pub(crate) fn receive(&self, requests: &mut Requests, mut take: impl FnMut(Result<Request, Malformed>)) {
-        requests.take(&self.dhcp, &self.interface, |_, bytes| take(Request::parse(bytes)));
-        requests.take(&self.boot, &self.interface, |from, bytes| {
-            if let SocketAddr::V4(from) = from {
-                take(Request::parse_boot_service(bytes, from));
-            }
+    pub(crate) fn receive(
+        &self,
+        requests: &mut Requests,
+        mut take: impl FnMut(Result<Request, Malformed>, Heard<'_>),
+    ) {
+        requests.take(&self.dhcp, &self.interface, |from, bytes| {
+            take(Request::parse(bytes), Heard { from, port: SERVER_PORT, bytes });
         });
+        requests.take(&self.boot, &self.interface, |from, bytes| {
+            take(Request::parse_boot_service(bytes, from), Heard { from, port: BOOT_PORT, bytes });
+        });
+    }
+
+    /// Where what is received and sent here is handed over.
+    pub(crate) fn tapped(&self) -> &Tapped {
+        &self.tapped
     }
 
     /// Sends replies, many at a time. What cannot be sent by unicast to a machine without an address is broadcast
@@ -293,9 +306,10 @@ impl Sockets {
     pub(crate) fn send<'a>(
         &self,
         sender: &mut Sender,
-        replies: impl Iterator<Item = (&'a [u8], &'a Destination)>,
+        replies: impl Iterator<Item = (&'a [u8], &'a Destination)> + Clone,
     ) {
         let (mut from_dhcp, mut from_boot) = (Vec::new(), Vec::new());
+        self.tapped.send(replies.clone());
         for (datagram, to) in replies {
             let ip = |address, port| to_port(datagram, address, port);
             match *to {
@@ -352,10 +366,15 @@ impl Sockets {
 
 impl Requests {
     /// What has come to a socket: a few calls' worth of it, since a call makes room for few at first.
-    fn take(&mut self, socket: &UdpSocket, interface: &str, mut take: impl FnMut(SocketAddr, &[u8])) {
+    fn take(&mut self, socket: &UdpSocket, interface: &str, mut take: impl FnMut(SocketAddrV4, &[u8])) {
         for _ in 0..CALLS {
             let received = self.receive(socket, interface);
-            self.0.datagrams().take(received).for_each(|(from, bytes)| take(from, bytes));
+            for (from, bytes) in self.0.datagrams().take(received) {
+                // The sockets are IPv4's.
+                if let SocketAddr::V4(from) = from {
+                    take(from, bytes);
+                }
+            }
             if received == 0 || !self.0.is_full() {
                 return;
             }

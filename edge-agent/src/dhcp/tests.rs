@@ -3,6 +3,7 @@
 //! A namespace of its own holds the server and a machine's end of a cable; the server runs in a process of its own:
 //! this test binary again, inside the namespace. Without root there are no namespaces, and nothing is tested.
 
+mod boots;
 mod wire;
 
 use std::{
@@ -166,8 +167,9 @@ async fn serve() {
     let kill = rustix::process::Signal::KILL;
     rustix::process::set_parent_process_death_signal(Some(kill)).expect("a plain request");
     let (ports, _wire) = Bound::open("srv0").and_then(Bound::watch).expect("root in its namespace");
-    let sockets = ports.watch().expect("a runtime");
-    assert_eq!(sockets.address().expect("an address"), std::net::Ipv4Addr::new(10, 77, 0, 1));
+    let address = std::net::Ipv4Addr::new(10, 77, 0, 1);
+    let sockets = ports.watch(&crate::Tap::default(), address).expect("a runtime");
+    assert_eq!(sockets.address().expect("an address"), address);
     fs::write(ready, "").expect("a folder");
     let (mut server, plan, started) = (Server::new(), plan(), Instant::now());
     let (mut requests, mut sender) = (Requests::default(), Sender::default());
@@ -175,7 +177,7 @@ async fn serve() {
         poll_fn(|context| sockets.poll_readable(context)).await;
         let now = Now { mono: Mono(started.elapsed()), wall: Wall::from(SystemTime::now()) };
         let mut replies = Vec::new();
-        sockets.receive(&mut requests, |request| {
+        sockets.receive(&mut requests, |request, _| {
             let Ok(request) = request else { return };
             let context = Context {
                 network: &plan.network,

@@ -30,6 +30,7 @@ use crate::{
     desk::Desk,
     disk::cache::{FillProgress, FillState},
     images::Opened,
+    tap::head_of,
 };
 
 /// Bytes that wait in a socket and are not on the wire yet, at most (`TCP_NOTSENT_LOWAT`).
@@ -93,6 +94,12 @@ impl Reads {
     }
 }
 
+/// Sends the head of an answer, with what else of it is at hand.
+pub(super) async fn head(wire: &mut Wire, head: &[u8]) -> Result<(), Over> {
+    wire.says(head_of(head));
+    words(wire, head).await
+}
+
 /// Sends `words`.
 pub(super) async fn words(wire: &mut Wire, words: &[u8]) -> Result<(), Over> {
     head_and_body(wire, words, &[], |_| {}).await
@@ -105,6 +112,7 @@ pub(super) async fn memory<D: Desk>(
     body: &[u8],
     sending: &mut Sending<'_, D>,
 ) -> Result<(), Over> {
+    wire.says(head);
     head_and_body(wire, head, body, |left| sending.left(left)).await
 }
 
@@ -134,6 +142,7 @@ pub(super) async fn file<D: Desk>(
     sending: &mut Sending<'_, D>,
     (reads, arrival_stall): (&Reads, Duration),
 ) -> Result<(), Broken> {
+    wire.says(head);
     let mut rest = Rest { opened, range, cached: 0 };
     // What follows at once shares a segment with the head.
     let follows = !rest.range.is_empty() && rest.arrived().is_some();

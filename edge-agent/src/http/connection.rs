@@ -10,11 +10,14 @@
 //! bytes that have come ([`super::odd`]).
 
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
     sync::Arc,
 };
 
-use netboot::site::{Arrival, FileRequest};
+use netboot::{
+    capture::Way,
+    site::{Arrival, FileRequest},
+};
 use proto::event::Transport;
 use tokio::{net::TcpStream, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +35,7 @@ use super::{
 use crate::{
     desk::{Answered, Desk, Found},
     mirror::Claimed,
+    tap::{Tap, Tape, head_of},
 };
 
 /// Buffers that have grown beyond this are let go when the connection is idle.
@@ -60,6 +64,16 @@ enum Turn {
     Odd,
 }
 
+/// What is kept of a connection: machines have addresses of IPv4 alone.
+fn tape(tap: &Tap, peer: SocketAddr, ours: SocketAddr) -> Option<Tape> {
+    match (peer.ip().to_canonical(), ours) {
+        (IpAddr::V4(peer_ip), SocketAddr::V4(ours)) => {
+            Tape::new(tap, SocketAddrV4::new(peer_ip, peer.port()), ours)
+        }
+        _ => None,
+    }
+}
+
 /// Why a connection ends by our will.
 enum End {
     /// A request is not ours.
@@ -73,12 +87,14 @@ enum End {
 impl<D: Desk> Connection<D> {
     pub(super) fn new(
         socket: TcpStream,
-        peer: IpAddr,
+        (peer, ours): (SocketAddr, SocketAddr),
         arrival: Arrival,
         shared: Arc<Shared<D>>,
         stopping: CancellationToken,
     ) -> Self {
         let wire = Wire::new(socket, shared.limits.stall, stopping.clone());
+        let wire = wire.taped(tape(&shared.tap, peer, ours));
+        let peer = peer.ip();
         let (unread, head) = (Vec::new(), Vec::new());
         Self { shared, arrival, peer, stopping, wire, unread, head, last: None }
     }
@@ -88,16 +104,30 @@ impl<D: Desk> Connection<D> {
         let peer = self.peer;
         match self.converse().await {
             Ok(End::Odd) => self.hand_over().await,
-            Ok(End::Content) => self.wire.linger().await,
-            Ok(End::Enough) => tracing::trace!(%peer, "connection closed"),
-            Err(over) => tracing::trace!(%peer, ?over, "connection over"),
+            Ok(End::Content) => {
+                self.wire.ended(Way::Out);
+                self.wire.linger().await;
+            }
+            Ok(End::Enough) => {
+                self.wire.ended(Way::Out);
+                tracing::trace!(%peer, "connection closed");
+            }
+            Err(over) => {
+                self.wire.ended(if over == Over::Gone { Way::In } else { Way::Out });
+                tracing::trace!(%peer, ?over, "connection over");
+            }
         }
     }
 
     async fn converse(&mut self) -> Result<End, Over> {
         let mut by = Some(Instant::now() + self.shared.limits.head);
         loop {
-            let Some(request) = self.request(by.take()).await? else { return Ok(End::Odd) };
+            let request = self.request(by.take()).await?;
+            let Some(request) = request else {
+                self.wire.heard(head_of(&self.unread));
+                return Ok(End::Odd);
+            };
+            self.wire.heard(&self.unread[..request.length]);
             let turn = self.answer(&request).await?;
             match turn {
                 Turn::Odd => return Ok(End::Odd),
@@ -241,7 +271,7 @@ impl<D: Desk> Connection<D> {
         self.head.clear();
         plain.write(request.head_only, manner, &mut self.head);
         tracing::debug!(peer = %self.peer, status = plain.status().as_u16(), "answered");
-        body::words(&mut self.wire, &self.head).await?;
+        body::head(&mut self.wire, &self.head).await?;
         Ok(Turn::Answered)
     }
 

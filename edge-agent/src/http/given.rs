@@ -71,7 +71,7 @@ pub(super) struct Out<'a> {
 
 impl Out<'_> {
     async fn head(self) -> Result<(), Over> {
-        body::words(self.wire, self.head).await
+        body::head(self.wire, self.head).await
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn answer(
     let (said, bytes) = response.into_parts();
     let has_body = request.method != http::Method::HEAD && said.status != http::StatusCode::NOT_MODIFIED;
     let chunked = has_body && !said.headers.contains_key(http::header::CONTENT_LENGTH);
-    body::words(wire, &written(&said, chunked, manner)).await?;
+    body::head(wire, &written(&said, chunked, manner)).await?;
     match bytes {
         _ if !has_body => Ok(()),
         Body::Words(words) => body::words(wire, &words).await,

@@ -37,7 +37,7 @@ mod wire;
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{images::Images, mirror::Mirrors};
+use crate::{Tap, images::Images, mirror::Mirrors};
 
 pub(crate) use path::shown;
 pub use server::{ServeError, Server, Serving};
@@ -78,12 +78,13 @@ struct Shared<D> {
     limits: Arc<Limits>,
     reads: body::Reads,
     memory: memory::Memory,
+    tap: Tap,
 }
 
 impl<D> Shared<D> {
     fn new(desk: Arc<D>, images: Images, mirrors: Option<Mirrors>, limits: Limits) -> Self {
         let (reads, memory) = (body::Reads::new(), memory::Memory::new());
-        Self { desk, images, mirrors, limits: Arc::new(limits), reads, memory }
+        Self { desk, images, mirrors, limits: Arc::new(limits), reads, memory, tap: Tap::default() }
     }
 }
 

@@ -31,7 +31,10 @@ use super::{
     report,
     wire::Wire,
 };
-use crate::desk::Desk;
+use crate::{
+    desk::Desk,
+    tap::{Tape, head_of},
+};
 
 /// Who asks, and who answers.
 pub(super) struct Service<D> {
@@ -54,7 +57,8 @@ pub(super) async fn converse<D: Desk>(
     protocol.title_case_headers(true);
     let service = &service;
     let service = service_fn(|request| service.call(request));
-    let mut socket = Rewound { came: came.into(), socket: wire.into_socket() };
+    let (socket, tape) = wire.into_socket();
+    let mut socket = Rewound { came: came.into(), socket, tape };
     let answered = async {
         let serving = protocol.serve_connection(TokioIo::new(&mut socket), service);
         serving.without_shutdown().await
@@ -117,6 +121,8 @@ impl<D: Desk> Service<D> {
 struct Rewound {
     came: Bytes,
     socket: TcpStream,
+    /// Until the head of the answer has left.
+    tape: Option<(Tape, u64)>,
 }
 
 impl AsyncRead for Rewound {
@@ -134,7 +140,11 @@ impl AsyncRead for Rewound {
 
 impl AsyncWrite for Rewound {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().socket).poll_write(cx, bytes)
+        let this = self.get_mut();
+        if let Some((mut tape, sent)) = this.tape.take() {
+            tape.said(head_of(bytes), sent);
+        }
+        Pin::new(&mut this.socket).poll_write(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr, TcpListener as StdListener},
+    net::{SocketAddr, TcpListener as StdListener},
     sync::Arc,
     time::Duration,
 };
@@ -21,7 +21,7 @@ use super::{
     body,
     connection::Connection,
 };
-use crate::{desk::Desk, images::Images, mirror::Mirrors};
+use crate::{Tap, desk::Desk, images::Images, mirror::Mirrors};
 
 /// Linux' own congestion control, and the one that every kernel allows everybody. Not BBR, which some kernels begin with: its
 /// timers' pace costs up to three times the CPU time for a GB on a local network (docs/adr/0011).
@@ -85,6 +85,15 @@ impl<D: Desk> Server<D> {
         Self { shared: Arc::new(Shared::new(desk, images, mirrors, limits)), admission }
     }
 
+    /// Hands over the heads of what is asked and answered.
+    #[must_use]
+    pub fn tapped(mut self, tap: Tap) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.tap = tap;
+        }
+        self
+    }
+
     /// Serves `listener`, whose machines come in at `arrival`, until `shutdown`: then answers that are under way
     /// may go on for a while.
     ///
@@ -104,7 +113,8 @@ impl<D: Desk> Server<D> {
         let address = listener.local_addr().map_err(ServeError::Listener)?;
         let (shared, admission) = (Arc::clone(&self.shared), Arc::clone(&self.admission));
         let shutdown = shutdown.child_token();
-        let door = Door { listener, shared, admission, arrival, shutdown, open: TaskTracker::new() };
+        let open = TaskTracker::new();
+        let door = Door { listener, address, shared, admission, arrival, shutdown, open };
         Ok(Serving { address, task: AbortOnDropHandle::new(tokio::spawn(door.run())) })
     }
 }
@@ -112,6 +122,7 @@ impl<D: Desk> Server<D> {
 /// One listener and its connections.
 struct Door<D> {
     listener: TcpListener,
+    address: SocketAddr,
     shared: Arc<Shared<D>>,
     admission: Arc<Admission>,
     arrival: Arrival,
@@ -129,7 +140,7 @@ impl<D: Desk> Door<D> {
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((socket, peer)) => self.admit(socket, peer.ip()),
+                Ok((socket, peer)) => self.admit(socket, peer),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "failed to accept");
@@ -141,13 +152,14 @@ impl<D: Desk> Door<D> {
         self.open.wait().await;
     }
 
-    fn admit(&self, socket: TcpStream, peer: IpAddr) {
-        let Some(admitted) = self.admission.admit(peer) else {
+    fn admit(&self, socket: TcpStream, peer: SocketAddr) {
+        let Some(admitted) = self.admission.admit(peer.ip()) else {
             return tracing::debug!(%peer, "too many connections");
         };
         let (shared, arrival) = (Arc::clone(&self.shared), self.arrival.clone());
         let drain = shared.limits.drain;
-        let connection = Connection::new(socket, peer, arrival, shared, self.shutdown.clone());
+        let ends = (peer, self.address);
+        let connection = Connection::new(socket, ends, arrival, shared, self.shutdown.clone());
         self.open.spawn(converse(connection, admitted, self.shutdown.clone(), drain));
     }
 }

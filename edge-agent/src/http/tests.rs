@@ -3,6 +3,7 @@
 
 mod slow;
 mod standing;
+mod taped;
 
 use std::{
     collections::BTreeMap,
@@ -81,6 +82,8 @@ struct Site {
     told: mpsc::Receiver<(String, Sent)>,
     fetcher: mpsc::Receiver<BlobRef>,
     shutdown: CancellationToken,
+    /// On in every test.
+    tap: Tap,
     dir: TempDir,
 }
 
@@ -135,9 +138,10 @@ fn begin_with(
     let arrival =
         Arrival { interface: 0, server: [127, 0, 0, 1].into(), base_url: "http://127.0.0.1".into() };
     let shutdown = CancellationToken::new();
-    let server = Server::new(Arc::clone(&desk), images, limits);
+    let tap = Tap::new(1 << 20);
+    let server = Server::new(Arc::clone(&desk), images, limits).tapped(tap.clone());
     let serving = server.serve(listener, arrival, shutdown.clone()).expect("it starts");
-    Site { serving, desk, cache, told, fetcher, shutdown, dir }
+    Site { serving, desk, cache, told, fetcher, shutdown, tap, dir }
 }
 
 fn blob(content: &[u8]) -> BlobRef {

@@ -7,6 +7,7 @@ use std::{
     cell::RefCell, future::poll_fn, io, pin::Pin, task::Context, task::Poll, task::ready, time::Duration,
 };
 
+use netboot::capture::Way;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWriteExt, Interest, ReadBuf},
@@ -14,6 +15,8 @@ use tokio::{
     time::{Instant, Sleep},
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::tap::Tape;
 
 /// What is read in one go, at most.
 const PIECE: usize = 16 << 10;
@@ -49,16 +52,47 @@ pub(super) struct Wire {
     stopping: CancellationToken,
     /// A call is saved where nothing changes.
     corked: bool,
+    /// Bytes that the socket has taken.
+    sent: u64,
+    tape: Option<Tape>,
 }
 
 impl Wire {
     /// A client that takes nothing for as long as `stall` is cut off; after `stopping` nobody is waited for.
     pub(super) fn new(socket: TcpStream, stall: Duration, stopping: CancellationToken) -> Self {
-        Self { socket, timer: Timer::default(), stall, stopping, corked: false }
+        Self { socket, timer: Timer::default(), stall, stopping, corked: false, sent: 0, tape: None }
     }
 
-    pub(super) fn into_socket(self) -> TcpStream {
-        self.socket
+    /// Heads that come and leave are kept there.
+    pub(super) fn taped(self, tape: Option<Tape>) -> Self {
+        Self { tape, ..self }
+    }
+
+    /// With what is kept of the connection, and how many bytes have left.
+    pub(super) fn into_socket(self) -> (TcpStream, Option<(Tape, u64)>) {
+        let sent = self.sent;
+        (self.socket, self.tape.map(|tape| (tape, sent)))
+    }
+
+    /// This is the head of a request that has come.
+    pub(super) fn heard(&mut self, head: &[u8]) {
+        if let Some(tape) = self.tape.as_mut().filter(|tape| !tape.is_full()) {
+            tape.heard(head, self.sent);
+        }
+    }
+
+    /// This is the head of an answer that is about to leave.
+    pub(super) fn says(&mut self, head: &[u8]) {
+        if let Some(tape) = self.tape.as_mut().filter(|tape| !tape.is_full()) {
+            tape.said(head, self.sent);
+        }
+    }
+
+    /// Nothing more comes or leaves.
+    pub(super) fn ended(&mut self, by: Way) {
+        if let Some(tape) = &mut self.tape {
+            tape.ended(by, self.sent);
+        }
     }
 
     /// While it is corked, nothing leaves but whole segments, for 200 ms at most (`TCP_CORK`, tcp(7)).
@@ -91,7 +125,11 @@ impl Wire {
             match self.socket.try_io(Interest::WRITABLE, || write(&self.socket)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
                 Err(error) if is_of_socket(&error) => return Err(Over::Gone),
-                wrote => return Ok(wrote),
+                Ok(wrote) => {
+                    self.sent += wrote as u64;
+                    return Ok(Ok(wrote));
+                }
+                Err(error) => return Ok(Err(error)),
             }
         }
     }

@@ -49,6 +49,8 @@ async fn gatherer(folder: &Path) -> Gatherer {
         low_disk_bytes: 0,
         interfaces: Vec::new(),
         ended_orders: mpsc::channel(1).0,
+        tap: crate::Tap::default(),
+        failed_boots: mpsc::channel(1).0,
     };
     let core = Core::start(options).expect("it starts").0;
     let plan = plan();

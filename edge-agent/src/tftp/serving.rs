@@ -15,6 +15,7 @@ use super::library::Library;
 use super::notice::Notices;
 use super::shard::{Setup, Shard};
 use super::sockets::Sockets;
+use crate::tap::Transfers;
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -140,13 +141,14 @@ pub fn serve<L: Library>(
 ) -> Result<Serving, ServeError> {
     let slots = sockets.slots().ok_or(ServeError::Slots)?;
     let address = sockets.address().map_err(ServeError::Sockets)?;
-    let means = sockets.means();
+    let (means, tap) = (sockets.means(), sockets.tap().clone());
     let parts = sockets.share_out().map_err(ServeError::Sockets)?;
     let config = Config { slots, ..config }.share_of(parts.len());
     let mut shards = Vec::new();
     for (number, sockets) in parts.into_iter().enumerate() {
         let (notices, inbox) = Notices::open(sockets.waker());
         let (tally, (ended_out, ended)) = (Arc::new(Tally::default()), oneshot::channel());
+        let taped = Transfers::new(&tap, sockets.ends());
         let setup = Setup {
             config: config.clone(),
             sockets,
@@ -157,6 +159,7 @@ pub fn serve<L: Library>(
             inbox,
             events: events.clone(),
             tally: Arc::clone(&tally),
+            taped,
         };
         let run = move || {
             Shard::new(setup).run();

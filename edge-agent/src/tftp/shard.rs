@@ -17,6 +17,7 @@ use super::outbox::{Means, Outbox};
 use super::serving::{Dropped, Tally};
 use super::sockets::WatchedSockets;
 use crate::sys::datagrams;
+use crate::tap::{Transfers, micros};
 
 /// Longer than any packet that a client may send; what is longer is cut.
 const LONGEST: usize = 2048;
@@ -39,6 +40,7 @@ pub(super) struct Setup<L> {
     pub(super) inbox: notice::Inbox,
     pub(super) events: mpsc::Sender<TftpEvent>,
     pub(super) tally: Arc<Tally>,
+    pub(super) taped: Option<Transfers>,
 }
 
 /// A thread's share of the server.
@@ -58,6 +60,7 @@ pub(super) struct Shard<L> {
     lost_events: u64,
     tally: Arc<Tally>,
     published: Dropped,
+    taped: Option<Transfers>,
 }
 
 /// A transfer's file, and the task that opens it and follows its arrival.
@@ -66,12 +69,14 @@ struct Held {
     transfer: TransferId,
     source: Option<Source>,
     ahead: Ahead,
+    /// So many bytes of it were sent once.
+    sent: u64,
     _task: AbortOnDropHandle<()>,
 }
 
 impl<L: Library> Shard<L> {
     pub(super) fn new(setup: Setup<L>) -> Self {
-        let Setup { config, sockets, means, library, runtime, notices, inbox, events, tally } = setup;
+        let Setup { config, sockets, means, library, runtime, notices, inbox, events, tally, taped } = setup;
         Self {
             engine: Server::new(config),
             started: Instant::now(),
@@ -87,6 +92,7 @@ impl<L: Library> Shard<L> {
             lost_events: 0,
             tally,
             published: Dropped::default(),
+            taped,
         }
     }
 
@@ -133,7 +139,11 @@ impl<L: Library> Shard<L> {
                 Err(error) => return tracing::trace!(%error, "failed to receive TFTP packets"),
             };
             let now = self.now();
+            let at = self.taped.as_ref().map_or(0, |_| micros());
             for (peer, bytes) in self.received.datagrams() {
+                if let Some(taped) = &mut self.taped {
+                    taped.heard(at, local, peer, bytes);
+                }
                 self.engine.handle(now, Input::Datagram { local, peer, bytes });
             }
             self.perform(now);
@@ -178,10 +188,10 @@ impl<L: Library> Shard<L> {
         while let Some(action) = self.engine.poll_action() {
             match action {
                 Action::Open { transfer, peer, name } => self.open(transfer, peer, name),
-                Action::Send { local, peer, bytes } => self.outbox.packet(local, peer, &bytes),
+                Action::Send { local, peer, bytes } => self.send(local, peer, &bytes),
                 Action::SendBlocks(blocks) => self.send_blocks(now, &blocks),
                 Action::Close { transfer } => self.close(transfer),
-                Action::Report(event) => self.lost_events += u64::from(self.events.try_send(event).is_err()),
+                Action::Report(event) => self.report(event),
             }
             if self.outbox.is_full() {
                 self.outbox.flush(&self.sockets);
@@ -190,11 +200,25 @@ impl<L: Library> Shard<L> {
         self.outbox.flush(&self.sockets);
     }
 
+    fn send(&mut self, local: Local, peer: SocketAddr, bytes: &[u8]) {
+        if let Some(taped) = &mut self.taped {
+            taped.said(local, peer, bytes);
+        }
+        self.outbox.packet(local, peer, bytes);
+    }
+
+    fn report(&mut self, event: TftpEvent) {
+        if let Some(taped) = self.taped.as_mut().filter(|_| event.kind.is_end()) {
+            taped.ended(event.peer);
+        }
+        self.lost_events += u64::from(self.events.try_send(event).is_err());
+    }
+
     fn open(&mut self, transfer: TransferId, peer: SocketAddr, name: Name) {
         let (library, notices) = (Arc::clone(&self.library), self.notices.clone());
         let task = self.runtime.spawn(notice::open(library, transfer, peer, name, notices));
-        let held =
-            Held { transfer, source: None, ahead: Ahead::default(), _task: AbortOnDropHandle::new(task) };
+        let (source, ahead, task) = (None, Ahead::default(), AbortOnDropHandle::new(task));
+        let held = Held { transfer, source, ahead, sent: 0, _task: task };
         let place = transfer.place();
         if place >= self.held.len() {
             self.held.resize_with(place + 1, || None);
@@ -213,9 +237,13 @@ impl<L: Library> Shard<L> {
     }
 
     fn send_blocks(&mut self, now: Now, blocks: &Blocks) {
-        let Self { held, outbox, sockets, .. } = self;
+        let Self { held, outbox, sockets, taped, .. } = self;
         let held = held.get_mut(blocks.transfer.place()).and_then(Option::as_mut);
-        let Some(Held { source: Some(source), ahead, .. }) = held else { return };
+        let Some(Held { source: Some(source), ahead, sent, .. }) = held else { return };
+        if let Some(taped) = taped {
+            taped.blocks(blocks, source.size(), *sent);
+            *sent = (*sent).max(blocks.range.offset + blocks.range.len);
+        }
         let put = outbox.blocks(blocks, source, ahead, sockets);
         if let Err(error) = put {
             let failed = Input::SourceFailed { transfer: blocks.transfer, why: error.to_string() };

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::iter;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::num::NonZeroU8;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::notice::Waker;
 use super::outbox::Means;
-use crate::sys::datagrams;
+use crate::{Tap, sys::datagrams};
 
 /// Room for a burst of requests while the server is busy (QUIRKS 46); the kernel grants what it allows.
 const RECEIVE_BUFFER: usize = 8 << 20;
@@ -33,6 +33,7 @@ const MOST_SHARDS: u8 = 8;
 pub struct Sockets {
     shards: Vec<Bound>,
     means: Means,
+    tap: Tap,
 }
 
 /// The sockets of one shard.
@@ -81,7 +82,7 @@ impl Sockets {
         let listeners = listeners(address, shards.get().min(MOST_SHARDS));
         let listeners = listeners.map_err(|source| BindError::Listener { address, source })?;
         let all = listeners.into_iter().map(|listener| Bound::beside(listener, ephemeral));
-        Ok(Self { shards: all.collect::<Result<_, _>>()?, means: Means::Segments })
+        Ok(Self { shards: all.collect::<Result<_, _>>()?, means: Means::Segments, tap: Tap::default() })
     }
 
     /// Takes a bound listener, and binds `ephemeral` sockets to the same address.
@@ -89,7 +90,8 @@ impl Sockets {
     /// # Errors
     /// [`BindError`] names the address.
     pub fn beside(listener: UdpSocket, ephemeral: NonZeroU8) -> Result<Self, BindError> {
-        Ok(Self { shards: vec![Bound::beside(listener, ephemeral)?], means: Means::Segments })
+        let shards = vec![Bound::beside(listener, ephemeral)?];
+        Ok(Self { shards, means: Means::Segments, tap: Tap::default() })
     }
 
     /// One shard for each core that this process may use.
@@ -106,8 +108,18 @@ impl Sockets {
         Self { means, ..self }
     }
 
+    /// Hands over what explains transfers.
+    #[must_use]
+    pub fn tapped(self, tap: Tap) -> Self {
+        Self { tap, ..self }
+    }
+
     pub(super) fn means(&self) -> Means {
         self.means
+    }
+
+    pub(super) fn tap(&self) -> &Tap {
+        &self.tap
     }
 
     /// How many sockets on ephemeral ports each shard has.
@@ -197,6 +209,16 @@ impl WatchedSockets {
             Local::Listener => Some(&self.listener),
             Local::Ephemeral(slot) => self.ephemeral.get(usize::from(slot)),
         }
+    }
+
+    /// Where they are bound, the listener first; those of IPv6 are left out, with all that follow.
+    pub(super) fn ends(&self) -> Vec<SocketAddrV4> {
+        let all = iter::once(&self.listener).chain(&self.ephemeral);
+        all.map_while(|socket| match socket.local_addr() {
+            Ok(SocketAddr::V4(end)) => Some(end),
+            Ok(SocketAddr::V6(_)) | Err(_) => None,
+        })
+        .collect()
     }
 
     /// Waits until something has arrived, somebody rings or `patience` has passed; gives where something has arrived.

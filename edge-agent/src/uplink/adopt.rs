@@ -236,6 +236,8 @@ mod tests {
             low_disk_bytes: 0,
             interfaces: Vec::new(),
             ended_orders: mpsc::channel(1).0,
+            tap: crate::Tap::default(),
+            failed_boots: mpsc::channel(1).0,
         };
         Core::start(options).expect("it starts").0
     }

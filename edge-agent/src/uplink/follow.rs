@@ -76,6 +76,10 @@ impl Session {
                 self.core.input(Input::Release(release)).await?;
                 Ok(Next::Other)
             }
+            Some(Change::Capture(wanted)) => {
+                self.captures.ask(wanted);
+                Ok(Next::Other)
+            }
             Some(Change::Bundle(bundle)) => self.take_bundle(bundle).await.map(|()| Next::Other),
             Some(Change::Current(_)) | None => Ok(Next::Other),
         }

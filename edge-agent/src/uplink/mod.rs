@@ -2,6 +2,7 @@
 //! waits for it.
 
 mod adopt;
+mod capture;
 mod connect;
 mod enrol;
 mod follow;
@@ -26,6 +27,7 @@ use tokio::sync::{Mutex, watch};
 use tonic::{Request, Status, service::interceptor::InterceptedService, transport::Channel};
 
 use crate::{
+    captures::Captures,
     config::ControllerConfig,
     core::{Core, Stopped},
     metrics::Gatherer,
@@ -68,6 +70,8 @@ pub struct Uplink {
     pub holding: watch::Receiver<Option<Arc<Holding>>>,
     /// And what we count.
     pub metrics: Gatherer,
+    /// Packets of boots, for whoever asks.
+    pub captures: Captures,
 }
 
 /// The link as others see it.
@@ -159,6 +163,7 @@ struct Session {
     mirrors: Mirrors,
     holding: watch::Receiver<Option<Arc<Holding>>>,
     metrics: Gatherer,
+    captures: capture::Desk,
     outage: StdMutex<Outage>,
 }
 
@@ -183,6 +188,7 @@ impl Uplink {
             mirrors: self.mirrors,
             holding: self.holding,
             metrics: self.metrics,
+            captures: capture::Desk::new(self.captures),
             outage: StdMutex::default(),
         };
         session.keep_connected(&self.config).await;

@@ -40,6 +40,7 @@ impl Session {
             ended = self.send_status(&out) => ended,
             ended = self.send_holding(&out) => ended,
             ended = self.send_metrics(&out) => ended,
+            ended = self.send_captures(&out) => ended,
             ended = self.take_acknowledgements(acknowledged) => ended,
         }
     }

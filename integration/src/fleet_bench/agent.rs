@@ -87,6 +87,9 @@ fn next(held: Option<&PlanDocument>, change: Option<Change>) -> anyhow::Result<O
         (Some(Change::Snapshot(plan)), _) => Ok(Some(PlanDocument::try_from(plan)?)),
         (Some(Change::Delta(delta)), Some(held)) => Ok(Some(held.apply(delta)?)),
         (Some(Change::Delta(_)), None) => bail!("a change came before any plan"),
-        (Some(Change::Bundle(_) | Change::Current(_) | Change::Release(_)) | None, _) => Ok(None),
+        (
+            Some(Change::Bundle(_) | Change::Current(_) | Change::Release(_) | Change::Capture(_)) | None,
+            _,
+        ) => Ok(None),
     }
 }

@@ -163,6 +163,7 @@ impl Scene {
                 | site::Action::Persist(_)
                 | site::Action::Probe { .. }
                 | site::Action::DestroySecrets(_)
+                | site::Action::KeepCapture(_)
                 | site::Action::Replied { .. } => {}
             }
         }

@@ -72,6 +72,10 @@ pub struct SiteSpec {
     /// Whether agents look out for other DHCP servers: listen to them, and ask for them with a DISCOVER each minute.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub watch_dhcp: bool,
+    /// Whether machines that ask for a syslog server are told the agent (option 7), and what boot programs and installers say
+    /// by it is told with their boots.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub syslog: bool,
     /// Values for templates.
     #[serde(default, skip_serializing_if = "Variables::is_empty")]
     pub variables: Variables,
@@ -275,17 +279,18 @@ mod tests {
         let json = r#"{"subnets":[{"network":"10.1.0.0/24","pools":["10.1.0.100-10.1.0.199"],"router":"10.1.0.1"}]}"#;
         assert_eq!(site(json).validate(), []);
         assert_eq!(site(json).subnets[0].lease, Span::seconds(3_600));
-        assert!(site(json).decline_ipv6 && site(json).watch_dhcp);
+        assert!(site(json).decline_ipv6 && site(json).watch_dhcp && site(json).syslog);
     }
 
     #[test]
     fn the_switches_that_are_on_are_written_where_they_are_off() {
-        let off = site(r#"{"decline_ipv6":false,"watch_dhcp":false,"subnets":[]}"#);
+        let off = site(r#"{"decline_ipv6":false,"watch_dhcp":false,"syslog":false,"subnets":[]}"#);
         let written = serde_json::to_string(&off).expect("JSON");
         assert!(written.contains(r#""decline_ipv6":false"#), "{written}");
         assert!(written.contains(r#""watch_dhcp":false"#), "{written}");
+        assert!(written.contains(r#""syslog":false"#), "{written}");
         let on = serde_json::to_string(&site(r#"{"subnets":[]}"#)).expect("JSON");
-        assert!(!on.contains("ipv6") && !on.contains("watch"), "{on}");
+        assert!(!on.contains("ipv6") && !on.contains("watch") && !on.contains("syslog"), "{on}");
     }
 
     #[test]

@@ -114,9 +114,35 @@ fn describe(kind: &EventKind) -> (&'static str, String) {
             let how = if *proved { "obeys" } else { "is told what to boot by" };
             ("form", format!("{firmware} {how} {}: {why}", form.word()))
         }
+        EventKind::CaptureKept { packets, bytes, why } => {
+            ("capture", format!("{packets} packets are kept ({}), since {why}", words::size(*bytes)))
+        }
+        EventKind::SyslogLine { severity, program, text, left_out } => {
+            let speaker = if program.is_empty() { String::new() } else { format!("{program}: ") };
+            let before = match left_out {
+                0 => String::new(),
+                lines => format!(" ({lines} lines before it were left out)"),
+            };
+            // Indented: what others say stands apart from what the agent saw.
+            ("", format!("  {} {speaker}{text}{before}", severity_word(*severity)))
+        }
         EventKind::Gap { first, last } => {
             ("gap", format!("events {first} to {last} gave way because the agent's journal was full"))
         }
+    }
+}
+
+/// RFC 5424 §6.2.1, as syslog.h abbreviates it.
+fn severity_word(severity: u8) -> &'static str {
+    match severity {
+        0 => "emerg",
+        1 => "alert",
+        2 => "crit",
+        3 => "err",
+        4 => "warning",
+        5 => "notice",
+        6 => "info",
+        7.. => "debug",
     }
 }
 

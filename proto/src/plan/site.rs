@@ -150,6 +150,8 @@ pub struct Network {
     pub known_dhcp_servers: Vec<Ipv4Addr>,
     /// Whether other DHCP servers are looked for.
     pub watch_dhcp: bool,
+    /// Whether machines are told to send their syslog to the agent, and what they say is told with their boots.
+    pub syslog: bool,
     /// How fast this agent may fetch over the WAN.
     pub wan: Wan,
     /// Further places that have blobs, the preferred first; the controller comes behind them all.

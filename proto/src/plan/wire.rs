@@ -254,6 +254,7 @@ impl From<&Network> for v1::Network {
             reply: wire_reply(&network.reply),
             known_dhcp_servers: network.known_dhcp_servers.iter().map(|server| server.to_bits()).collect(),
             watch_dhcp: network.watch_dhcp,
+            syslog: network.syslog,
             // Nothing for no limit: a plan that says no more than before has the digest that it had.
             wan: (network.wan != Wan::default()).then(|| (&network.wan).into()),
             blob_sources: network.blob_sources.iter().map(ToString::to_string).collect(),
@@ -295,6 +296,7 @@ impl TryFrom<v1::Network> for Network {
             reply: ReplySettings::from_wire(message.reply),
             known_dhcp_servers: message.known_dhcp_servers.into_iter().map(Ipv4Addr::from_bits).collect(),
             watch_dhcp: message.watch_dhcp,
+            syslog: message.syslog,
             wan: message.wan.map(Into::into).unwrap_or_default(),
             blob_sources: message.blob_sources.iter().filter_map(|url| url.parse().ok()).collect(),
             peers: message.peers.into_iter().map(Into::into).collect(),
@@ -614,6 +616,7 @@ mod tests {
             reply: ReplySettings::default(),
             known_dhcp_servers: vec![[10, 1, 0, 3].into()],
             watch_dhcp: true,
+            syslog: true,
             wan: Wan::default(),
             blob_sources: vec!["https://images.example/blobs".parse().expect("a source")],
             peers: vec![super::super::Peer {

@@ -423,6 +423,18 @@ impl Client {
         answer("simulate the boot", self.admin.simulate_boot(call(request)).await)
     }
 
+    /// The capture of a boot; see [`next`].
+    ///
+    /// # Errors
+    /// The controller's refusal, and the agent's.
+    pub(crate) async fn get_capture(
+        &mut self,
+        attempt: proto::AttemptId,
+    ) -> Result<Streaming<v1::CapturePiece>, Failure> {
+        let request = v1::GetCaptureRequest { attempt: attempt.to_wire() };
+        answer("fetch the capture", self.admin.get_capture(request).await)
+    }
+
     /// The archive of a backup; see [`next`].
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use proto::v1::{BootEvent, BootSummary, ListBootsRequest, ShowBootRequest, Watch
 use proto::{AttemptId, Mac, Wall};
 use serde_json::{Value, json};
 
-use super::{Context, explain};
+use super::{Context, capture, explain};
 use crate::client::{Client, next};
 use crate::failure::{Exit, Failure};
 use crate::output::{Format, document, plain, table, words};
@@ -32,6 +32,8 @@ pub(crate) enum Verb {
     Show(Show),
     /// Follow boots while they happen
     Watch(Watch),
+    /// Fetch the packets of one as a pcap file
+    Capture(capture::Arguments),
 }
 
 /// `boot list`.
@@ -79,6 +81,7 @@ pub(crate) async fn run(context: &mut Context, verb: Verb) -> Result<(), Failure
         Verb::List(list) => self::list(context, list).await,
         Verb::Show(show) => self::show(context, show).await,
         Verb::Watch(watch) => self::watch(context, watch).await,
+        Verb::Capture(arguments) => capture::run(context, &arguments).await,
     }
 }
 
@@ -144,7 +147,7 @@ async fn show(context: &mut Context, show: Show) -> Result<(), Failure> {
 }
 
 /// All digits, or the first of one recent attempt.
-async fn find(client: &mut Client, digits: &str) -> Result<AttemptId, Failure> {
+pub(super) async fn find(client: &mut Client, digits: &str) -> Result<AttemptId, Failure> {
     if let Ok(attempt) = digits.parse() {
         return Ok(attempt);
     }

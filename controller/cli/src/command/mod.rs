@@ -6,6 +6,7 @@ pub(crate) mod apply;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod boot;
+mod capture;
 mod catalog;
 mod edit;
 mod explain;

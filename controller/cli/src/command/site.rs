@@ -111,6 +111,10 @@ struct Fields {
     /// Whether agents look out for other DHCP servers, and ask for them each minute; true unless it is said otherwise
     #[arg(long, value_name = "BOOL")]
     watch_dhcp: Option<bool>,
+    /// Whether boot programs and installers are told to send their syslog to the agent, which tells it with their boots; true
+    /// unless it is said otherwise
+    #[arg(long, value_name = "BOOL")]
+    syslog: Option<bool>,
     #[command(flatten)]
     labels: Labels,
     #[command(flatten)]
@@ -140,6 +144,7 @@ impl Fields {
             Edit::optional("link_wait", self.link_wait.clone()),
             Edit::list("known_dhcp_servers", &self.known_dhcp_servers),
             Edit::optional("watch_dhcp", self.watch_dhcp),
+            Edit::optional("syslog", self.syslog),
         ];
         let plain = subnet.into_iter().chain(site).flatten();
         plain.chain(self.labels.edits()).chain(self.variables.edits()).collect()

@@ -160,6 +160,7 @@ fn all<M: Send + 'static>(messages: Vec<M>) -> Response<Answers<M>> {
 impl Admin for FakeAdmin {
     type WatchBootsStream = Answers<v1::BootEvent>;
     type BackupStream = Answers<v1::BackupChunk>;
+    type GetCaptureStream = Answers<v1::CapturePiece>;
 
     async fn who_am_i(&self, _: Request<v1::WhoAmIRequest>) -> Result<Response<v1::WhoAmIResponse>, Status> {
         self.catalog.permit()?;
@@ -535,5 +536,15 @@ impl Admin for FakeAdmin {
         self.catalog.permit()?;
         let url = "https://boot.example:7445/login?code=x\u{1b}[2J".into();
         Ok(Response::new(v1::CreatePageLoginResponse { url, seconds: 60 }))
+    }
+
+    async fn get_capture(
+        &self,
+        request: Request<v1::GetCaptureRequest>,
+    ) -> Result<Response<Self::GetCaptureStream>, Status> {
+        self.catalog.permit()?;
+        let attempt = request.into_inner().attempt;
+        let piece = |bytes: &[u8]| v1::CapturePiece { pcap: bytes.to_vec().into() };
+        Ok(all(vec![piece(b"packets of "), piece(&attempt)]))
     }
 }

@@ -13,6 +13,8 @@ use crate::plan::loaders::{Choice, MEMDISK};
 /// Debian's installer: every question answered by the preseed file.
 const DEBIAN: &str = "auto=true priority=critical interface=auto hostname={{ host.hostname }} \
     domain={{ host.domain or domain | default('') }} url={{ url('preseed.cfg') }}";
+/// Its words for where its log goes too.
+const DEBIAN_SYSLOG: &str = " log_host={{ slot('server_address') }}";
 const PRESEED: &str = include_str!("preseed.cfg");
 
 /// Its words for a link that carries nothing yet, in seconds: it gives up asking by DHCP after 25 (`netcfg/dhcp_timeout`).
@@ -68,6 +70,9 @@ impl BootMaker<'_> {
         let mut recipe = Recipe::of(profile, image, "image")?;
         DEBIAN.clone_into(&mut recipe.arguments);
         recipe.arguments.extend(self.view.link_wait(self.host).map(debian_link_wait));
+        if self.view.syslog() {
+            recipe.arguments.push_str(DEBIAN_SYSLOG);
+        }
         // What follows is kept for the installed system too.
         recipe.separator = "---";
         let preseed = Template { text: PRESEED.to_owned(), guard: Guard::Order };

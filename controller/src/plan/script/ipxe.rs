@@ -53,9 +53,14 @@ fn await_link(wait: Span) -> String {
 pub(super) fn boot(script: &Script<'_>) -> Vec<Part> {
     let mut out = Parts::of(script.folder);
     let Script { host, profile, kernel, .. } = script;
-    out.text(&format!(
-        "#!ipxe\n# {profile} for {host}\nset tries:int8 0\nset pause:int16 2\n:again\nimgfree\nset what kernel {kernel}\n"
-    ));
+    out.text(&format!("#!ipxe\n# {profile} for {host}\nset tries:int8 0\nset pause:int16 2\n"));
+    if script.syslog {
+        // It asks for option 7 by itself, but beside another server it may hear of none.
+        out.text("set syslog ");
+        out.slot(Slot::ServerAddress);
+        out.text("\n");
+    }
+    out.text(&format!(":again\nimgfree\nset what kernel {kernel}\n"));
     if script.bios_only {
         out.text("iseq ${platform} efi && set what a program for BIOS alone ||\niseq ${platform} efi && goto failed ||\n");
     }

@@ -26,6 +26,8 @@ pub(super) struct Script<'a> {
     pub(super) bios_only: bool,
     /// How long a link that is up may carry nothing yet.
     pub(super) link_wait: Option<Span>,
+    /// Is what it says to go to the agent's syslog port?
+    pub(super) syslog: bool,
 }
 
 /// A choice between boots, each of which has its own script in a folder of its name.

@@ -1,7 +1,7 @@
 //! Captures of boots: what machines and the agent said to each other, kept for a while and written as pcap files.
 //!
 //! The drivers hand over messages that they have at hand anyway, so what is kept is what the sockets carried, and the
-//! headers below it are made again when a capture is read ([`crate::frame`]; docs/adr/0019). No body of an HTTP message is
+//! headers below it are made again when a capture is read ([`crate::frame`]; docs/adr/0017). No body of an HTTP message is
 //! ever handed over, and secrets that lines of requests may hold are masked before anything leaves ([`mask`]).
 //!
 //! Assumes that times never go back by much: packets of one capture are put in order.

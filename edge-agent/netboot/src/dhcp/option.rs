@@ -7,6 +7,8 @@ pub(super) const PAD: u8 = 0;
 pub(super) const SUBNET_MASK: u8 = 1;
 pub(super) const ROUTER: u8 = 3;
 pub(super) const DNS: u8 = 6;
+/// RFC 2132 §3.9: syslog servers.
+pub(super) const LOG_SERVER: u8 = 7;
 pub(super) const HOST_NAME: u8 = 12;
 pub(super) const DOMAIN_NAME: u8 = 15;
 pub(super) const BROADCAST_ADDRESS: u8 = 28;

@@ -113,6 +113,9 @@ impl Exchange<'_> {
             option::BROADCAST_ADDRESS => chosen.put(code, &subnet.network.broadcast().octets()),
             option::ROUTER => chosen.put_addresses(code, subnet.router.as_slice()),
             option::DNS => chosen.put_addresses(code, &subnet.dns),
+            option::LOG_SERVER if self.context.network.syslog => {
+                chosen.put(code, &self.context.server.octets());
+            }
             option::NTP => chosen.put_addresses(code, &subnet.ntp),
             option::DOMAIN_NAME => chosen.put_some(code, subnet.domain.as_deref().map(str::as_bytes)),
             // The plan's name, never what the machine calls itself (S9).

@@ -130,8 +130,11 @@ impl Site {
         let (attempt, joined) = table.boot_packet(now.mono, mac, host_id, request.client, fresh);
         attempt.uuid = request.uuid.or(attempt.uuid);
         let about = About { attempt: Some(attempt.id), host: host_id, mac: Some(mac) };
-        if joined == Joined::Begins && !self.passes_over(now, about) {
-            self.tell(now, about, began(request));
+        if joined == Joined::Begins {
+            self.judge_replaced(now.mono);
+            if !self.passes_over(now, about) {
+                self.tell(now, about, began(request));
+            }
         }
         about
     }

@@ -5,6 +5,7 @@
 //! [`Action::Send`] or [`Action::Answer`] leaves, but for those that rest on none. TFTP and HTTP are other engines and shells; they ask here what
 //! a name stands for.
 
+mod captures;
 mod census;
 mod deferred;
 mod dhcp;
@@ -20,6 +21,7 @@ mod recall;
 mod release;
 mod reports;
 mod servers;
+mod syslog;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +47,7 @@ use crate::{
     forms::Forms,
     journal::Journal,
     orders::{Moved, Orders},
+    syslog::Line,
     time::{Mono, Now},
 };
 
@@ -52,6 +55,7 @@ use deferred::Deferred;
 use recall::Recall;
 use release::Answered;
 
+pub use captures::{CaptureKept, FailedBoot, KnownBoot};
 pub use census::{Census, Pools};
 pub use files::{Broken, FileAnswer, FileEnd, FileRequest, FileTold, Served, Source};
 pub use reports::{Callback, ReportAnswer, ReportRequest};
@@ -110,6 +114,7 @@ pub struct Site {
     out_of_reach: BTreeSet<Digest>,
     next_look: Mono,
     meter: meter::Meter,
+    lines: syslog::Lines,
     deferred: Deferred,
     foreign_servers: ForeignServers,
     changes: u64,
@@ -167,6 +172,10 @@ pub enum Input {
     Release(LeaseRelease),
     /// The state disk has changed.
     Disk(Disk),
+    /// A machine at this address has sent a line of its syslog.
+    Syslog(Ipv4Addr, Line),
+    /// What [`Action::KeepCapture`] asked for is done.
+    CaptureKept(CaptureKept),
     /// Something that only the shell sees.
     Alarm(AlarmKind, String),
 }
@@ -180,6 +189,8 @@ impl Input {
             | Self::Told(_)
             | Self::PlanRefused(..)
             | Self::Acknowledged(..)
+            | Self::CaptureKept(_)
+            | Self::Syslog(..)
             | Self::Alarm(..) => false,
             Self::Dhcp(..)
             | Self::Claim(_)
@@ -229,6 +240,8 @@ pub enum Action {
     },
     /// This order is at its end: its secrets are to be destroyed.
     DestroySecrets(OrderId),
+    /// This boot has come to nothing: its packets are to be kept.
+    KeepCapture(FailedBoot),
     /// To the [`ReportRequest`] of this number.
     Replied {
         /// The request's number.
@@ -278,6 +291,7 @@ impl Site {
             out_of_reach: BTreeSet::new(),
             next_look: Mono::default(),
             meter: meter::Meter::default(),
+            lines: syslog::Lines::default(),
             deferred: Deferred::default(),
             foreign_servers: ForeignServers::default(),
             changes: 0,
@@ -352,6 +366,8 @@ impl Site {
             Input::OutOfReach(blobs) => self.out_of_reach = blobs,
             Input::Release(release) => self.handle_release(now, release),
             Input::Disk(disk) => self.handle_disk(now, disk),
+            Input::CaptureKept(kept) => self.handle_capture_kept(now, kept),
+            Input::Syslog(from, line) => self.handle_syslog(now, from, line),
             Input::Alarm(kind, detail) => self.alarm(now, kind, detail),
         }
     }
@@ -390,6 +406,7 @@ impl Site {
             self.next_look = now.mono.plus(LOOK);
             self.look_at_orders(now);
             self.tell_left_out(now);
+            self.look_for_failures(now.mono);
             if now.wall > self.recorded.plus(WALL_STEP) {
                 self.persist(Record::Wall(now.wall));
             }
@@ -464,6 +481,7 @@ impl Site {
     }
 
     fn report(&mut self, now: Now, about: About, kind: EventKind) {
+        self.weigh_event(now.mono, about, &kind);
         let About { attempt, host, mac } = about;
         let records = self.journal.push(Event { at: now.wall, attempt, host, mac, kind });
         records.into_iter().for_each(|record| self.persist(record));

@@ -89,6 +89,8 @@ fn follow(attempt: &mut Attempt, kind: &EventKind) {
         | EventKind::PlanRefused { .. }
         | EventKind::Alarm { .. }
         | EventKind::FormMoved { .. }
+        | EventKind::CaptureKept { .. }
+        | EventKind::SyslogLine { .. }
         | EventKind::Gap { .. } => {}
     }
 }

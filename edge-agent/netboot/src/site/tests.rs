@@ -2,6 +2,7 @@
 
 mod at_once;
 mod beside;
+mod captures;
 mod clocks;
 mod files;
 mod forms;
@@ -12,6 +13,7 @@ mod raspberry_pi;
 mod release;
 mod restarts;
 mod standing;
+mod syslog;
 mod wire;
 
 use dhcproto::{
@@ -76,6 +78,7 @@ struct Paper {
     single_port: bool,
     replies: Vec<ReportAnswer>,
     destroyed: Vec<proto::OrderId>,
+    failed: Vec<FailedBoot>,
     probes: Vec<Ipv4Addr>,
 }
 
@@ -105,6 +108,7 @@ impl Paper {
             single_port: false,
             replies: vec![],
             destroyed: vec![],
+            failed: vec![],
             probes: vec![],
         }
     }
@@ -138,6 +142,7 @@ impl Paper {
                     self.probes.push(address);
                 }
                 Action::DestroySecrets(order) => self.destroyed.push(order),
+                Action::KeepCapture(failed) => self.failed.push(failed),
             }
         }
     }

@@ -64,6 +64,21 @@ pub enum EventKind {
     },
 }
 
+impl EventKind {
+    /// Is the transfer over?
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        match self {
+            Self::Began { .. } => false,
+            Self::Probed
+            | Self::Aborted { .. }
+            | Self::Completed { .. }
+            | Self::Refused { .. }
+            | Self::Failed { .. } => true,
+        }
+    }
+}
+
 /// What ended a transfer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Why {

@@ -156,6 +156,8 @@ async fn serve() {
         low_disk_bytes: 0,
         interfaces: vec![core::Interface { arrival, ports }],
         ended_orders,
+        tap: crate::Tap::default(),
+        failed_boots: mpsc::channel(1).0,
     })
     .expect("a folder of its own");
     let mut plan = plan();

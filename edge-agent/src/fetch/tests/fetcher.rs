@@ -73,6 +73,8 @@ impl Bench {
             low_disk_bytes: 0,
             interfaces: Vec::new(),
             ended_orders: mpsc::channel(1).0,
+            tap: crate::Tap::default(),
+            failed_boots: mpsc::channel(1).0,
         });
         let core = core.expect("it starts").0;
         let (plan, seen_plan) = watch::channel(None);
