@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     /// The attempt, or its first digits as `boot list` shows them
     attempt: String,
     /// Where it is written, `-` for standard output [default: boot-DIGITS.pcap]
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
