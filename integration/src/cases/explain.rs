@@ -11,7 +11,7 @@ use rom::{End, Firmware};
 use serde_json::Value;
 
 use super::Bench;
-use super::guest::Guest;
+use super::guest::{CARD, Guest};
 use super::setting::{Setting, catalog, mac};
 use super::synthetic::drive::{self, Told};
 use super::synthetic::{content, identity, write};
@@ -35,11 +35,14 @@ struct Broken<'a> {
     setting: Setting<'a>,
     planted: Vec<Planted>,
     number: u8,
+    /// One card for all machines, which are switched on one after the other.
+    guest: Guest,
 }
 
 pub(super) fn broken_hosts(bench: &Bench<'_>) -> anyhow::Result<()> {
     let setting = Setting::new(bench, false)?;
-    let mut broken = Broken { bench, setting, planted: Vec::new(), number: 0 };
+    let guest = Guest::plug_in(bench, &setting, "box")?;
+    let mut broken = Broken { bench, setting, planted: Vec::new(), number: 0, guest };
     broken.silent_ones()?;
     let silent = Instant::now();
     broken.told_ones()?;
@@ -145,11 +148,12 @@ impl Broken<'_> {
 
     /// Boots it to wherever it comes; `report` is then said to its order, if it came to its kernel.
     fn boot(&mut self, spec: &MachineSpec, firmware: Firmware, report: &str) -> anyhow::Result<()> {
-        let guest = Guest::plug_in_as(self.bench, &self.setting, &spec.name, mac(spec))?;
-        match drive::boot(&guest, identity(spec, firmware)) {
+        self.guest.namespace.ip(["link", "set", CARD, "address", &mac(spec).to_string()])?;
+        self.guest.namespace.ip(["address", "flush", "dev", CARD])?;
+        match drive::boot(&self.guest, identity(spec, firmware)) {
             Ok(told) => {
                 self.setting.say(&format!("{} ended so: {}", spec.name, told.end_in_words()));
-                if report.is_empty() { Ok(()) } else { say(&guest, &told, report) }
+                if report.is_empty() { Ok(()) } else { say(&self.guest, &told, report) }
             }
             // Where a port is closed its transfer breaks off, which is the fault.
             Err(error) => {
@@ -170,10 +174,12 @@ impl Broken<'_> {
 
 /// Says something to the order that the kernel's arguments name.
 fn say(guest: &Guest, told: &Told, report: &str) -> anyhow::Result<()> {
-    let End::Kernel { arguments, .. } = &told.end else { anyhow::bail!("it came to no kernel") };
+    let End::Kernel { arguments, address } = &told.end else { anyhow::bail!("it came to no kernel") };
     let url = arguments.split(' ').find_map(|word| word.strip_prefix("bootlane.report="));
     let url = url.context("the kernel's arguments name nothing to report to")?;
-    guest.namespace.shell(&format!("curl -sSf --max-time 20 '{}/{report}'", url.trim_end_matches('/')))?;
+    let url = url.trim_end_matches('/');
+    // From the leased address: an order's files and reports are its host's alone.
+    guest.namespace.shell(&format!("curl -sSf --max-time 20 --interface {address} '{url}/{report}'"))?;
     Ok(())
 }
 
