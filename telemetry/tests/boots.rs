@@ -1,41 +1,12 @@
 //! Traces of boots on their way to a collector on loopback, and to one that is not there.
 
-use std::sync::mpsc;
+mod collector;
+
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
-    TraceService, TraceServiceServer,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use telemetry::Settings;
 use telemetry::boots::{Boots, Numbers, SERVICE, Span, Trace, Value};
-use tonic::{Request, Response, Status};
-
-struct Collector(mpsc::SyncSender<ExportTraceServiceRequest>);
-
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.0.try_send(request.into_inner()).map_err(|_| Status::resource_exhausted("too many batches"))?;
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-async fn collector() -> (String, mpsc::Receiver<ExportTraceServiceRequest>) {
-    let (sender, received) = mpsc::sync_channel(16);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
-    let address = listener.local_addr().expect("it is bound");
-    let incoming = tonic::transport::server::TcpIncoming::from(listener);
-    let server = tonic::transport::Server::builder().add_service(TraceServiceServer::new(Collector(sender)));
-    tokio::spawn(server.serve_with_incoming(incoming));
-    (format!("http://{address}"), received)
-}
 
 fn at(second: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_700_000_000 + second)
@@ -67,7 +38,7 @@ async fn stopped(boots: &Boots) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_attempts_trace_has_its_id_its_stages_and_the_agents_times() {
-    let (endpoint, received) = collector().await;
+    let (endpoint, received) = collector::start().await;
     let boots = Boots::new("1.2.3", &settings(&endpoint, "sample_boots = 0.0")).expect("made");
     boots.take(trace(0xab, Some("Its ROM took an address and asked for nothing.")));
     boots.take(trace(0xcd, None));

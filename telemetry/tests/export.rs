@@ -2,43 +2,14 @@
 //!
 //! One test, because tracing is started once in a process.
 
-use std::sync::mpsc;
+mod collector;
+
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
-    TraceService, TraceServiceServer,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use telemetry::{Settings, StartError};
 use tonic::metadata::{MetadataMap, MetadataValue};
-use tonic::{Request, Response, Status};
-
-struct Collector(mpsc::SyncSender<ExportTraceServiceRequest>);
-
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.0.try_send(request.into_inner()).map_err(|_| Status::resource_exhausted("too many batches"))?;
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-/// Starts a collector and returns its address and what it receives.
-async fn collector() -> (String, mpsc::Receiver<ExportTraceServiceRequest>) {
-    let (sender, received) = mpsc::sync_channel(16);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
-    let address = listener.local_addr().expect("it is bound");
-    let incoming = tonic::transport::server::TcpIncoming::from(listener);
-    let server = tonic::transport::Server::builder().add_service(TraceServiceServer::new(Collector(sender)));
-    tokio::spawn(server.serve_with_incoming(incoming));
-    (format!("http://{address}"), received)
-}
 
 fn serve_a_call() {
     let mut call = MetadataMap::new();
@@ -57,7 +28,7 @@ fn spans(batch: &ExportTraceServiceRequest) -> Vec<&Span> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collector_receives_our_spans_and_not_the_exporters() {
-    let (endpoint, received) = collector().await;
+    let (endpoint, received) = collector::start().await;
     let settings = Settings { otlp: Some(endpoint.parse().expect("legal")), ..Settings::default() };
     let guard = telemetry::start("bootlane-test", "1.2.3", &settings).expect("starts");
 

@@ -69,7 +69,7 @@ definitions! {
     SITE_PLAN_PROBLEMS = Definition::gauge(
         Controller,
         "bootlane_site_plan_problems",
-        "What the newest plan of a site lacks; `bootlane get site NAME` says what.",
+        "What the newest plan of a site lacks; `bootlane site get NAME` says what.",
     )
     .labels(&["site"]);
     /// How many are behind.
