@@ -4,6 +4,7 @@
 //! with the next one.
 
 mod first;
+mod fourth;
 mod second;
 mod third;
 
@@ -59,7 +60,8 @@ impl Samples {
         }
         entries.extend(order.map(order_entry));
         entries.extend(order.and_then(secrets_entry));
-        PlanDocument::assemble("recorded", "lab", Generation { epoch: 1, revision }, 1, entries)
+        let planner = if self.set >= 4 { fourth::PLANNER } else { 1 };
+        PlanDocument::assemble("recorded", "lab", Generation { epoch: 1, revision }, planner, entries)
     }
 
     /// What the network of both plans decodes to.
@@ -68,7 +70,8 @@ impl Samples {
         match self.set {
             ..2 => first::network(),
             2 => second::network(),
-            3.. => third::network(),
+            3 => third::network(),
+            4.. => fourth::network(),
         }
     }
 
@@ -143,6 +146,9 @@ impl Samples {
         if self.set >= 3 {
             kinds.push(third::kind());
         }
+        if self.set >= 4 {
+            kinds.extend(fourth::kinds());
+        }
         let gap = kinds.len() as u64 + 1;
         kinds.push(EventKind::Gap { first: gap, last: gap + 2 });
         kinds
@@ -165,7 +171,8 @@ impl Samples {
     #[must_use]
     pub fn documents(self) -> Vec<&'static str> {
         let since = |set, documents: &'static [&'static str]| if self.set >= set { documents } else { &[] };
-        [&first::DOCUMENTS, since(2, &second::DOCUMENTS), since(3, &third::DOCUMENTS)].concat()
+        let later = [since(2, &second::DOCUMENTS), since(3, &third::DOCUMENTS), since(4, &fourth::DOCUMENTS)];
+        [&first::DOCUMENTS[..], &later.concat()].concat()
     }
 
     /// What the controller has learnt of a PXE ROM, if it can.
