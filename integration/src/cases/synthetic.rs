@@ -1,4 +1,4 @@
-//! Firmware and loaders that cannot be had here, played by machines of paper ([`rom`]) over real sockets, from their
+//! Firmware and loaders that cannot be had here, played by machines of paper (`rom`) over real sockets, from their
 //! specifications and from what others have seen of them (QUIRKS 20, 31, 45, 58). What they show is that we do as these say;
 //! not that the firmware does.
 

@@ -4,7 +4,7 @@
 //! of a file, until the time is up. tftpd-hpa has a process for each transfer that nobody waits for, so part of its CPU time is
 //! lost to the count; dnsmasq, which is quicker, is whom costs without windows are compared with. pin/tftp, another of the servers in use, is a library and left out.
 //!
-//! Round trips and losses are made by the load (see [`load`]); the kernel's limit (see [`limit`]) has none.
+//! Round trips and losses are made by the load (see [`load`]); the kernel's limit (see [`mod@limit`]) has none.
 
 pub mod limit;
 pub mod load;

@@ -23,6 +23,7 @@ pub(super) fn every_change() -> Vec<Step> {
         // Before the tests: those that kill and measure real processes build the same.
         Step::new("build", Program::Cargo, &["build", "--workspace", "--bins"]).bound(20 * MINUTE),
         lints(),
+        documentation(),
         Step::new("cargo-deny", Program::InstallCargoDeny, &[])
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .bound(15 * MINUTE),
@@ -39,16 +40,6 @@ pub(super) fn all() -> Vec<Step> {
     let mut steps = every_change();
     // Booting once is contained in booting several times.
     steps.retain(|step| !step.name.starts_with("boot "));
-    steps.push(
-        Step::new(
-            "documentation",
-            Program::Cargo,
-            &["doc", "--workspace", "--no-deps", "--document-private-items"],
-        )
-        // Private items are documented too, so links to them lead somewhere.
-        .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links")
-        .bound(20 * MINUTE),
-    );
     steps.extend([
         // The kill loops say so in their tests' names.
         tests("kills", &["--", "kill"]).env(KILLS, "50").bound(90 * MINUTE),
@@ -71,6 +62,14 @@ fn boots_of(case: &Case) -> usize {
 fn lints() -> Step {
     let arguments = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     Step::new("lints", Program::Cargo, &arguments).bound(20 * MINUTE)
+}
+
+fn documentation() -> Step {
+    let arguments = ["doc", "--workspace", "--no-deps", "--document-private-items"];
+    Step::new("documentation", Program::Cargo, &arguments)
+        // Private items are documented too, so links to them lead somewhere.
+        .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links")
+        .bound(20 * MINUTE)
 }
 
 fn tests(name: &str, more: &[&str]) -> Step {
