@@ -7,7 +7,7 @@ use std::{
     error::Error,
     fmt::Display,
     fs, io,
-    net::{TcpListener, TcpStream, ToSocketAddrs},
+    net::{IpAddr, TcpListener, TcpStream, ToSocketAddrs},
     num::NonZeroU8,
     path::Path,
     time::Duration,
@@ -19,6 +19,7 @@ use crate::{
     config::{Config, ControllerConfig, InterfaceConfig},
     dhcp,
     disk::{log, space::Space},
+    holder::{Port, Protocol},
     interfaces::{self, TFTP_PORT, TFTP_SOCKETS},
     ipv6,
     outage::chain,
@@ -38,6 +39,8 @@ pub struct Findings {
     pub mistakes: Vec<String>,
     /// What is worth a second look.
     pub warnings: Vec<String>,
+    /// An agent runs with the state folder.
+    pub running: bool,
 }
 
 impl Findings {
@@ -49,25 +52,78 @@ impl Findings {
         self.warnings.push(format!("{key}: {what}"));
     }
 
-    /// A port that cannot be bound: in use by the agent itself, not ours to try, or really taken.
-    fn port(&mut self, key: &str, what: impl Display, error: &(dyn Error + 'static), running: bool) {
+    /// A socket that cannot be opened: in use by the agent that runs, not ours to try, or really taken.
+    fn socket(
+        &mut self,
+        key: &str,
+        (what, port): (impl Display, Option<Port>),
+        error: &(dyn Error + 'static),
+        running: Running,
+    ) {
         let system = std::iter::successors(Some(error), |&error| error.source())
             .find_map(|error| error.downcast_ref());
-        match system.map(io::Error::kind) {
-            Some(io::ErrorKind::AddrInUse) if running => {}
-            Some(io::ErrorKind::PermissionDenied) => {
-                self.warn(key, format!("{what} was not looked at: run the check as root"));
+        let (Some(io::ErrorKind::AddrInUse), Some(port)) = (system.map(io::Error::kind), port) else {
+            return match system.map(io::Error::kind) {
+                Some(io::ErrorKind::PermissionDenied) => {
+                    self.warn(key, format!("{what} was not looked at: run the check as root"));
+                }
+                _ => self.mistake(key, format!("{what} cannot be used: {}", chain(error))),
+            };
+        };
+        match (running, port.holder()) {
+            (Running::Yes, None) => {}
+            (Running::Yes, Some(holder)) if holder.name == ours() => {}
+            (Running::Unknown, None) => {
+                self.warn(
+                    key,
+                    format!("{what} is in use, perhaps by the agent itself: run the check as root"),
+                );
             }
-            _ => self.mistake(key, format!("{what} cannot be used: {}", chain(error))),
+            (_, Some(holder)) => {
+                self.mistake(key, format!("{what} is in use by {holder}: stop that, or disable its service"));
+            }
+            (Running::No, None) => {
+                self.mistake(
+                    key,
+                    format!("{what} is in use by another program: run the check as root to see which"),
+                );
+            }
         }
     }
+}
+
+/// Does an agent run with this state folder?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Running {
+    Yes,
+    No,
+    /// This process may not look.
+    Unknown,
+}
+
+/// The name of this program, as the kernel tells it of others: up to 15 characters.
+fn ours() -> String {
+    let comm = fs::read_to_string("/proc/self/comm").unwrap_or_default();
+    comm.trim_end().to_owned()
 }
 
 /// Looks at all of it.
 #[must_use]
 pub fn check(config: &Config) -> Findings {
     let mut findings = Findings::default();
-    let running = log::is_in_use(&config.state.join("ledger"));
+    let running = match log::is_in_use(&config.state.join("ledger")) {
+        Some(true) => Running::Yes,
+        Some(false) => Running::No,
+        None => Running::Unknown,
+    };
+    if running == Running::Yes {
+        findings.running = true;
+        let state = config.state.display();
+        let what = format!(
+            "an agent runs with {state} already: its own ports count as free, and a second one does not start beside it"
+        );
+        findings.warn("state", what);
+    }
     for interface in &config.interfaces {
         check_interface(&mut findings, interface, config.http_port, running);
     }
@@ -83,7 +139,7 @@ pub fn check(config: &Config) -> Findings {
     findings
 }
 
-fn check_interface(findings: &mut Findings, interface: &InterfaceConfig, http_port: u16, running: bool) {
+fn check_interface(findings: &mut Findings, interface: &InterfaceConfig, http_port: u16, running: Running) {
     let key = format!("interface {}", interface.name);
     let (subnet, up) = match interfaces::look(interface) {
         Ok(found) => found,
@@ -94,29 +150,38 @@ fn check_interface(findings: &mut Findings, interface: &InterfaceConfig, http_po
     }
     let address = subnet.addr();
     if let Err(error) = dhcp::Bound::open(&interface.name) {
-        findings.port(&key, dhcp_socket(&error), &error, running);
+        findings.socket(&key, dhcp_socket(&error), &error, running);
     }
     if let Err(error) = ipv6::open(&interface.name) {
-        findings.port(&key, "the packet socket for IPv6", &error, running);
+        findings.socket(&key, ("the packet socket for IPv6", None), &error, running);
     }
     if let Err(error) = tftp::Sockets::bind(address, TFTP_PORT, TFTP_SOCKETS, NonZeroU8::MIN) {
-        findings.port(&key, format_args!("UDP port {TFTP_PORT} (TFTP) at {address}"), &error, running);
+        let port = Port { protocol: Protocol::Udp, address: Some(address), number: TFTP_PORT };
+        let what = format!("UDP port {TFTP_PORT} (TFTP) at {address}");
+        findings.socket(&key, (what, Some(port)), &error, running);
     }
     if let Err(error) = syslog::bind(address)
-        && !(running && error.kind() == io::ErrorKind::AddrInUse)
+        && !(running == Running::Yes && error.kind() == io::ErrorKind::AddrInUse)
     {
         let what = format!("UDP port {} (syslog) at {address} cannot be used ({error})", syslog::PORT);
         findings.warn(&key, format!("{what}: what machines say by syslog is not told with their boots"));
     }
     if let Err(error) = TcpListener::bind((address, http_port)) {
-        findings.port(&key, format_args!("TCP port {http_port} (HTTP) at {address}"), &error, running);
+        let port = Port { protocol: Protocol::Tcp, address: Some(address), number: http_port };
+        let what = format!("TCP port {http_port} (HTTP) at {address}");
+        findings.socket(&key, (what, Some(port)), &error, running);
     }
 }
 
-fn check_metrics(findings: &mut Findings, config: &Config, running: bool) {
+fn check_metrics(findings: &mut Findings, config: &Config, running: Running) {
     let Some(telemetry::metrics::Listen(address)) = config.metrics.listen else { return };
     if let Err(error) = TcpListener::bind(address) {
-        findings.port("metrics.listen", format_args!("TCP {address}"), &error, running);
+        let own = match address.ip() {
+            IpAddr::V4(own) => Some(own),
+            IpAddr::V6(_) => None,
+        };
+        let port = Port { protocol: Protocol::Tcp, address: own, number: address.port() };
+        findings.socket("metrics.listen", (format!("TCP {address}"), Some(port)), &error, running);
     }
     if !address.ip().is_loopback() {
         let what = format!("at {address} nobody is asked who he is: let only the monitoring reach it");
@@ -125,10 +190,16 @@ fn check_metrics(findings: &mut Findings, config: &Config, running: bool) {
 }
 
 /// Which of the sockets for DHCP it is about.
-fn dhcp_socket(error: &dhcp::OpenError) -> String {
+fn dhcp_socket(error: &dhcp::OpenError) -> (String, Option<Port>) {
     match error {
-        dhcp::OpenError::Udp { port, .. } => format!("UDP port {port} (DHCP)"),
-        dhcp::OpenError::Packet(_) | dhcp::OpenError::Watch { .. } => "the packet socket for DHCP".into(),
+        // Bound at every address, so whoever has it at any stands in the way.
+        dhcp::OpenError::Udp { port: number, .. } => {
+            let port = Port { protocol: Protocol::Udp, address: None, number: *number };
+            (format!("UDP port {number} (DHCP)"), Some(port))
+        }
+        dhcp::OpenError::Packet(_) | dhcp::OpenError::Watch { .. } => {
+            ("the packet socket for DHCP".into(), None)
+        }
     }
 }
 
@@ -292,7 +363,8 @@ mod tests {
         fs::write(&config.state, b"no folder").expect("written");
         config.user = Some("no such user".into());
         config.interfaces[0].name = "none0".into();
-        let Findings { mistakes, warnings } = check(&config);
+        let Findings { mistakes, warnings, running } = check(&config);
+        assert!(!running);
         for key in ["interface none0: there is no", "user: there is no", "state: ", "controller.token_file: "]
         {
             assert_eq!(with(&mistakes, key).len(), 1, "{key} in {mistakes:?}");
@@ -321,7 +393,7 @@ mod tests {
     fn a_socket_for_dhcp_is_named_by_what_failed() {
         let (interface, source) = ("lo".to_owned(), io::ErrorKind::AddrInUse.into());
         let error = dhcp::OpenError::Udp { interface, port: 4011, source };
-        assert_eq!(dhcp_socket(&error), "UDP port 4011 (DHCP)");
+        assert_eq!(dhcp_socket(&error).0, "UDP port 4011 (DHCP)");
     }
 
     #[test]
@@ -331,11 +403,18 @@ mod tests {
         let _taken = TcpListener::bind(("127.0.0.1", config.http_port)).expect("free");
         let http =
             |findings: &Findings| findings.mistakes.iter().filter(|line| line.contains("(HTTP)")).count();
-        assert_eq!(http(&check(&config)), 1);
+        let alone = check(&config);
+        assert_eq!(http(&alone), 1);
+        // What has it is this test, whatever the kernel calls it.
+        let named = format!("is in use by {} (process {})", ours(), std::process::id());
+        assert!(alone.mistakes.iter().any(|line| line.contains(&named)), "{named}: {:?}", alone.mistakes);
         let ledger = config.state.join("ledger");
         fs::create_dir_all(&ledger).expect("made");
         let options = log::Options::new(proto::Incarnation([1; 16]));
         let _running = log::Ledger::open(&ledger, options, &mut |_| Ok(())).expect("opens");
-        assert_eq!(http(&check(&config)), 0);
+        let beside = check(&config);
+        assert!(beside.running && http(&beside) == 0);
+        let state = with(&beside.warnings, "state: an agent runs with");
+        assert_eq!(state.len(), 1, "{:?}", beside.warnings);
     }
 }

@@ -12,6 +12,7 @@ pub mod desk;
 pub mod dhcp;
 pub mod disk;
 pub mod fetch;
+mod holder;
 pub mod holding;
 pub mod http;
 pub mod images;

@@ -46,11 +46,14 @@ fn main() -> ExitCode {
 
 #[expect(clippy::print_stderr, clippy::print_stdout, reason = "what it is asked for")]
 fn check(config: &Config) -> ExitCode {
-    let Findings { mistakes, warnings } = edge_agent::check::check(config);
+    let Findings { mistakes, warnings, running } = edge_agent::check::check(config);
     warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     mistakes.iter().for_each(|mistake| eprintln!("mistake: {mistake}"));
     if mistakes.is_empty() {
-        println!("the agent can start");
+        println!(
+            "{}",
+            if running { "the agent runs, and could be started anew" } else { "the agent can start" }
+        );
         return ExitCode::SUCCESS;
     }
     ExitCode::from(BAD_CONFIGURATION)

@@ -18,7 +18,7 @@ use crate::{
     config::Config,
     core::{self, Core, Stopped},
     dhcp,
-    disk::{DiskError, atomic, cache::Cache},
+    disk::{DiskError, atomic, cache::Cache, log},
     fetch::{self, Fetcher},
     holding::{Arrivals, Survey},
     http,
@@ -61,6 +61,15 @@ pub enum RunError {
     /// Privileges.
     #[error(transparent)]
     User(#[from] UserError),
+    /// An agent runs already.
+    #[error(
+        "an agent runs with the state folder {} already: stop it first, or give this one a `state` of its own",
+        folder.display()
+    )]
+    Running {
+        /// Which.
+        folder: PathBuf,
+    },
     /// Root is no user to stay (S16).
     #[error(
         "the agent runs as root and `user` is not set: name an unprivileged user, or say `user = \"root\"`"
@@ -119,6 +128,10 @@ pub enum RunError {
 /// # Errors
 /// What kept it from starting, or ended it.
 pub fn run(config: Config) -> Result<(), RunError> {
+    // Before its ports are tried, which the other one has: that says less.
+    if log::is_in_use(&config.state.join("ledger")) == Some(true) {
+        return Err(RunError::Running { folder: config.state });
+    }
     let interfaces = interfaces::open(&config)?;
     let stays_root = change_user(config.user.as_deref(), user::is_root())?;
     let runtime =

@@ -15,6 +15,25 @@ fn root_is_refused_unless_the_configuration_says_so() {
     assert!(matches!(change_user(Some("no such user"), true), Err(RunError::User(_))));
 }
 
+#[test]
+fn a_second_agent_with_one_state_folder_says_so_before_it_tries_any_port() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (state, file) = (folder.path().join("state"), folder.path().join("agent.toml"));
+    let text = format!(
+        "state = {state:?}\n[[interface]]\nname = \"none0\"\n[controller]\nenrol = [\"127.0.0.1:1\"]\n\
+         fleet = [\"127.0.0.1:2\"]\nname = \"a-1\"\n"
+    );
+    std::fs::write(&file, text).expect("written");
+    let config = Config::load(&file).expect("legal");
+    std::fs::create_dir_all(state.join("ledger")).expect("made");
+    let options = log::Options::new(proto::Incarnation([1; 16]));
+    let running = log::Ledger::open(&state.join("ledger"), options, &mut |_| Ok(())).expect("opens");
+    let refused = run(config.clone()).expect_err("another one runs");
+    assert!(refused.to_string().contains("stop it first, or give this one a `state`"), "{refused}");
+    drop(running);
+    assert!(matches!(run(config), Err(RunError::Interface(_))), "there is no such interface");
+}
+
 #[tokio::test]
 async fn a_task_that_ends_is_named_and_how_it_ended() {
     let mut tasks = Tasks::default();

@@ -1,6 +1,7 @@
 //! One process at a time: two writers would overwrite each other's frames.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -30,10 +31,12 @@ impl Lock {
     }
 }
 
-/// Does a process hold the lock of the ledger in `directory`? Where that cannot be told, none does.
-pub(crate) fn is_held(directory: &Path) -> bool {
-    let Ok(file) = File::open(directory.join("ledger.lock")) else { return false };
-    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+/// Does a process hold the lock of the ledger in `directory`? None: this process may not look.
+pub(crate) fn is_held(directory: &Path) -> Option<bool> {
+    match File::open(directory.join("ledger.lock")) {
+        Ok(file) => Some(matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))),
+        Err(error) => (error.kind() != io::ErrorKind::PermissionDenied).then_some(false),
+    }
 }
 
 impl Drop for Lock {
