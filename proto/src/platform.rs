@@ -81,6 +81,24 @@ impl Platform {
         self <= Self::UefiRiscv64
     }
 
+    /// Does its firmware run EFI programs and nothing else?
+    #[must_use]
+    pub const fn is_efi(self) -> bool {
+        match self {
+            Self::UefiIa32
+            | Self::UefiX64
+            | Self::UefiArm32
+            | Self::UefiArm64
+            | Self::UefiRiscv64
+            | Self::UefiRiscv32
+            | Self::UefiLoong64
+            | Self::UefiIa64 => true,
+            Self::Bios | Self::UbootArm32 | Self::UbootArm64 | Self::PpcOpenFirmware | Self::RaspberryPi => {
+                false
+            }
+        }
+    }
+
     /// The word in files, tables and metrics.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -1,90 +1,25 @@
 //! What a loader's first bytes show: on which firmware it runs, and whether it is signed.
-//!
-//! ```text
-//!  0 "MZ" … 0x3c offset of: "PE\0\0" | machine (2) | … 20 bytes of COFF header | optional header:
-//!    magic 0x10b (32-bit) or 0x20b | … data directories from 96 or 112 on, 8 bytes each; the fifth: certificates
-//! ```
 
-use proto::Platform;
+use proto::{EfiProgram, Platform};
 
 use super::context::LoaderFacts;
-
-const COFF_HEADER: usize = 20;
-/// PE/COFF §"Optional Header Data Directories": the certificate table is the fifth.
-const CERTIFICATES: usize = 4;
 
 impl LoaderFacts {
     /// Of a loader that begins with these bytes; a few KiB are enough.
     #[must_use]
     pub fn of(name: String, head: &[u8]) -> Self {
-        match pe_header(head) {
-            Some(at) => {
-                let runs_on = u16_at(head, at + 4).and_then(efi_platform).into_iter().collect();
-                Self { name, runs_on, signed: is_signed(head, at + 4 + COFF_HEADER) }
+        match EfiProgram::read(head) {
+            Some(EfiProgram { platform, signed }) => {
+                Self { name, runs_on: platform.into_iter().collect(), signed }
             }
             // No EFI program: firmware of other kinds takes any bytes as they are.
             None if head.len() >= 64 && !head.starts_with(b"MZ") => {
-                Self { name, runs_on: not_efi(), signed: false }
+                let others = Platform::ALL.into_iter().filter(|platform| !platform.is_efi());
+                Self { name, runs_on: others.collect(), signed: false }
             }
             None => Self { name, runs_on: Vec::new(), signed: false },
         }
     }
-}
-
-fn pe_header(head: &[u8]) -> Option<usize> {
-    let at = usize::try_from(u32_at(head, 0x3c)?).ok().filter(|_| head.starts_with(b"MZ"))?;
-    head.get(at..)?.starts_with(b"PE\0\0").then_some(at)
-}
-
-/// PE/COFF §"Machine Types".
-const fn efi_platform(machine: u16) -> Option<Platform> {
-    Some(match machine {
-        0x014c => Platform::UefiIa32,
-        0x8664 => Platform::UefiX64,
-        0x01c0 | 0x01c2 | 0x01c4 => Platform::UefiArm32,
-        0xaa64 => Platform::UefiArm64,
-        0x5032 => Platform::UefiRiscv32,
-        0x5064 => Platform::UefiRiscv64,
-        0x6264 => Platform::UefiLoong64,
-        0x0200 => Platform::UefiIa64,
-        _ => return None,
-    })
-}
-
-fn is_signed(head: &[u8], optional: usize) -> bool {
-    let directories = match u16_at(head, optional) {
-        Some(0x10b) => 96,
-        Some(0x20b) => 112,
-        Some(_) | None => return false,
-    };
-    u32_at(head, optional + directories + CERTIFICATES * 8 + 4).is_some_and(|size| size > 0)
-}
-
-fn not_efi() -> Vec<Platform> {
-    let is_efi = |platform: &Platform| match platform {
-        Platform::UefiIa32
-        | Platform::UefiX64
-        | Platform::UefiArm32
-        | Platform::UefiArm64
-        | Platform::UefiRiscv64
-        | Platform::UefiRiscv32
-        | Platform::UefiLoong64
-        | Platform::UefiIa64 => true,
-        Platform::Bios
-        | Platform::UbootArm32
-        | Platform::UbootArm64
-        | Platform::PpcOpenFirmware
-        | Platform::RaspberryPi => false,
-    };
-    Platform::ALL.into_iter().filter(|platform| !is_efi(platform)).collect()
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_le_bytes(bytes.get(at..)?.first_chunk().copied()?))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(at..)?.first_chunk().copied()?))
 }
 
 #[cfg(test)]

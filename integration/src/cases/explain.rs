@@ -64,7 +64,10 @@ impl Broken<'_> {
         write(&folder.join("bootmgfw.efi"), &content("bootmgfw.efi", 5_000))?;
         let folder = folder.to_str().context("the folder's name is no UTF-8")?;
         let import = ["image", "import", folder, "--family", "loaders", "--name", "half"];
-        self.setting.fleet.cli().run(&[&import[..], &["--loader", "uefi-x64=bootmgfw.efi"]].concat())?;
+        self.setting
+            .fleet
+            .cli()
+            .run(&[&import[..], &["--loader", "uefi-x64=bootmgfw.efi", "--force"]].concat())?;
         self.setting.set_host(&spec, "--loaders", "half")?;
         self.setting.order(&spec, "probe")?;
         self.boot(&spec, Firmware::UefiWindows, "")?;

@@ -74,7 +74,7 @@ pub(super) fn windows(bench: &Bench<'_>) -> anyhow::Result<()> {
     let folder = windows_folder(bench)?;
     let folder = folder.to_str().context("the folder's name is no UTF-8")?;
     let import = ["image", "import", folder, "--family", "loaders", "--name", "windows"];
-    setting.fleet.cli().run(&[&import[..], &["--loader", "uefi-x64=bootmgfw.efi"]].concat())?;
+    setting.fleet.cli().run(&[&import[..], &["--loader", "uefi-x64=bootmgfw.efi", "--force"]].concat())?;
     let (spec, guest) = stand(bench, &mut setting, "windows")?;
     setting.set_host(&spec, "--loaders", "windows")?;
     let order = setting.order(&spec, "probe")?;

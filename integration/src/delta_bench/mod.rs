@@ -106,7 +106,7 @@ fn import(fleet: &Fleet, run: &Run, image: &str, file: &Path) -> anyhow::Result<
     fs::hard_link(file, &place).or_else(|_| fs::copy(file, &place).map(drop))?;
     let (folder, loader) = (folder.to_string_lossy(), format!("uefi-x64={FILE}"));
     let words = ["image", "import", &folder, "--family", "loaders", "--name", image, "--loader", &loader];
-    fleet.cli().run(&[&words[..], &["--program", "ipxe"]].concat())?;
+    fleet.cli().run(&[&words[..], &["--program", "ipxe", "--force"]].concat())?;
     Ok(())
 }
 

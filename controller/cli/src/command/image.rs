@@ -213,7 +213,7 @@ async fn open(import: &Import, live: bool) -> Result<Opened, Failure> {
             Err(error) if !force => {
                 let failure = Failure::because(Exit::BadInput, &action, &error);
                 Err(failure.remedy(
-                    "name another file with --kernel or --initrd, or take it all the same with --force",
+                    "name another file with --kernel, --initrd or --loader, or take it all the same with --force",
                 ))
             }
             Ok(()) | Err(_) => Ok((Arc::new(media), taken)),

@@ -1,7 +1,9 @@
-//! Is a kernel a kernel, and an initial RAM disk one? Judged by their first bytes, so that an error page that was saved as
-//! `linux` is noticed here and not on a machine's screen.
+//! Is a kernel a kernel, an initial RAM disk one, and a loader a program for its firmware? Judged by their first bytes, so that
+//! an error page that was saved as `linux` is noticed here and not on a machine's screen.
 
 use std::io::Read;
+
+use proto::{EfiProgram, Platform};
 
 use super::{Media, MediaError, Taken};
 
@@ -9,6 +11,8 @@ use super::{Media, MediaError, Taken};
 const HEAD: usize = 33 * 1024;
 /// As many of its first bytes are shown.
 const SHOWN: usize = 16;
+/// The room of a PC's BIOS for what it loads: base memory behind 0x7c00 (PXE 2.1 §3.5.5), in bytes.
+const BASE_MEMORY: u64 = 640 * 1024 - 0x7c00;
 
 /// A file that is not what it is to be booted as.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +41,19 @@ pub(crate) enum MagicError {
         /// Its first bytes.
         begins: String,
     },
+    /// No loader.
+    #[error("{path} is no loader for {platform}: it {why}")]
+    Loader {
+        /// Within the media.
+        path: String,
+        /// What is to run it.
+        platform: Platform,
+        /// What it is, or how it begins.
+        why: String,
+    },
 }
 
-/// Looks at the kernel and the initial RAM disks that are taken. Blocks.
+/// Looks at the kernel, the initial RAM disks and the loaders that are taken. Blocks.
 ///
 /// # Errors
 /// The first that is none.
@@ -54,6 +68,12 @@ pub(crate) fn check_boot(media: &Media, taken: &Taken) -> Result<(), MagicError>
         let head = head(media, path)?;
         if !is_initrd(&head) {
             return Err(MagicError::Initrd { path: path.clone(), begins: begins(&head) });
+        }
+    }
+    for (platform, path) in &taken.loaders {
+        let size = media.files().iter().find(|found| found.path == *path).map_or(0, |found| found.size);
+        if let Some(why) = refuse_loader(*platform, &head(media, path)?, size) {
+            return Err(MagicError::Loader { path: path.clone(), platform: *platform, why });
         }
     }
     Ok(())
@@ -112,6 +132,63 @@ fn is_initrd(head: &[u8]) -> bool {
     magics.iter().any(|(at, magic)| has(head, *at, magic))
 }
 
+/// Why firmware of this kind cannot run what begins so and has so many bytes; None: it may.
+fn refuse_loader(platform: Platform, head: &[u8], size: u64) -> Option<String> {
+    if head.is_empty() {
+        return Some(begins(head));
+    }
+    let efi = EfiProgram::read(head);
+    match platform {
+        Platform::UefiIa32
+        | Platform::UefiX64
+        | Platform::UefiArm32
+        | Platform::UefiArm64
+        | Platform::UefiRiscv64
+        | Platform::UefiRiscv32
+        | Platform::UefiLoong64
+        | Platform::UefiIa64 => match efi {
+            Some(efi) => refuse_efi(platform, efi),
+            None => Some(format!("is no EFI program, as that firmware runs, and {}", begins(head))),
+        },
+        Platform::Bios | Platform::PpcOpenFirmware if efi.is_some() => {
+            Some("is an EFI program, which that firmware cannot run".into())
+        }
+        Platform::Bios | Platform::PpcOpenFirmware if is_text(head) => {
+            Some(format!("is a text and {}", begins(head)))
+        }
+        Platform::Bios if size > BASE_MEMORY => {
+            Some(format!("has {size} bytes, more than the {BASE_MEMORY} that a PC's BIOS has room for"))
+        }
+        // U-Boot runs scripts and EFI programs, too; a Raspberry Pi 5 begins with a text.
+        Platform::Bios
+        | Platform::PpcOpenFirmware
+        | Platform::UbootArm32
+        | Platform::UbootArm64
+        | Platform::RaspberryPi => None,
+    }
+}
+
+fn refuse_efi(platform: Platform, efi: EfiProgram) -> Option<String> {
+    let other = match efi.platform {
+        Some(own) if own == platform => return None,
+        Some(other) => other.to_string(),
+        None => "a machine not known here".to_owned(),
+    };
+    Some(format!("is an EFI program for {other}"))
+}
+
+fn is_text(head: &[u8]) -> bool {
+    let plain = |text: &str| text.chars().all(|c| !c.is_control() || c.is_ascii_whitespace());
+    match std::str::from_utf8(head) {
+        Ok(text) => plain(text),
+        // The head may end within a character.
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&head[..error.valid_up_to()]).is_ok_and(plain)
+        }
+        Err(_) => false,
+    }
+}
+
 fn begins(head: &[u8]) -> String {
     match head.get(..SHOWN.min(head.len())) {
         None | Some([]) => "is empty".into(),
@@ -127,6 +204,39 @@ mod tests {
         let mut bytes = vec![1; at];
         bytes.extend_from_slice(magic);
         bytes
+    }
+
+    fn efi(machine: u16) -> Vec<u8> {
+        let mut head = vec![0; 512];
+        head[..2].copy_from_slice(b"MZ");
+        head[0x3c] = 0x80;
+        head[0x80..0x84].copy_from_slice(b"PE\0\0");
+        head[0x84..0x86].copy_from_slice(&machine.to_le_bytes());
+        head
+    }
+
+    #[test]
+    fn loaders_are_programs_for_their_firmware() {
+        let refused = |platform, head: &[u8]| refuse_loader(platform, head, 70_000);
+        let undionly = b"\xea\x05\x00\xc0\x07\xfa\x00";
+        assert_eq!(refused(Platform::Bios, undionly), None);
+        assert_eq!(refused(Platform::UefiX64, &efi(0x8664)), None);
+        assert_eq!(refused(Platform::UefiArm64, &efi(0xaa64)), None);
+        assert_eq!(refused(Platform::RaspberryPi, b"[all]\n"), None);
+        for (platform, head, why) in [
+            (Platform::UefiX64, &efi(0xaa64)[..], "is an EFI program for uefi-arm64"),
+            (Platform::UefiX64, undionly, "is no EFI program"),
+            (Platform::UefiX64, b"<html>", "begins with \"<html>\""),
+            (Platform::Bios, &efi(0x8664), "is an EFI program, which"),
+            (Platform::Bios, &"<p>gefunden für".as_bytes()[..14], "is a text"),
+            (Platform::Bios, b"", "is empty"),
+            (Platform::PpcOpenFirmware, b"#!/bin/sh\n", "is a text"),
+        ] {
+            let told = refused(platform, head).unwrap_or_else(|| panic!("{}", begins(head)));
+            assert!(told.contains(why), "{told} / {why}");
+        }
+        let large = refuse_loader(Platform::Bios, undionly, 8 << 20).expect("no room");
+        assert!(large.contains("8388608 bytes"), "{large}");
     }
 
     #[test]

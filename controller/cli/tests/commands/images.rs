@@ -115,9 +115,18 @@ fn a_disk_image_and_loaders() {
     assert_eq!(fleet.catalog.get(Kind::Image, "system-1").expect("there")["spec"]["disk"], "system.img");
     let folder = fleet.path("ipxe");
     std::fs::create_dir(&folder).expect("made");
-    for name in ["undionly.kpxe", "snponly.efi"] {
-        std::fs::write(folder.join(name), name).expect("written");
-    }
+    std::fs::write(folder.join("undionly.kpxe"), b"\xea\x05\x00\xc0\x07").expect("written");
+    std::fs::write(folder.join("snponly.efi"), "404 Not Found\n").expect("written");
+    let named = contains("snponly.efi is no loader for uefi-x64: it is no EFI program")
+        .and(contains("404 Not Found"))
+        .and(contains("--loader"));
+    import(&fleet, &folder, "loaders", "ipxe-1").code(64).stderr(named);
+    assert_eq!(fleet.catalog.get(Kind::Image, "ipxe-1"), None);
+    let mut efi = vec![0; 512];
+    efi[..2].copy_from_slice(b"MZ");
+    efi[0x3c] = 0x80;
+    efi[0x80..0x86].copy_from_slice(b"PE\0\0\x64\x86");
+    std::fs::write(folder.join("snponly.efi"), efi).expect("written");
     import(&fleet, &folder, "loaders", "ipxe-1").success();
     let loaders = fleet.catalog.get(Kind::Image, "ipxe-1").expect("there")["spec"]["loaders"].clone();
     assert_eq!(loaders, serde_json::json!({"bios": "undionly.kpxe", "uefi-x64": "snponly.efi"}));
