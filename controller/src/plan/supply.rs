@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use proto::catalog::{AgentSpec, HostSpec, Kind, OrderSpec, PrefetchSpec, Resource, SiteSpec};
 use proto::plan::{BlobRef, Boot, Need, Peer, Prefetch, prefetch_entry};
-use proto::{ByteSize, Digest};
+use proto::{ByteSize, Digest, Wall};
 
 use super::boot::BootMaker;
 use super::{Local, Mistake, SitePlanner};
@@ -15,8 +15,8 @@ use super::{Local, Mistake, SitePlanner};
 pub struct OrderNeed {
     /// The agent that may obey the order.
     pub agent: String,
-    /// Does the order wait for it? Then it is no permission yet.
-    pub waits: bool,
+    /// Until when the order waits for it, which is no permission before; None: it does not wait.
+    pub waits_until: Option<Wall>,
     /// What its boot fetches, loaders included, with sizes in bytes.
     pub blobs: BTreeMap<Digest, u64>,
 }
@@ -25,7 +25,7 @@ pub struct OrderNeed {
 pub(super) struct OrderedBoot {
     pub(super) name: String,
     pub(super) agent: String,
-    pub(super) waits: bool,
+    pub(super) waits_until: Option<Wall>,
     pub(super) blobs: Vec<BlobRef>,
     pub(super) loaders: Vec<String>,
 }
@@ -35,7 +35,7 @@ impl OrderedBoot {
         Self {
             name: order.name.clone(),
             agent: order.spec.agent.clone(),
-            waits: order.spec.waiting.is_some(),
+            waits_until: order.spec.waiting.as_ref().map(|waiting| waiting.until_ms),
             blobs: boot.blobs().collect(),
             loaders: boot.loaders.clone(),
         }
@@ -49,7 +49,7 @@ impl OrderedBoot {
     ) -> OrderNeed {
         let sets = self.loaders.iter().chain(default).filter_map(|name| loaders.get(name));
         let blobs = sets.flatten().chain(&self.blobs).map(|blob| (blob.digest, blob.size)).collect();
-        OrderNeed { agent: self.agent, waits: self.waits, blobs }
+        OrderNeed { agent: self.agent, waits_until: self.waits_until, blobs }
     }
 }
 

@@ -184,7 +184,7 @@ fn of_plan(problem: &PlanProblem) -> Flag {
 /// The host's order is no permission yet.
 fn waiting(published: &Published, machine: &Machine) -> Option<Flag> {
     let name = machine.order.as_ref()?;
-    published.orders.get(name).is_some_and(|need| need.waits).then(|| {
+    published.orders.get(name).is_some_and(|need| need.waits_until.is_some()).then(|| {
         let what = format!("order {name} is not armed: it waits until the site holds what it takes");
         Flag::fails(what, format!("`bootlane order get {name}` says what is missing"))
     })

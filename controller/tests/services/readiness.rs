@@ -8,7 +8,7 @@ use proto::holding::{Awaited, BlobState, Holding};
 use proto::plan::{PlanDocument, SitePlan};
 use proto::v1::report_request::Report;
 use proto::v1::{self, update::Change};
-use proto::{Digest, PlanId};
+use proto::{Digest, PlanId, Wall};
 use serde_json::json;
 
 use super::harness::{Agent, Controller, PATIENCE, admin, next_plan, operator};
@@ -160,6 +160,37 @@ async fn an_order_waits_for_its_site_over_a_restart_and_is_then_armed() {
     assert_eq!((armed.len(), plan.prefetch.len()), (1, 0));
     let stored = controller.running.app.catalog.get_order(&order).await.expect("readable").expect("there");
     assert!(stored.spec.waiting.is_none() && stored.spec.armed_ms.is_some());
+}
+
+#[tokio::test]
+async fn a_wait_that_is_over_ends_at_once_and_who_follows_the_host_hears_of_it() {
+    let controller = Controller::with_lyon().await;
+    let mut site = Site::of(controller.agent("lyon", "lyon-1").await).await;
+    site.adopt().await;
+    let app = &controller.running.app;
+    let wait = Duration::from_secs(3);
+    let new = NewOrder {
+        host: "web-1".into(),
+        profile: Some("install".into()),
+        life: None,
+        agent: None,
+        wait: Some(wait),
+    };
+    let order = app.catalog.create_order(&admin(), &new, app.clock.wall()).await.expect("a legal order");
+    let until = order.spec.waiting.expect("it waits").until_ms;
+    let request =
+        v1::WatchBootsRequest { host: "web-1".into(), until_end: true, ..v1::WatchBootsRequest::default() };
+    let mut boots = admin_of(&controller).await.watch_boots(request).await.expect("it follows").into_inner();
+    let told =
+        tokio::time::timeout(PATIENCE, boots.message()).await.expect("in time").expect_err("it is over");
+    assert_eq!(
+        told.message(),
+        "order web-1-1 is over and nothing is installed: its site did not hold what it needs in time"
+    );
+    let stored = app.catalog.get_order("web-1-1").await.expect("readable").expect("there");
+    let since = stored.status.as_ref().and_then(|status| status["since_ms"].as_u64()).expect("it has ended");
+    // By the sweep for all orders it would have been up to half a minute later.
+    assert!(Wall(since).since(until) < Duration::from_secs(10), "{since} for {until:?}");
 }
 
 #[tokio::test]

@@ -3,12 +3,17 @@
 //! That is often two attempts: one that installs, and the first one from the disk.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::time::Duration;
 
-use proto::{AttemptId, Wall};
+use proto::{AttemptId, HostId, Wall};
 use tokio::sync::broadcast::error::RecvError;
+use tonic::Status;
 
 use super::{Gone, Watch, matches, unread};
+use crate::admin::refusal;
+use crate::app::App;
+use crate::catalog::orders::Waited;
 use crate::events::{BootFilter, BootSummary, Outcome};
 
 /// A boot that has been silent for so long is not under way, whatever it was last seen to do.
@@ -19,7 +24,8 @@ type Sent = HashMap<AttemptId, Option<usize>>;
 
 impl Watch {
     /// Sends every event of the host's attempts from the one under way on, until one comes up or fails. An attempt
-    /// that installs, or is sent to its disk, is followed by the next one.
+    /// that installs, or is sent to its disk, is followed by the next one. An order that comes to nothing while it waits
+    /// ends it, too.
     pub(super) async fn host_until_end(self, filter: BootFilter) {
         // Subscribed first, so that nothing falls between what is stored and what comes.
         let mut news = self.app.events.subscribe();
@@ -27,6 +33,7 @@ impl Watch {
             Ok(boots) => self.over(&boots),
             Err(error) => return self.fail(unread(error)).await,
         };
+        let mut wait = pin!(wait_over(&self.app, filter.host));
         loop {
             match self.send_new(&filter, &mut sent).await {
                 Ok(false) => {}
@@ -35,6 +42,7 @@ impl Watch {
             loop {
                 tokio::select! {
                     () = self.out.closed() => return,
+                    over = &mut wait => return self.fail(over).await,
                     next = news.recv() => match next {
                         Ok(event) if matches(&filter, &event) => break,
                         Ok(_) => {}
@@ -70,6 +78,38 @@ impl Watch {
             }
         }
         Ok(false)
+    }
+}
+
+/// What to say once an order that the host waits with has come to nothing: no boot tells that. Never, where none waits or it
+/// was armed.
+async fn wait_over(app: &App, host: Option<HostId>) -> Status {
+    match follow_wait(app, host).await {
+        Ok(Some(text)) => Status::failed_precondition(text),
+        Ok(None) => std::future::pending().await,
+        Err(status) => status,
+    }
+}
+
+async fn follow_wait(app: &App, host: Option<HostId>) -> Result<Option<String>, Status> {
+    let Some(host) = host else { return Ok(None) };
+    let Some(host) = app.catalog.host_name(host).await.map_err(refusal::read)? else { return Ok(None) };
+    let Some(order) = app.catalog.waiting_order_of(&host).await.map_err(refusal::read)? else {
+        return Ok(None);
+    };
+    // Whatever becomes of it, the site's plan changes.
+    let mut plans = app.planner.subscribe(&order.spec.site);
+    loop {
+        match app.catalog.waited(&order.name).await.map_err(refusal::read)? {
+            Waited::On => {}
+            Waited::Armed => return Ok(None),
+            Waited::Over(why) => {
+                return Ok(Some(format!("order {} is over and nothing is installed: {why}", order.name)));
+            }
+        }
+        if plans.changed().await.is_err() {
+            return Ok(None);
+        }
     }
 }
 

@@ -33,7 +33,7 @@ use crate::store::Epoch;
 
 pub(super) use over::why_it_stays;
 pub use phase::{PhaseReport, RecordError};
-pub use wait::DEFAULT_WAIT;
+pub use wait::{DEFAULT_WAIT, Waited};
 
 /// How long an order lasts if nothing is said.
 pub const DEFAULT_LIFE: Duration = Duration::from_secs(2 * 3_600);

@@ -149,6 +149,17 @@ impl Catalog {
         Ok(ended)
     }
 
+    /// The same of one order; false: its time is not over, or it has ended.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn end_overdue_order(&self, name: &str, now: Wall) -> Result<bool, ChangeError> {
+        match self.get_order(name).await? {
+            Some(order) if !at_end(&order) => self.end_overdue(&order, now).await,
+            Some(_) | None => Ok(false),
+        }
+    }
+
     async fn end_overdue_of(&self, site: &str, orders: &[Resource<OrderSpec>], now: Wall) -> usize {
         let mut ended = 0;
         for order in orders.iter().filter(|order| !at_end(order)) {

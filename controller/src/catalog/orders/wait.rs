@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use proto::{
     Span, Wall,
-    catalog::{AnyResource, HostSpec, Kind, OrderSpec, Resource, Waiting},
+    catalog::{AnyResource, HostSpec, Kind, OrderSpec, OrderStatus, Resource, Waiting},
     event::OrderPhase,
 };
 
-use super::{edit_order, not_at_end, over};
+use super::{edit_order, end_of, not_at_end, over};
 use crate::catalog::{
-    Catalog,
+    Catalog, ReadError,
     draft::{CommitError, Draft},
     roles::Actor,
     write::ChangeError,
@@ -58,6 +58,46 @@ impl Catalog {
                 return Ok(true);
             }
         }
+    }
+}
+
+/// What became of an order that waited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waited {
+    /// It waits.
+    On,
+    /// It is a permission now.
+    Armed,
+    /// It was over before it was one; why.
+    Over(String),
+}
+
+impl Catalog {
+    /// The order that a host waits with, if one does.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn waiting_order_of(&self, host: &str) -> Result<Option<Resource<OrderSpec>>, ReadError> {
+        let Some(live) = self.host_orders(host).await?.live else { return Ok(None) };
+        let order = self.get_order(&live).await?;
+        Ok(order.filter(|order| order.spec.waiting.is_some() && end_of(order).is_none()))
+    }
+
+    /// What became of an order that waited a moment ago.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn waited(&self, order: &str) -> Result<Waited, ReadError> {
+        let Some(order) = self.get_order(order).await? else {
+            return Ok(Waited::Over("it was removed".into()));
+        };
+        let status: Option<OrderStatus> =
+            order.status.clone().and_then(|status| serde_json::from_value(status).ok());
+        Ok(match status.filter(|status| status.phase.is_end()) {
+            Some(status) => Waited::Over(status.reason),
+            None if order.spec.waiting.is_some() => Waited::On,
+            None => Waited::Armed,
+        })
     }
 }
 

@@ -78,12 +78,12 @@ fn an_order_that_waits_is_no_permission_and_its_bytes_come_first() {
     let need = &planned_waiting.orders["web-1-1"];
     let expected: BTreeSet<_> = ["kernel", "initrd", "disk", "ipxe"].map(digest).into();
     assert_eq!(need.blobs.keys().copied().collect::<BTreeSet<_>>(), expected, "its loader too");
-    assert_eq!((need.waits, need.agent.as_str()), (true, "lyon-1"));
+    assert_eq!((need.waits_until.is_some(), need.agent.as_str()), (true, "lyon-1"));
 
     let armed = planned(&images(), &local((*ordered).clone()));
     let plan = decoded(&armed);
     assert!(plan.prefetch.is_empty() && plan.orders.len() == 1);
-    assert_eq!(armed.orders["web-1-1"], OrderNeed { waits: false, ..need.clone() });
+    assert_eq!(armed.orders["web-1-1"], OrderNeed { waits_until: None, ..need.clone() });
 }
 
 #[test]
