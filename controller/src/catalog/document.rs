@@ -1,6 +1,6 @@
 //! Documents as operators write them: JSON, checked on its own, with the path of every mistake.
 
-use proto::catalog::{AnyResource, Kind, Problem, check_name};
+use proto::catalog::{AnyResource, Kind, Problem, check_name, read_document};
 use serde_json::{Map, Value};
 
 /// The fields of a document.
@@ -65,9 +65,9 @@ impl Document {
 /// The document of this kind that a body is, or the path and nature of what is wrong.
 ///
 /// # Errors
-/// The first field that is unknown, missing or of the wrong type; else every mistake that validation finds.
+/// Every mistake, as far as one does not hide another ([`read_document`]).
 pub(super) fn parse(kind: Kind, body: Value) -> Result<AnyResource, Vec<Problem>> {
-    let any = AnyResource::from_value(kind, body).map_err(|error| vec![error.0])?;
+    let any = read_document(kind, body)?;
     let mut problems = any.validate();
     problems.extend(check_labels(&any));
     problems.extend(check_certificate_name(&any));
@@ -129,6 +129,14 @@ mod tests {
         assert_eq!(problems[0].field, "spec.subnets[0].pool", "{problems:?}");
         assert!(problems[0].message.contains("unknown field `pool`"), "{problems:?}");
         assert_eq!(mistakes(r#"{"kind":"Host","name":"a","spce":{}}"#)[0].field, "spce");
+    }
+
+    #[test]
+    fn several_mistakes_are_told_at_once() {
+        let json = r#"{"kind":"Host","name":"a","spec":{"sight":"lyon","site":"lyon","macs":["x","52:54:00:00:00:01","y"]}}"#;
+        let problems = mistakes(json);
+        let fields: Vec<_> = problems.iter().map(|problem| problem.field.as_str()).collect();
+        assert_eq!(fields, ["spec.macs[0]", "spec.macs[2]", "spec.sight"], "{problems:?}");
     }
 
     #[test]

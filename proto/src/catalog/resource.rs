@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     AgentSpec, HostSpec, ImageSpec, MirrorSpec, OperatorSpec, OrderSpec, ProfileSpec, SecretSpec, SiteSpec,
-    TokenSpec,
+    TokenSpec, mistakes::Stopped,
 };
 use crate::{Uid, Wall};
 
@@ -285,19 +285,27 @@ macro_rules! each {
 }
 
 impl AnyResource {
-    /// From JSON whose kind is known.
+    /// From JSON whose kind is known; [`super::read_document`] tells every mistake of it.
     ///
     /// # Errors
-    /// Names the field that is unknown, missing or of the wrong type.
+    /// Names the first field that is unknown, missing or of the wrong type.
     pub fn from_value(kind: Kind, value: Value) -> Result<Self, NotAResource> {
-        fn typed<S: Spec>(value: Value) -> Result<Resource<S>, NotAResource> {
-            serde_path_to_error::deserialize(&value).map_err(|error| {
-                let path = error.path().to_string();
-                let found = leaf(&value, error.path()).map(|found| format!(", found {found}"));
+        Self::read(kind, &value).map_err(|Stopped { path, message }| {
+            let path = path.to_string();
+            NotAResource::new(if path == "." { "" } else { &path }, message)
+        })
+    }
+
+    /// From JSON whose kind is known, up to the first mistake.
+    pub(super) fn read(kind: Kind, value: &Value) -> Result<Self, Stopped> {
+        fn typed<S: Spec>(value: &Value) -> Result<Resource<S>, Stopped> {
+            serde_path_to_error::deserialize(value).map_err(|error| {
+                let path = error.path().clone();
+                let found = leaf(value, &path).map(|found| format!(", found {found}"));
                 let message = for_people(&error.into_inner().to_string());
                 // What serde itself found wrong says so already.
                 let found = found.filter(|_| !message.contains("expected")).unwrap_or_default();
-                NotAResource::new(if path == "." { "" } else { &path }, message + &found)
+                Stopped { path, message: message + &found }
             })
         }
         Ok(match kind {

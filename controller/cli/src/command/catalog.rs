@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proto::Wall;
-use proto::catalog::{AnyResource, Kind};
+use proto::catalog::{Kind, read_document};
 use serde_json::{Value, json};
 
 use super::edit::{Edit, Unset, edit};
@@ -221,13 +221,14 @@ fn written(mut json: Value) -> Value {
 
 /// Finds what is wrong with a document by itself, before anybody is asked.
 fn check(kind: Kind, json: Value) -> Result<Value, Failure> {
-    let any = AnyResource::from_value(kind, json).map_err(|error| Failure::usage(error.to_string()))?;
-    let problems = any.validate();
-    if problems.is_empty() {
-        return Ok(written(any.to_value()));
-    }
-    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
-    Err(Failure::usage(lines.join("\n")))
+    let read = read_document(kind, json).and_then(|any| match any.validate() {
+        problems if problems.is_empty() => Ok(any),
+        problems => Err(problems),
+    });
+    read.map(|any| written(any.to_value())).map_err(|problems| {
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        Failure::usage(lines.join("\n"))
+    })
 }
 
 fn noun(kind: Kind) -> String {

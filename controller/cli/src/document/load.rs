@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use proto::catalog::{
-    AgentSpec, AnyResource, HostSpec, ImageSpec, Kind, MirrorSpec, OperatorSpec, OrderSpec, ProfileSpec,
-    Resource, SecretSpec, SiteSpec, Spec, TokenSpec,
+    AgentSpec, AnyResource, HostSpec, ImageSpec, Kind, MirrorSpec, OperatorSpec, OrderSpec, Problem,
+    ProfileSpec, Resource, SecretSpec, SiteSpec, Spec, Stopped, TokenSpec, read_document_with,
 };
 use serde::de::{Deserializer as _, IgnoredAny};
 use serde_json::{Map, Value};
 use serde_yaml_ng::{Deserializer, Error};
 
+use super::undeclarable::undeclarable;
 use super::{Declared, Mistake, Place, Source};
 
 /// What a document must have before it can be read as one of its kind.
@@ -86,8 +87,8 @@ fn list(source: &Arc<Source>, index: usize, values: Vec<Value>) -> Result<Vec<De
     for (element, value) in values.into_iter().enumerate() {
         let index = (index, Some(element));
         let read = element_kind(source, index, &value).and_then(|kind| {
-            let typed = from_value(kind, value.clone())
-                .map_err(|(field, message)| at(source, index, &field, message))?;
+            let typed = read_document_with(value.clone(), |value| from_value(kind, value))
+                .map_err(|problems| placed(source, index, kind, problems))?;
             finish(source, index, kind, value, typed)
         });
         match read {
@@ -105,8 +106,49 @@ fn document(
     typed: Deserializer<'_>,
 ) -> Result<Declared, Vec<Mistake>> {
     let kind = element_kind(source, index, &value)?;
-    let typed = from_text(kind, typed).map_err(|error| vec![mistake(source, &error)])?;
-    finish(source, index, kind, value, typed)
+    match from_text(kind, typed) {
+        Ok(typed) => finish(source, index, kind, value, typed),
+        // The reader stops at its first mistake; only of that it tells the place.
+        Err(first) => Err(match read_document_with(value, |value| from_value(kind, value)) {
+            Ok(_) => vec![mistake(source, &first)],
+            Err(problems) => placed(source, index, kind, problems),
+        }),
+    }
+}
+
+/// Mistakes in the order in which they stand in the text.
+fn placed(
+    source: &Source,
+    index: (usize, Option<usize>),
+    kind: Kind,
+    problems: Vec<Problem>,
+) -> Vec<Mistake> {
+    let place = |problem: Problem| match unknown_field(&problem) {
+        Some(parent) => Mistake {
+            place: super::place::find_key(source, index, &problem.field),
+            message: Problem::new(parent, &*problem.message).to_string(),
+        },
+        None => {
+            Mistake { place: super::place::find(source, index, &problem.field), message: problem.to_string() }
+        }
+    };
+    let told = problems.into_iter().filter(|problem| !is_the_controllers(kind, problem));
+    let mut mistakes: Vec<_> = told.map(place).collect();
+    // That there are more stands behind all of them.
+    let told = mistakes.len().min(proto::catalog::MOST_MISTAKES);
+    mistakes[..told].sort_by_key(|mistake| (mistake.place.line, mistake.place.column));
+    mistakes
+}
+
+/// What holds an unknown field.
+fn unknown_field(problem: &Problem) -> Option<&str> {
+    let (name, _) = problem.message.strip_prefix("unknown field `")?.split_once('`')?;
+    Some(problem.field.strip_suffix(name)?.trim_end_matches('.'))
+}
+
+/// Without a value of a secret the one that is stored stays: the controller knows whether there is one.
+fn is_the_controllers(kind: Kind, problem: &Problem) -> bool {
+    kind == Kind::Secret && problem.field == "spec.value" && problem.message == "is missing"
 }
 
 fn element_kind(source: &Source, index: (usize, Option<usize>), value: &Value) -> Result<Kind, Vec<Mistake>> {
@@ -117,12 +159,17 @@ fn element_kind(source: &Source, index: (usize, Option<usize>), value: &Value) -
     if head.name.is_none() {
         return Err(at(source, index, "", "name: is missing".into()));
     }
-    match head.kind {
-        None => Err(at(source, index, "", "kind: is missing".into())),
+    let kind = match head.kind {
+        None => return Err(at(source, index, "", "kind: is missing".into())),
         Some(Value::String(word)) => {
-            word.parse().map_err(|error| at(source, index, "kind", format!("kind: {error}")))
+            word.parse().map_err(|error| at(source, index, "kind", format!("kind: {error}")))?
         }
-        Some(_) => Err(at(source, index, "kind", "kind: is no text".into())),
+        Some(_) => return Err(at(source, index, "kind", "kind: is no text".into())),
+    };
+    // Before its fields are looked at: there is nothing to mend in them.
+    match undeclarable(kind, value) {
+        Some(message) => Err(at(source, index, "kind", message)),
+        None => Ok(kind),
     }
 }
 
@@ -144,10 +191,7 @@ fn finish(
     };
     let problems = declared.typed.validate().into_iter();
     let mistakes: Vec<_> = problems
-        // Without a value the one that is stored stays: the controller knows whether there is one.
-        .filter(|problem| {
-            !(kind == Kind::Secret && problem.field == "spec.value" && problem.message == "is missing")
-        })
+        .filter(|problem| !is_the_controllers(kind, problem))
         .map(|problem| Mistake { place: declared.place(&problem.field), message: problem.to_string() })
         .collect();
     if mistakes.is_empty() { Ok(declared) } else { Err(mistakes) }
@@ -178,8 +222,11 @@ fn common(written: &Value, canonical: Value) -> Value {
     }
 }
 
-fn from_text(kind: Kind, text: Deserializer<'_>) -> Result<AnyResource, Error> {
-    fn typed<S: Spec>(text: Deserializer<'_>) -> Result<Resource<S>, Error> {
+fn from_text<'de>(
+    kind: Kind,
+    text: impl serde::Deserializer<'de, Error = Error>,
+) -> Result<AnyResource, Error> {
+    fn typed<'de, S: Spec>(text: impl serde::Deserializer<'de, Error = Error>) -> Result<Resource<S>, Error> {
         serde::Deserialize::deserialize(text)
     }
     Ok(match kind {
@@ -196,14 +243,22 @@ fn from_text(kind: Kind, text: Deserializer<'_>) -> Result<AnyResource, Error> {
     })
 }
 
-/// From a value whose text was read already: only the path of a mistake is known, not its place.
-pub(super) fn from_value(kind: Kind, value: Value) -> Result<AnyResource, (String, String)> {
-    let text = serde_yaml_ng::to_string(&value).map_err(|error| (String::new(), error.to_string()))?;
-    from_text(kind, Deserializer::from_str(&text)).map_err(|error| {
-        let message = without_place(&error);
-        let field = message.split_once(": ").map_or("", |(field, _)| field).to_owned();
-        (field, message)
+/// From a value whose text was read already, by the same reader: what is no text in JSON may be one in YAML.
+fn from_value(kind: Kind, value: &Value) -> Result<AnyResource, Stopped> {
+    let text = serde_yaml_ng::to_string(value).expect("what came from YAML is YAML");
+    let reader = Deserializer::from_str(&text);
+    let mut track = serde_path_to_error::Track::new();
+    from_text(kind, serde_path_to_error::Deserializer::new(reader, &mut track)).map_err(|error| {
+        let path = track.path();
+        Stopped { message: without_path(&without_place(&error), &path.to_string()), path }
     })
+}
+
+/// The reader writes its own path before most messages: that of the field, or of what should hold it.
+fn without_path(message: &str, path: &str) -> String {
+    let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
+    let bare = [path, parent].into_iter().find_map(|path| message.strip_prefix(path)?.strip_prefix(": "));
+    bare.unwrap_or(message).to_owned()
 }
 
 fn at(source: &Source, index: (usize, Option<usize>), field: &str, message: String) -> Vec<Mistake> {
@@ -257,6 +312,56 @@ mod tests {
         let mistakes = read(text).expect_err("a mistake");
         assert_eq!(mistakes.len(), 1, "{mistakes:?}");
         assert!(mistakes[0].starts_with("a.yaml:6:7: spec.subnets[0]: unknown field `pool`"), "{mistakes:?}");
+    }
+
+    #[test]
+    fn every_mistake_of_a_document_is_told_in_order() {
+        let text = "\
+kind: Site
+name: lyon
+spec:
+  subnets:
+    - network: 10.1.0.0
+    - network: 10.2.0.0/24
+      pool: [10.2.0.1]
+      pools: [10.2.0.300, 10.2.0.9, x]
+  link_wait: soon
+  cache: 1KiB
+";
+        let mistakes = read(text).expect_err("mistakes");
+        let starts = [
+            "a.yaml:5:16: spec.subnets[0].network: ",
+            "a.yaml:7:7: spec.subnets[1]: unknown field `pool`: did you mean `pools`? expected one of",
+            "a.yaml:8:15: spec.subnets[1].pools[0]: ",
+            "a.yaml:8:37: spec.subnets[1].pools[2]: ",
+            "a.yaml:9:14: spec.link_wait: ",
+            "a.yaml:10:10: spec.cache: is 1KiB",
+        ];
+        assert_eq!(mistakes.len(), starts.len(), "{mistakes:#?}");
+        for (mistake, start) in mistakes.iter().zip(starts) {
+            assert!(mistake.starts_with(start), "{mistake} / {start}");
+        }
+        let list = text
+            .lines()
+            .map(|line| format!("  {line}\n"))
+            .collect::<String>()
+            .replacen("  kind", "- kind", 1);
+        let in_list = read(&list).expect_err("mistakes");
+        assert_eq!(in_list.len(), starts.len(), "{in_list:#?}");
+        assert!(in_list[1].starts_with("a.yaml:7:9: spec.subnets[1]: unknown field `pool`"), "{in_list:#?}");
+    }
+
+    #[test]
+    fn an_order_in_a_file_is_refused_with_the_command_that_makes_it() {
+        let text = "kind: Order\nname: web-1-1\nspec: {host: web-1, profile: debian-12, when: now}\n";
+        let mistakes = read(text).expect_err("a mistake");
+        let expected = "a.yaml:1:7: kind: an Order cannot be applied, since it is permission for one installation: \
+                        `bootlane order create web-1 --profile debian-12` makes one";
+        assert_eq!(mistakes, [expected]);
+        let mistakes = read("kind: Order\nname: a\nspec: {host: $(reboot)}\n").expect_err("a mistake");
+        assert!(mistakes[0].ends_with("`bootlane order create HOST` makes one"), "{mistakes:?}");
+        let mistakes = read("kind: Operator\nname: eve\nspec: {role: admin}\n").expect_err("a mistake");
+        assert!(mistakes[0].contains("`bootlane operator add`"), "{mistakes:?}");
     }
 
     #[test]

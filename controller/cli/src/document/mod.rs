@@ -8,6 +8,7 @@ mod files;
 mod load;
 mod place;
 mod set;
+mod undeclarable;
 
 pub(crate) use diff::diff;
 pub(crate) use files::{Input, read_inputs};

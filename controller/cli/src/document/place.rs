@@ -6,7 +6,6 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_yaml_ng::Value;
 
 use super::Source;
 
@@ -53,24 +52,42 @@ impl Place {
     }
 }
 
-/// Where the field at `path` of a document stands, or the nearest that is there.
-pub(super) fn find(source: &Source, (document, element): (usize, Option<usize>), path: &str) -> Place {
+/// Where the value of the field at `path` of a document stands, or the nearest that is there.
+pub(super) fn find(source: &Source, index: (usize, Option<usize>), path: &str) -> Place {
+    stop(source, index, path, At::Value)
+}
+
+/// Where the name of the field at `path` of a document stands, or the nearest that is there.
+pub(super) fn find_key(source: &Source, index: (usize, Option<usize>), path: &str) -> Place {
+    stop(source, index, path, At::Key)
+}
+
+fn stop(source: &Source, (document, element): (usize, Option<usize>), path: &str, at: At) -> Place {
     let path = match element {
         Some(index) => format!("[{index}].{path}"),
         None => path.to_owned(),
     };
     let reader = serde_yaml_ng::Deserializer::from_str(&source.text).nth(document);
     let stopped =
-        reader.and_then(|reader| Stop { rest: path.trim_end_matches('.') }.deserialize(reader).err());
+        reader.and_then(|reader| Stop { rest: path.trim_end_matches('.'), at }.deserialize(reader).err());
     match stopped {
         Some(stopped) => Place::of_error(source, &stopped),
         None => Place { file: source.name.clone(), line: 0, column: 0 },
     }
 }
 
+/// What of a field is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    Key,
+    Value,
+}
+
 /// Stops at the end of the path.
+#[derive(Clone, Copy)]
 struct Stop<'a> {
     rest: &'a str,
+    at: At,
 }
 
 const STOPPED: &str = "stopped on purpose";
@@ -92,9 +109,9 @@ impl<'de> Visitor<'de> for Stop<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let (false, Some(key)) = (self.rest.is_empty(), map.next_key::<Value>()?) {
-            match key.as_str().and_then(|key| self.below(key)) {
-                Some(rest) => return map.next_value_seed(Stop { rest }),
+        while let (false, Some(rest)) = (self.rest.is_empty(), map.next_key_seed(Key(self))?) {
+            match rest {
+                Some(rest) => return map.next_value_seed(Stop { rest, ..self }),
                 None => map.next_value::<IgnoredAny>()?,
             };
         }
@@ -106,15 +123,41 @@ impl<'de> Visitor<'de> for Stop<'_> {
             for _ in 0..index {
                 list.next_element::<IgnoredAny>()?;
             }
-            list.next_element_seed(Stop { rest })?;
+            list.next_element_seed(Stop { rest, ..self })?;
         }
         Err(A::Error::custom(STOPPED))
     }
 }
 
-impl Stop<'_> {
+/// What is left of the path below a key; None: the path does not lead there.
+struct Key<'a>(Stop<'a>);
+
+impl<'de, 'a> DeserializeSeed<'de> for Key<'a> {
+    type Value = Option<&'a str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl<'a> Visitor<'_> for Key<'a> {
+    type Value = Option<&'a str>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(STOPPED)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<Self::Value, E> {
+        match self.0.below(key) {
+            Some("") if self.0.at == At::Key => Err(E::custom(STOPPED)),
+            rest => Ok(rest),
+        }
+    }
+}
+
+impl<'a> Stop<'a> {
     /// What is left of the path below this key. Keys may hold dots themselves, so they decide where one ends.
-    fn below(&self, key: &str) -> Option<&str> {
+    fn below(&self, key: &str) -> Option<&'a str> {
         let rest = self.rest.strip_prefix(key)?;
         match rest.chars().next() {
             None | Some('[') => Some(rest),
@@ -123,7 +166,7 @@ impl Stop<'_> {
         }
     }
 
-    fn element(&self) -> Option<(usize, &str)> {
+    fn element(&self) -> Option<(usize, &'a str)> {
         let (index, rest) = self.rest.strip_prefix('[')?.split_once(']')?;
         Some((index.parse().ok()?, rest.strip_prefix('.').unwrap_or(rest)))
     }
@@ -161,6 +204,18 @@ spec:
         assert_eq!(at((0, None), "labels.example.com/rack"), (3, 28));
         assert_eq!(at((0, None), "spec.subnets[0].pools[1]"), (9, 11));
         assert_eq!(at((1, Some(0)), "name"), (12, 9));
+    }
+
+    #[test]
+    fn the_name_of_a_field_is_found_too() {
+        let source = Source { name: "a.yaml".into(), text: TEXT.into() };
+        let at = |path| {
+            let place = find_key(&source, (0, None), path);
+            (place.line, place.column)
+        };
+        assert_eq!(at("spec.subnets[0].pools"), (7, 7));
+        assert_eq!(at("labels.example.com/rack"), (3, 10));
+        assert_eq!(at("spec.subnets[0].router"), (6, 7), "where it would be");
     }
 
     #[test]

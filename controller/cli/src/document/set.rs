@@ -8,10 +8,10 @@ use proto::catalog::{AnyResource, Kind};
 
 use super::{Declared, Mistake};
 
-/// Documents or addresses that are named twice, and kinds that cannot be declared.
+/// Documents or addresses that are named twice.
 #[must_use]
 pub(crate) fn check_set(documents: &[Declared]) -> Vec<Mistake> {
-    let mut mistakes: Vec<_> = documents.iter().filter_map(undeclarable).collect();
+    let mut mistakes = Vec::new();
     let mut names: BTreeMap<(Kind, &str), &Declared> = BTreeMap::new();
     let mut macs: BTreeMap<Mac, (&Declared, String)> = BTreeMap::new();
     for document in documents {
@@ -49,18 +49,6 @@ fn twice(document: &Declared, field: &str, what: &str, first: super::Place) -> M
     Mistake { place: document.place(field), message }
 }
 
-fn undeclarable(document: &Declared) -> Option<Mistake> {
-    let how = match document.kind {
-        Kind::Agent => "agents enrol with a join token (`bootlane token add`)",
-        Kind::Order => "orders are made by `bootlane order create`",
-        Kind::Token => "join tokens are made by `bootlane token add`",
-        Kind::Operator => "operators are made by `bootlane operator add`",
-        Kind::Site | Kind::Host | Kind::Image | Kind::Profile | Kind::Mirror | Kind::Secret => return None,
-    };
-    let message = format!("kind: {} cannot be applied: {how}", document.kind);
-    Some(Mistake { place: document.place("kind"), message })
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -81,12 +69,5 @@ mod tests {
             "x.yaml:14:7: name: Host a stands at x.yaml:2:7 already",
         ];
         assert_eq!(mistakes, expected);
-    }
-
-    #[test]
-    fn what_cannot_be_declared_says_how_it_is_made() {
-        let text = "kind: Operator\nname: eve\nspec: {role: admin}\n";
-        let documents = load(&Arc::new(Source { name: "x".into(), text: text.into() })).expect("legal");
-        assert!(check_set(&documents)[0].to_string().contains("`bootlane operator add`"));
     }
 }

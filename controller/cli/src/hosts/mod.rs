@@ -9,7 +9,7 @@ mod table;
 use std::collections::BTreeMap;
 
 use proto::Mac;
-use proto::catalog::{AnyResource, HostSpec, Kind, Problem, Resource};
+use proto::catalog::{AnyResource, HostSpec, Kind, Problem, Resource, read_document};
 
 use fields::{Heading, Row};
 
@@ -77,7 +77,8 @@ pub(crate) fn read(text: &str, defaults: &Defaults) -> Result<Vec<Listed>, Vec<B
 
 fn host(heading: &Heading, row: &Row, defaults: &Defaults) -> Result<Resource<HostSpec>, Vec<String>> {
     let value = heading.document(row, defaults)?;
-    let any = AnyResource::from_value(Kind::Host, value).map_err(|error| vec![in_column(&error.0)])?;
+    let any = read_document(Kind::Host, value)
+        .map_err(|problems| problems.iter().map(in_column).collect::<Vec<_>>())?;
     let problems = any.validate();
     match any {
         AnyResource::Host(host) if problems.is_empty() => Ok(host),
@@ -190,7 +191,8 @@ mod tests {
     fn a_bad_cell_is_named_with_its_column() {
         let text = "name,mac,ip,labels\nA B,52:54:00:00:00:01,10.1.0.300,\nb,zz,,\nc,52:54:00:00:00:03,,x\n";
         let bad = bad(text, &lyon());
-        let starts = [(2, "column address: "), (3, "column mac: "), (4, "column labels: ")];
+        let starts =
+            [(2, "column address: "), (2, "column name: "), (3, "column mac: "), (4, "column labels: ")];
         for ((line, start), (found, message)) in starts.iter().zip(&bad) {
             assert!(line == found && message.starts_with(start), "{bad:?}");
         }
