@@ -6,7 +6,7 @@ use proto::{
 };
 use tonic::Status;
 
-use super::{readiness::with_readiness, refusal, warnings};
+use super::{readiness::with_readiness, refusal, selectors, warnings};
 use crate::{
     agents::status::with_presence,
     app::App,
@@ -68,10 +68,12 @@ pub(super) async fn write(
     let written =
         app.catalog.write(actor, &app.vault, &request, app.clock.wall()).await.map_err(refusal::write)?;
     let changed = written.outcomes.iter().any(|outcome| outcome.effect != Effect::Unchanged);
-    let (warnings, more_warnings) = match changed && !dry_run {
+    let (mut warnings, more_warnings) = match changed && !dry_run {
         true => warnings::since(app, before, written.revision).await,
         false => (vec![], 0),
     };
+    // What was written stands, whatever cannot be read after it.
+    warnings.extend(selectors::idle(app, &written.outcomes).await.unwrap_or_default());
     let outcomes = written.outcomes.into_iter().map(outcome).collect();
     Ok(v1::WriteResponse { outcomes, revision: written.revision.0, warnings, more_warnings })
 }

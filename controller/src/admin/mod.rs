@@ -18,6 +18,7 @@ mod leases;
 mod page;
 mod readiness;
 mod refusal;
+mod selectors;
 mod simulate;
 mod warnings;
 

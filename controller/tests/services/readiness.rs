@@ -239,6 +239,36 @@ async fn who_writes_hears_what_plans_lack_since() {
 }
 
 #[tokio::test]
+async fn labels_that_no_site_has_are_warned_of() {
+    let controller = Controller::with_lyon().await;
+    let mut client = admin_of(&controller).await;
+    let mut write = async |kind: &str, dry_run: bool, document: serde_json::Value| {
+        let name = document["name"].as_str().expect("a name").to_owned();
+        let json = document.to_string().into_bytes().into();
+        let document = v1::Document { kind: kind.into(), name, json, revision: 0 };
+        let change = v1::Change { change: Some(v1::change::Change::Apply(document)) };
+        let manager = "cli".into();
+        let request =
+            v1::WriteRequest { changes: vec![change], manager, dry_run, ..v1::WriteRequest::default() };
+        let warnings = client.write(request).await.expect("written").into_inner().warnings;
+        warnings.into_iter().map(|warning| warning.message).collect::<Vec<_>>()
+    };
+    let mirror = json!({"kind": "Mirror", "name": "debian",
+        "spec": {"upstreams": ["https://deb.example/debian"], "sites": {"country": "fr"}}});
+    let site = |labels: serde_json::Value| json!({"kind": "Site", "name": "lyon", "labels": labels, "spec": {"subnets": [{"network": "10.1.0.0/24"}]}});
+    let idle = ["selects nothing: no site has country=fr, so no agent serves the mirror"];
+    assert_eq!(write("Mirror", true, mirror.clone()).await, idle);
+    assert_eq!(write("Mirror", false, mirror.clone()).await, idle);
+    assert_eq!(write("Site", false, site(json!({"country": "fr"}))).await, [""; 0]);
+    assert_eq!(write("Mirror", false, mirror).await, [""; 0], "unchanged");
+    assert_eq!(
+        write("Site", false, site(json!({"country": "de"}))).await,
+        idle,
+        "it served the mirror before"
+    );
+}
+
+#[tokio::test]
 async fn agents_that_give_blobs_are_named_to_each_other() {
     let controller = Controller::with_lyon().await;
     let one = controller.agent("lyon", "lyon-1").await;

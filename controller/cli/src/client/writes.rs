@@ -210,7 +210,8 @@ fn warnings(response: &v1::WriteResponse) -> Vec<String> {
     let warning = |warning: &v1::PlanWarning| {
         let v1::PlanWarning { site, kind, name, field, message } = warning;
         let field = if field.is_empty() { String::new() } else { format!("{field}: ") };
-        plain(&format!("plan of site {site}: {kind} {name}: {field}{message}"))
+        let plan = if site.is_empty() { String::new() } else { format!("plan of site {site}: ") };
+        plain(&format!("{plan}{kind} {name}: {field}{message}"))
     };
     let mut lines: Vec<_> = response.warnings.iter().map(warning).collect();
     if response.more_warnings > 0 {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::Args;
 use proto::catalog::{Kind, Problem};
 
-use super::catalog::key_value;
+use super::catalog::{key_value, labels_in_words};
 use super::{Context, outcomes};
 use crate::client::{Change, Client, Outcome, Selection, Writing};
 use crate::document::{Declared, Input, Mistake, Place, check_set, load, read_inputs};
@@ -43,7 +43,14 @@ pub(crate) async fn run(context: &mut Context, arguments: &Arguments) -> Result<
     let mut client = context.connect().await?;
     let mut changes: Vec<_> = documents.iter().map(change).collect();
     if arguments.prune {
-        changes.extend(prune(&mut client, &documents, &arguments.labels).await?);
+        let removals = prune(&mut client, &documents, &arguments.labels).await?;
+        if removals.is_none() {
+            let labels = labels_in_words(arguments.labels.iter().map(|(key, value)| (key, value)));
+            context.output.remark(&format!(
+                "warning: --prune removes nothing: nothing has {labels}, in the files or stored"
+            ));
+        }
+        changes.extend(removals.into_iter().flatten());
     }
     let writing =
         Writing { dry_run: arguments.dry_run, manager: arguments.manager.clone(), force: arguments.force };
@@ -89,18 +96,20 @@ fn change(document: &Declared) -> Change {
     Change::Apply { kind: document.kind, name: document.name.clone(), json: document.json.clone() }
 }
 
-/// Removals of what has these labels and is not declared, what refers to others first.
+/// Removals of what has these labels and is not declared, what refers to others first; None: nothing at all has them.
 async fn prune(
     client: &mut Client,
     documents: &[Declared],
     labels: &[(String, String)],
-) -> Result<Vec<Change>, Failure> {
+) -> Result<Option<Vec<Change>>, Failure> {
     let declared: BTreeSet<_> =
         documents.iter().map(|document| (document.kind, document.name.as_str())).collect();
     let selection = Selection { site: None, labels: BTreeMap::from_iter(labels.iter().cloned()) };
     let mut removals = Vec::new();
+    let mut known = documents.iter().any(|document| has(document, labels));
     for kind in Kind::ALL.into_iter().rev().filter(|kind| kind.declarable()) {
         let found = client.list(kind, &selection).await?;
+        known |= !found.is_empty();
         let gone = found.into_iter().filter(|stored| !declared.contains(&(kind, stored.name.as_str())));
         removals.extend(gone.map(|stored| Change::Remove {
             kind,
@@ -108,7 +117,12 @@ async fn prune(
             revision: stored.revision,
         }));
     }
-    Ok(removals)
+    Ok(known.then_some(removals))
+}
+
+fn has(document: &Declared, labels: &[(String, String)]) -> bool {
+    let own = document.typed.labels();
+    labels.iter().all(|(key, value)| own.get(key) == Some(value))
 }
 
 fn place(documents: &[Declared], outcome: &Outcome, problem: &Problem) -> Option<Place> {

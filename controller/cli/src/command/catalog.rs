@@ -52,6 +52,12 @@ pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `rack=r1,team=infra`: all of them.
+pub(crate) fn labels_in_words<'a>(labels: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
+    let labels: Vec<_> = labels.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+    plain(&labels.join(","))
+}
+
 /// A column of a list.
 pub(crate) struct Column {
     heading: &'static str,
@@ -97,6 +103,9 @@ pub(crate) async fn list(
 ) -> Result<(), Failure> {
     let selection = Selection { site: list.site, labels: BTreeMap::from_iter(list.labels) };
     let found = context.connect().await?.list(kind, &selection).await?;
+    if found.is_empty() && !selection.labels.is_empty() {
+        context.output.remark(&format!("no {kind} has {}", labels_in_words(&selection.labels)));
+    }
     show(context, columns, &found, Format::Table)
 }
 
@@ -111,9 +120,9 @@ pub(crate) async fn get(
     match context.output.format_or(Format::Yaml) {
         Format::Json => context.output.line(&document::json(&found.json)),
         format @ (Format::Yaml | Format::Table) => {
-            let problems = problems(&found.json);
+            let comments = problems(&found.json);
             show(context, columns, &[found], format)?;
-            if problems.is_empty() { Ok(()) } else { context.output.text(&problems) }
+            if comments.is_empty() { Ok(()) } else { context.output.text(&comments) }
         }
     }
 }

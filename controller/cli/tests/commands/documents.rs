@@ -118,6 +118,23 @@ fn prune_removes_what_has_the_label_and_is_not_declared() {
 }
 
 #[test]
+fn a_label_that_nothing_has_is_remarked_on() {
+    let fleet = Fleet::start();
+    let file = fleet.write("site.yaml", SITE);
+    let mut apply = fleet.bootlane(["apply", "--prune", "-l", "team=infar", "-f"]);
+    let warning = "warning: --prune removes nothing: nothing has team=infar, in the files or stored\n";
+    apply.arg(&file).assert().success().stderr(warning);
+    let mut apply = fleet.bootlane(["apply", "--prune", "-l", "team=infra", "-f"]);
+    apply.arg(&file).assert().success().stderr("");
+    fleet
+        .bootlane(["site", "list", "-l", "team=infar"])
+        .assert()
+        .success()
+        .stderr("no Site has team=infar\n");
+    fleet.bootlane(["site", "list", "-l", "team=infra"]).assert().success().stderr("");
+}
+
+#[test]
 fn a_host_is_added_changed_and_removed() {
     let fleet = Fleet::start();
     let add = ["host", "add", "web-1", "--site", "lyon", "--mac", "5254.0000.0001", "-l", "rack=r1"];
