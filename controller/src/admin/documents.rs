@@ -6,7 +6,7 @@ use proto::{
 };
 use tonic::Status;
 
-use super::{readiness::with_readiness, refusal, selectors, warnings};
+use super::{readiness::with_readiness, refusal, selectors, wan::with_wan, warnings};
 use crate::{
     agents::status::with_presence,
     app::App,
@@ -53,7 +53,7 @@ pub(super) async fn list(app: &App, request: v1::ListRequest) -> Result<v1::List
 
 /// With what only this controller knows.
 async fn seen(app: &App, any: AnyResource) -> AnyResource {
-    with_readiness(app, with_presence(app, any)).await
+    with_readiness(app, with_wan(app, with_presence(app, any))).await
 }
 
 pub(super) async fn write(

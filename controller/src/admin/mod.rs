@@ -20,6 +20,7 @@ mod readiness;
 mod refusal;
 mod selectors;
 mod simulate;
+mod wan;
 mod warnings;
 
 #[cfg(test)]

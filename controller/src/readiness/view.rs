@@ -60,6 +60,11 @@ impl<'a> SiteReadiness<'a> {
     ) -> v1::Readiness {
         let judged = self.judge(agent, blobs).await;
         let as_of = self.heard(agent).await.1;
+        let now = self.now;
+        let in_force = match judged.missing {
+            0 => Wan::default().in_force(now),
+            _ => self.supply().1.in_force(now),
+        };
         let count = |count| u32::try_from(count).unwrap_or(u32::MAX);
         v1::Readiness {
             site: self.site.to_owned(),
@@ -75,6 +80,8 @@ impl<'a> SiteReadiness<'a> {
             why: judged.why,
             remedy: judged.remedy,
             as_of_ms: as_of.map_or(0, |at| at.0),
+            wan_bits_per_second: in_force.rate.bits_per_second().unwrap_or(0),
+            wan_until_ms: in_force.until.map_or(0, |at| at.0),
         }
     }
 

@@ -24,7 +24,7 @@ pub use site::{
     BlobRef, Boot, Content, DhcpMode, Doubt, Guard, HostPlan, Loader, Network, OrderPlan, Part, PlannedFile,
     SitePlan, Slot, Stage, Subnet, UnknownMachines,
 };
-pub use wan::{Wan, WanWindow};
+pub use wan::{InForce, Wan, WanWindow};
 pub use wire::{
     chunks_entry, host_entry, loaders_entry, mirror_entry, network_entry, order_entry, prefetch_entry,
     secrets_entry,

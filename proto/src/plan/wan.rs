@@ -28,6 +28,17 @@ pub struct WanWindow {
     pub rate: RateLimit,
 }
 
+/// What holds at a moment, why, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InForce {
+    /// What may pass.
+    pub rate: RateLimit,
+    /// Which of the windows holds; None: none, so it is the usual rate.
+    pub window: Option<usize>,
+    /// When another holds, or none; None: never, as far as can be told.
+    pub until: Option<Wall>,
+}
+
 impl Default for Wan {
     /// No limit at any time.
     fn default() -> Self {
@@ -41,17 +52,46 @@ const DAY: u16 = 1_440;
 const WEEK: u16 = 7 * DAY;
 /// A rate is never foretold for longer, since clocks may be put forward or back in between.
 const STEP: u16 = 60;
+/// So far ahead is looked for a change: what is the same after a week and a day stays as it is.
+const AHEAD: Duration = Duration::from_secs(8 * 86_400);
 
 impl Wan {
     /// What may pass at this moment.
     #[must_use]
     pub fn limit_at(&self, moment: Wall) -> RateLimit {
+        self.rate_of(self.window_at(moment))
+    }
+
+    /// What may pass at this moment, and until when.
+    #[must_use]
+    pub fn in_force(&self, moment: Wall) -> InForce {
+        let window = self.window_at(moment);
+        InForce { rate: self.rate_of(window), window, until: self.end_of(window, moment) }
+    }
+
+    fn rate_of(&self, window: Option<usize>) -> RateLimit {
+        window.and_then(|at| self.windows.get(at)).map_or(self.usual, |window| window.rate)
+    }
+
+    fn window_at(&self, moment: Wall) -> Option<usize> {
         if self.windows.is_empty() {
-            return self.usual;
+            return None;
         }
         let now = self.minute_of_week(moment);
-        let open = self.windows.iter().find(|window| window.holds_at(now));
-        open.map_or(self.usual, |window| window.rate)
+        self.windows.iter().position(|window| window.holds_at(now))
+    }
+
+    fn end_of(&self, window: Option<usize>, moment: Wall) -> Option<Wall> {
+        let mut at = moment;
+        while !self.windows.is_empty() && at < moment.plus(AHEAD) {
+            at = at.plus(self.holds_for(at));
+            // A change is at the beginning of a minute; a step lasts for a second at least, and may go beyond it.
+            at = Wall(at.0 - at.0 % 60_000);
+            if self.window_at(at) != window {
+                return Some(at);
+            }
+        }
+        None
     }
 
     /// For how long the rate of this moment surely holds: at least for a second, and an hour at most.
@@ -170,6 +210,29 @@ mod tests {
         assert_eq!(Wan::default().holds_for(at(0, 0)), Duration::from_secs(3_600));
         let late = Wall(at(7, 59).0 + 59_900);
         assert_eq!(paris().holds_for(late), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn what_is_in_force_has_an_end() {
+        let seen = |hours, minutes| {
+            let InForce { rate, window, until } = paris().in_force(at(hours, minutes));
+            (rate.bits_per_second(), window, until)
+        };
+        assert_eq!(seen(7, 59), (Some(50), None, Some(at(8, 0))));
+        assert_eq!(seen(8, 0), (Some(5), Some(0), Some(at(18, 0))));
+        assert_eq!(seen(22, 30), (None, Some(1), Some(at(30, 0))));
+        // Through the night in which the clocks go forward.
+        assert_eq!(seen(30, 0), (Some(50), None, Some(at(69, 0))));
+        let late = Wall(at(7, 59).0 + 59_900);
+        assert_eq!(paris().in_force(late).until, Some(at(8, 0)));
+        let always = Wan {
+            windows: vec![WanWindow { days: 127, from: 0, to: 1_440, ..paris().windows[0] }],
+            ..paris()
+        };
+        let held = InForce { rate: RateLimit::bits(5), window: Some(0), until: None };
+        assert_eq!(always.in_force(at(0, 0)), held);
+        let usual = InForce { rate: RateLimit::UNLIMITED, window: None, until: None };
+        assert_eq!(Wan::default().in_force(at(0, 0)), usual);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use proto::catalog::{Kind, read_document};
 use serde_json::{Value, json};
 
 use super::edit::{Edit, Unset, edit};
-use super::{Context, outcomes};
+use super::{Context, outcomes, wan};
 use crate::client::{Change, Selection, Stored, Writing};
 use crate::failure::{Exit, Failure};
 use crate::output::{Format, document, plain, table, words};
@@ -120,7 +120,7 @@ pub(crate) async fn get(
     match context.output.format_or(Format::Yaml) {
         Format::Json => context.output.line(&document::json(&found.json)),
         format @ (Format::Yaml | Format::Table) => {
-            let comments = problems(&found.json);
+            let comments = wan::comment(&found.json, words::now()) + &problems(&found.json);
             show(context, columns, &[found], format)?;
             if comments.is_empty() { Ok(()) } else { context.output.text(&comments) }
         }

@@ -26,6 +26,7 @@ pub(crate) mod secret;
 mod simulate;
 pub(crate) mod site;
 pub(crate) mod token;
+mod wan;
 mod whoami;
 
 use crate::arguments::Command;

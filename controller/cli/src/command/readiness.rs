@@ -4,7 +4,7 @@ use clap::Args;
 use proto::{Wall, v1};
 use serde_json::{Value, json};
 
-use super::Context;
+use super::{Context, wan};
 use crate::failure::Failure;
 use crate::output::{Format, document, plain, table, words};
 
@@ -91,11 +91,13 @@ fn done(entry: &v1::Readiness, now: Wall) -> String {
 }
 
 fn remarks(entry: &v1::Readiness) -> String {
-    match (entry.why.as_str(), entry.remedy.as_str()) {
+    let state = match (entry.why.as_str(), entry.remedy.as_str()) {
         (why, "") => why.to_owned(),
         ("", remedy) => remedy.to_owned(),
         (why, remedy) => format!("{why}: {remedy}"),
-    }
+    };
+    let parts = [state, wan::of_agent(entry)];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 fn all(entries: &[v1::Readiness]) -> Value {
@@ -112,6 +114,7 @@ pub(super) fn value(entry: &v1::Readiness) -> Value {
             "bytes": entry.bytes, "held_bytes": entry.held_bytes, "bytes_per_second": entry.bytes_per_second,
             "done_ms": some(entry.done_ms), "as_of_ms": some(entry.as_of_ms),
             "why": text(&entry.why), "remedy": text(&entry.remedy),
+            "wan_bits_per_second": some(entry.wan_bits_per_second), "wan_until_ms": some(entry.wan_until_ms),
     })
 }
 

@@ -4,9 +4,9 @@ use clap::{Args, Subcommand};
 use proto::catalog::Kind;
 use serde_json::{Value, json};
 
-use super::Context;
 use super::catalog::{self, Column, ListAll, One, cell};
 use super::edit::{Edit, Labels, Unset, Variables};
+use super::{Context, wan};
 use crate::failure::Failure;
 
 /// What to do with sites.
@@ -162,6 +162,7 @@ const COLUMNS: &[Column] = &[
     Column::new("dhcp", |site, _| cell(site, "/spec/dhcp")),
     Column::new("unknown", |site, _| cell(site, "/spec/unknown")),
     Column::new("loaders", |site, _| cell(site, "/spec/loaders")),
+    Column::new("wan now", |site, _| wan::of_site(site)),
 ];
 
 fn networks(site: &Value) -> String {
