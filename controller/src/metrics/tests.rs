@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use proto::Incarnation;
 use proto::Wall;
-use proto::event::{AlarmKind, Event, EventKind, NumberedEvent};
+use proto::catalog::OrderSpec;
+use proto::event::{AlarmKind, Event, EventKind, NumberedEvent, OrderPhase};
 use telemetry::metrics::{Exposition, Form, Kind, Process, all};
 
 use super::*;
 use crate::app::App;
 use crate::attempts::InProgress;
-use crate::catalog::orders::NewOrder;
+use crate::catalog::orders::{NewOrder, PhaseReport};
 use crate::catalog::tests::{Fleet, NOW, host};
 use crate::events::Source;
 use crate::planner::Planner;
@@ -94,4 +95,35 @@ async fn an_agent_that_is_away_is_down_and_behind() {
     ] {
         assert!(text.contains(line), "{line} is missing in {text}");
     }
+}
+
+#[tokio::test]
+async fn an_order_is_in_the_phase_that_its_agent_told_last() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let app = app(folder.path()).await;
+    let orders = app.catalog.list::<OrderSpec>(None).await.expect("readable").items;
+    let [order] = &orders[..] else { panic!("one order: {orders:?}") };
+    let told = async |phase, second: u64| {
+        let (agent, reason) = (order.spec.agent.clone(), String::new());
+        let since = Wall(NOW.0 + second * 1_000);
+        let order = order.id().expect("stored").into();
+        let report = PhaseReport { agent, order, phase, since, reason, attempt: None };
+        app.catalog.record_order_phase(&report).await.expect("recorded");
+    };
+    let standing = async || {
+        let folders = (folder.path().to_owned(), folder.path().join("blobs"));
+        // A gatherer does not look at the fleet anew for each who asks.
+        let gatherer = Gatherer::new(app.clone(), folders, InProgress::default());
+        let text = gatherer.controller().await.text(Form::Prometheus);
+        let lines = text.lines().filter_map(|line| line.strip_prefix("bootlane_site_orders"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    told(OrderPhase::Offered, 1).await;
+    assert_eq!(standing().await, ["{site=\"lyon\",phase=\"offered\"} 1"]);
+    told(OrderPhase::Started, 2).await;
+    // A journal that is sent again tells of the past.
+    told(OrderPhase::Offered, 1).await;
+    assert_eq!(standing().await, ["{site=\"lyon\",phase=\"started\"} 1"]);
+    told(OrderPhase::Installed, 3).await;
+    assert_eq!(standing().await, Vec::<String>::new());
 }
