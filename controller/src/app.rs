@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use certs::{Authority, FleetName};
 use proto::Wall;
 
+use crate::attempts::Silences;
 use crate::blobs::Blobs;
 use crate::captures::Captures;
 use crate::catalog::Catalog;
@@ -46,6 +47,8 @@ pub struct App {
     pub logins: Option<Logins>,
     /// Captures that agents are asked for.
     pub captures: Captures,
+    /// Boots that have fallen silent.
+    pub silences: Silences,
     /// Seals and opens the values of secrets.
     pub vault: Vault,
     /// What time it is.

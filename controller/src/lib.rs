@@ -35,5 +35,5 @@ mod simulate;
 mod upkeep;
 
 pub use agents::caller::Peer;
-pub use attempts::InProgress;
+pub use attempts::{InProgress, Silences};
 pub use run::{ADMIN_CREDENTIAL, Running, StartError, run, run_with};

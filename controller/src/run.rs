@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Clock};
-use crate::attempts::{self, InProgress, Mark};
+use crate::attempts::{self, InProgress, Mark, Silences};
 use crate::backup::SECRETS_KEY;
 use crate::blobs::Blobs;
 use crate::captures::Captures;
@@ -271,6 +271,7 @@ async fn open_beside(
         metrics: Metrics::new(traces),
         logins: None,
         captures: Captures::default(),
+        silences: Silences::default(),
         vault,
         clock,
     };

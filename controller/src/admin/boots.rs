@@ -6,7 +6,7 @@
 
 mod host;
 
-use std::{pin::Pin, sync::Arc};
+use std::pin::Pin;
 
 use futures::Stream;
 use proto::{AttemptId, HostId, v1};
@@ -17,7 +17,8 @@ use tonic::Status;
 use super::{explain::unexplained, fleet::host_id, refusal};
 use crate::{
     app::App,
-    diagnosis::Diagnosis,
+    attempts::{Ears, News, Silence},
+    diagnosis::{Diagnosis, Finding},
     events::{BootFilter, BootSummary, StoredEvent},
     explain::Inquiry,
 };
@@ -28,7 +29,7 @@ pub(super) type BootStream = Pin<Box<dyn Stream<Item = Result<v1::BootEvent, Sta
 /// Events that wait for a slow caller; the watch itself waits then.
 const WAITING: usize = 64;
 /// As many attempts of a list are explained: each costs the reading of its events.
-const EXPLAINED: usize = 100;
+const EXPLAINED: usize = 500;
 
 pub(super) async fn list(app: &App, request: v1::ListBootsRequest) -> Result<v1::ListBootsResponse, Status> {
     let filter = filter(app, &request.host, &request.site, request.limit).await?;
@@ -38,7 +39,7 @@ pub(super) async fn list(app: &App, request: v1::ListBootsRequest) -> Result<v1:
     let mut boots = Vec::with_capacity(found.len());
     for (number, boot) in found.iter().enumerate() {
         let diagnosis = match number < explained {
-            true => Some(inquiry.listed(boot, &found).await.map_err(unexplained)?),
+            true => Some(inquiry.explain(boot.clone()).await.map_err(unexplained)?.diagnosis),
             false => None,
         };
         boots.push(summary(app, boot.clone(), diagnosis.as_ref()).await?);
@@ -51,7 +52,8 @@ pub(super) async fn watch(app: &App, request: v1::WatchBootsRequest) -> Result<B
         .map_err(|error| refusal::field(&error.field, error.problem))?;
     let filter = filter(app, &request.host, &request.site, 0).await?;
     let (out, events) = mpsc::channel(WAITING);
-    let watch = Watch { app: app.clone(), out };
+    // Listening first, so that nothing falls between what is stored and what comes.
+    let watch = Watch { app: app.clone(), news: Ears::new(app, request.silences), out };
     match attempt {
         Some(attempt) => {
             if app.events.boot(attempt).await.map_err(unread)?.is_none() {
@@ -80,14 +82,13 @@ struct Gone;
 
 struct Watch {
     app: App,
+    news: Ears,
     out: mpsc::Sender<Result<v1::BootEvent, Status>>,
 }
 
 impl Watch {
     /// One boot: what is stored, then what comes, until it ends.
-    async fn one(self, attempt: AttemptId, request: &v1::WatchBootsRequest) {
-        // Subscribed first, so that nothing falls between what is stored and what comes.
-        let mut news = self.app.events.subscribe();
+    async fn one(mut self, attempt: AttemptId, request: &v1::WatchBootsRequest) {
         let mut sent = 0;
         loop {
             // Before the events are read, so that what ended it is among them.
@@ -105,8 +106,13 @@ impl Watch {
             loop {
                 tokio::select! {
                     () = self.out.closed() => return,
-                    next = news.recv() => match next {
-                        Ok(event) if event.numbered.event.attempt == Some(attempt) => break,
+                    next = self.news.next() => match next {
+                        Ok(News::Silence(silence)) if silence.boot.attempt == attempt => {
+                            if self.tell(&silence).await.is_err() {
+                                return;
+                            }
+                        }
+                        Ok(news @ News::Event(_)) if news.attempt() == Some(attempt) => break,
                         Ok(_) => {}
                         // What was missed is read from what is stored.
                         Err(RecvError::Lagged(_)) => break,
@@ -146,16 +152,19 @@ impl Watch {
     }
 
     /// Every new event that matches.
-    async fn all(self, filter: BootFilter) {
-        let mut news = self.app.events.subscribe();
+    async fn all(mut self, filter: BootFilter) {
         loop {
             let next = tokio::select! {
                 () = self.out.closed() => return,
-                next = news.recv() => next,
+                next = self.news.next() => next,
             };
             match next {
-                Ok(event) if matches(&filter, &event) => {
-                    if self.send(&event).await.is_err() {
+                Ok(news) if matches(&filter, &news) => {
+                    let sent = match news {
+                        News::Event(event) => self.send(&event).await,
+                        News::Silence(silence) => self.tell(&silence).await,
+                    };
+                    if sent.is_err() {
                         return;
                     }
                 }
@@ -169,6 +178,11 @@ impl Watch {
         }
     }
 
+    async fn tell(&self, silence: &Silence) -> Result<(), Gone> {
+        let message = silent(&self.app, silence).await;
+        self.out.send(message).await.map_err(|_| Gone)
+    }
+
     async fn send(&self, event: &StoredEvent) -> Result<(), Gone> {
         let message = message(&self.app, event).await;
         self.out.send(message).await.map_err(|_| Gone)
@@ -180,9 +194,9 @@ impl Watch {
     }
 }
 
-fn matches(filter: &BootFilter, event: &Arc<StoredEvent>) -> bool {
-    let host = filter.host.is_none_or(|host| event.numbered.event.host == Some(host));
-    host && filter.site.as_ref().is_none_or(|site| *site == event.source.site)
+fn matches(filter: &BootFilter, news: &News) -> bool {
+    let host = filter.host.is_none_or(|host| news.host() == Some(host));
+    host && filter.site.as_ref().is_none_or(|site| *site == news.site())
 }
 
 async fn filter(app: &App, host: &str, site: &str, limit: u32) -> Result<BootFilter, Status> {
@@ -191,7 +205,7 @@ async fn filter(app: &App, host: &str, site: &str, limit: u32) -> Result<BootFil
         name => Some(host_id(app, name).await?),
     };
     let site = (!site.is_empty()).then(|| site.to_owned());
-    Ok(BootFilter { host, site, limit: limit as usize })
+    Ok(BootFilter { host, stranger: None, site, limit: limit as usize })
 }
 
 /// An event as callers see it.
@@ -206,6 +220,21 @@ pub(super) async fn message(app: &App, event: &StoredEvent) -> Result<v1::BootEv
         incarnation: event.incarnation.to_wire(),
         event: Some(event.numbered.clone().into()),
         host,
+        silence: None,
+    })
+}
+
+/// A silence as callers see it.
+async fn silent(app: &App, silence: &Silence) -> Result<v1::BootEvent, Status> {
+    let Silence { boot, diagnosis } = silence;
+    let boot = summary(app, boot.clone(), Some(diagnosis)).await?;
+    let sentence = diagnosis.findings.first().map(Finding::sentence).unwrap_or_default();
+    Ok(v1::BootEvent {
+        site: boot.site.clone(),
+        agent: boot.agent.clone(),
+        host: boot.host.clone(),
+        silence: Some(v1::BootSilence { boot: Some(boot), sentence }),
+        ..v1::BootEvent::default()
     })
 }
 
@@ -232,6 +261,7 @@ pub(super) async fn summary(
         events: boot.events,
         cause: diagnosis.and_then(Diagnosis::cause).map(|cause| cause.word().into()).unwrap_or_default(),
         standing: diagnosis.map(|diagnosis| diagnosis.standing.word().into()).unwrap_or_default(),
+        step: diagnosis.and_then(Diagnosis::step).map(|step| step.word().into()).unwrap_or_default(),
     })
 }
 

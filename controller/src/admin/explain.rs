@@ -8,7 +8,7 @@ use crate::{
     app::App,
     diagnosis::{Diagnosis, End, Finding, OrderFacts, OrderState, StageSpan},
     events::BootSummary,
-    explain::{AgentLink, ExplainError, Explained, HostExplained, Inquiry, Subject},
+    explain::{AgentLink, Explained, HostExplained, Inquiry, Subject, Unreadable},
 };
 
 pub(super) async fn boot(app: &App, request: &v1::ShowBootRequest) -> Result<v1::ShowBootResponse, Status> {
@@ -86,7 +86,7 @@ async fn subject(app: &App, request: &v1::ExplainHostRequest) -> Result<(Subject
 /// Everything that was found of an attempt.
 async fn message(
     app: &App,
-    inquiry: &Inquiry<'_>,
+    inquiry: &Inquiry,
     boot: BootSummary,
     diagnosis: &Diagnosis,
 ) -> Result<v1::ExplainedBoot, Status> {
@@ -163,9 +163,9 @@ fn agent_brief(agent: AgentLink) -> v1::AgentBrief {
     }
 }
 
-pub(super) fn unexplained(error: ExplainError) -> Status {
+pub(super) fn unexplained(error: Unreadable) -> Status {
     match error {
-        ExplainError::Catalog(error) => refusal::read(error),
-        ExplainError::Events(error) => boots::unread(error),
+        Unreadable::Catalog(error) => refusal::read(error),
+        Unreadable::Events(error) => boots::unread(error),
     }
 }

@@ -65,6 +65,7 @@ pub(crate) fn app(folder: &std::path::Path) -> App {
         metrics: crate::metrics::Metrics::default(),
         logins: Some(crate::page::Logins::new("https://boot.example:7445".into())),
         captures: crate::captures::Captures::default(),
+        silences: crate::attempts::Silences::default(),
         vault,
         clock: Clock::from_fn(|| NOW.into()),
     }

@@ -1,8 +1,9 @@
 //! Follows boot attempts to their ends: counts each once, and sends its trace (DESIGN §7).
 //!
-//! News of the event store say that something has happened; what it means is asked of [`crate::diagnosis`] a moment later,
-//! once for all that came meanwhile, and again when silence would be silence. An attempt that has ended or gone silent is
-//! counted and its trace sent, and what still comes of it is passed over.
+//! News of the event store say that something has happened; what it means is asked a moment later, once for all that came
+//! meanwhile, and again when silence would be silence. Whether an attempt goes on, its events alone tell; one that has ended or
+//! gone silent is judged by an [`Inquiry`], as `bootlane host explain` judges it, is counted, its trace is sent, who watches is
+//! told of a silence, and what still comes of it is passed over.
 //!
 //! *Once*, across restarts: a [`Mark`] on disk says up to when the controller has looked. What was over by then was
 //! counted by the process that looked; what was under way is found in the store at the start, and followed on. The mark is
@@ -11,6 +12,8 @@
 
 mod count;
 mod mark;
+mod missed;
+mod news;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -23,22 +26,28 @@ use proto::{AttemptId, Wall};
 use tokio::sync::broadcast::{Receiver, error::RecvError, error::TryRecvError};
 
 use crate::app::App;
-use crate::diagnosis::{Context, Diagnosis, Standing, Step, examine};
+use crate::diagnosis::{Context, Progress, Standing, Step, progress};
 use crate::events::{BootSummary, ReadError, StoredEvent};
+use crate::explain::{Explained, Inquiry, Unreadable};
+use missed::Missed;
 use table::Table;
 
 pub(crate) use mark::Mark;
+pub use news::Silences;
+pub(crate) use news::{Ears, News, Silence};
 pub use table::InProgress;
 
 /// How far back attempts are looked for that may be under way.
 const BACK: Duration = Duration::from_secs(86_400);
-/// News that are taken in before an attempt is looked at.
+/// News that are taken in before attempts are looked at.
 const NEWS: usize = 1_024;
+/// Attempts that are looked at before news are taken in.
+const LOOKS: usize = 64;
+/// What many attempts share is read again after so long.
+const SHARED: Duration = Duration::from_secs(1);
 /// How often the mark is written while nothing is counted, and while something is.
 const MARK: Duration = Duration::from_secs(10);
 const MARK_SOON: Duration = Duration::from_secs(1);
-/// How far back is looked again when news were lost.
-const LOST: Duration = Duration::from_secs(60);
 
 /// Follows attempts until the event store is closed.
 pub(crate) async fn follow(app: App, in_progress: InProgress, mark: Mark) {
@@ -46,6 +55,7 @@ pub(crate) async fn follow(app: App, in_progress: InProgress, mark: Mark) {
     let mut follower = Follower::new(app, in_progress, mark);
     follower.begin().await;
     while follower.hear(&mut news).await {
+        follower.find_missed().await;
         follower.look().await;
         follower.keep_mark();
     }
@@ -54,23 +64,36 @@ pub(crate) async fn follow(app: App, in_progress: InProgress, mark: Mark) {
 struct Follower {
     app: App,
     table: Table,
+    inquiry: Inquiry,
     mark: Mark,
     marked: Wall,
-    /// Up to when all news were heard.
+    /// Up to when all news were heard, but for those that were lost.
     heard: Wall,
+    missed: Missed,
     /// Something was counted since the mark was written.
     counted: bool,
+}
+
+/// What was found of an attempt.
+enum Looked {
+    /// Its machine has had so many since that it is forgotten.
+    Forgotten,
+    /// At this stage; to be looked at again then.
+    GoesOn(Option<Step>, Wall),
+    Over(Box<Explained>),
 }
 
 impl Follower {
     fn new(app: App, in_progress: InProgress, mark: Mark) -> Self {
         let now = app.clock.wall();
         Self {
+            inquiry: Inquiry::new(&app),
             app,
             table: Table::new(in_progress),
             mark,
             marked: Wall::default(),
             heard: now,
+            missed: Missed::default(),
             counted: false,
         }
     }
@@ -100,18 +123,21 @@ impl Follower {
 
     async fn under_way(&self, looked: Wall) -> Result<Vec<BootSummary>, ReadError> {
         let longest = Step::ALL.into_iter().map(Step::patience).max().unwrap_or_default();
-        let back = |wall: Wall, by: Duration| Wall(wall.0.saturating_sub(millis(by)));
-        let recent = self.app.events.boots_since(back(looked, BACK), table::OPEN).await?;
+        let recent = self.app.events.boots_since(looked.minus(BACK), table::OPEN).await?;
         let mut found = Vec::new();
         // The latest stand first; what began first is taken up first, so that it may be superseded.
         for boot in recent.into_iter().rev() {
-            if boot.last_ms < back(looked, longest) || self.table.is_counted(boot.attempt) {
+            if boot.last_ms < looked.minus(longest) || self.table.is_counted(boot.attempt) {
                 continue;
             }
-            let events = self.app.events.boot_events(boot.attempt).await?;
-            let then = examine(&boot, &events, &Context::at(looked)).standing;
-            let over = then != Standing::UnderWay && boot.last_ms.plus(table::SETTLED) <= looked;
-            found.extend((!over).then_some(boot));
+            if !self.table.is_open(boot.attempt) {
+                let events = self.app.events.boot_events(boot.attempt).await?;
+                let then = progress(&boot, &events, &Context::at(looked)).standing;
+                if then != Standing::UnderWay && boot.last_ms.plus(table::SETTLED) <= looked {
+                    continue;
+                }
+            }
+            found.push(boot);
         }
         Ok(found)
     }
@@ -122,20 +148,21 @@ impl Follower {
             match news.try_recv() {
                 Ok(event) => self.take(&event),
                 Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Lagged(lost)) => self.lost(lost).await,
+                Err(TryRecvError::Lagged(lost)) => self.lost(lost),
                 Err(TryRecvError::Closed) => return false,
             }
         }
         let now = self.app.clock.wall();
         self.heard = now;
-        let pause = self.table.next().map_or(MARK, |due| due.since(now).min(MARK));
+        let due = self.table.next().into_iter().chain(self.missed.due()).min();
+        let pause = due.map_or(MARK, |due| due.since(now).min(MARK));
         if pause.is_zero() {
             return true;
         }
         tokio::select! {
             heard = news.recv() => match heard {
                 Ok(event) => self.take(&event),
-                Err(RecvError::Lagged(lost)) => self.lost(lost).await,
+                Err(RecvError::Lagged(lost)) => self.lost(lost),
                 Err(RecvError::Closed) => return false,
             },
             () = tokio::time::sleep(pause) => {}
@@ -150,52 +177,72 @@ impl Follower {
         }
     }
 
-    async fn lost(&mut self, lost: u64) {
+    fn lost(&mut self, lost: u64) {
         self.app.metrics.events_missed.add(&[], lost);
-        let since = Wall(self.heard.0.saturating_sub(millis(LOST)));
-        self.find(since).await;
+        self.missed.note(self.heard, self.app.clock.wall());
     }
 
-    /// Looks at one attempt, if one is due.
+    /// Reads what was in the news that were lost, once they are lost no more.
+    async fn find_missed(&mut self) {
+        if let Some(since) = self.missed.take(self.app.clock.wall()) {
+            self.find(since).await;
+        }
+    }
+
+    /// Looks at attempts that are due.
     async fn look(&mut self) {
         let now = self.app.clock.wall();
-        let Some((attempt, next_began)) = self.table.due(now) else { return };
-        match self.examine(attempt, next_began, now).await {
-            Ok(Some((boot, diagnosis))) => self.judge(&boot, &diagnosis, now).await,
-            // Forgotten, because its machine has had so many since.
-            Ok(None) => self.table.over(attempt),
-            Err(error) => {
-                tracing::warn!(boot = %attempt, %error, "a boot cannot be looked at");
-                self.table.later(attempt, now.plus(MARK));
+        if now.since(self.inquiry.now()) >= SHARED {
+            self.inquiry = Inquiry::new(&self.app);
+        }
+        for (attempt, next_began) in self.table.due(now, LOOKS) {
+            match self.look_at(attempt, next_began, now).await {
+                Ok(Looked::Over(explained)) => self.over(&explained).await,
+                Ok(Looked::GoesOn(step, again)) => {
+                    let stage = step.map_or("began", Step::word);
+                    self.table.goes_on(attempt, stage, again.max(now.plus(table::SETTLED)));
+                }
+                Ok(Looked::Forgotten) => self.table.over(attempt),
+                Err(error) => {
+                    tracing::warn!(boot = %attempt, %error, "a boot cannot be looked at");
+                    self.table.later(attempt, now.plus(MARK));
+                }
             }
         }
     }
 
-    async fn examine(
-        &self,
+    async fn look_at(
+        &mut self,
         attempt: AttemptId,
         next_began: Option<Wall>,
         now: Wall,
-    ) -> Result<Option<(BootSummary, Diagnosis)>, ReadError> {
-        let Some(boot) = self.app.events.boot(attempt).await? else { return Ok(None) };
+    ) -> Result<Looked, Unreadable> {
+        let Some(boot) = self.app.events.boot(attempt).await? else { return Ok(Looked::Forgotten) };
         let events = self.app.events.boot_events(attempt).await?;
         let context = Context { next_began, ..Context::at(now) };
-        let diagnosis = examine(&boot, &events, &context);
-        Ok(Some((boot, diagnosis)))
+        let Progress { standing, step, silent_from } = progress(&boot, &events, &context);
+        if standing == Standing::UnderWay {
+            return Ok(Looked::GoesOn(step, silent_from));
+        }
+        let explained = self.inquiry.judge(boot, events).await?;
+        // The inquiry may know less of the machine's next attempt, and its present is a moment older.
+        match explained.diagnosis.look_again {
+            Some(again) => Ok(Looked::GoesOn(step, again)),
+            None => Ok(Looked::Over(Box::new(explained))),
+        }
     }
 
-    async fn judge(&mut self, boot: &BootSummary, diagnosis: &Diagnosis, now: Wall) {
-        if diagnosis.standing == Standing::UnderWay {
-            let stage = diagnosis.stages.last().map_or("began", |stage| stage.step.word());
-            let again = diagnosis.look_again.unwrap_or(now).max(now.plus(table::SETTLED));
-            return self.table.goes_on(boot.attempt, stage, again);
-        }
+    async fn over(&mut self, explained: &Explained) {
+        let Explained { boot, diagnosis, .. } = explained;
         self.table.over(boot.attempt);
         self.counted = true;
         count::count(&self.app.metrics, boot, diagnosis);
         if self.app.metrics.traces.are_exported() {
             let host = self.host_name(boot).await;
             self.app.metrics.traces.take(trace::trace(boot, host, diagnosis));
+        }
+        if diagnosis.standing == Standing::Silent {
+            self.app.silences.tell(explained);
         }
         let (outcome, cause) = (count::outcome(boot, diagnosis), count::cause(diagnosis));
         tracing::debug!(boot = %boot.attempt, site = boot.site, outcome, cause, "a boot is over");
@@ -213,12 +260,8 @@ impl Follower {
             return;
         }
         (self.marked, self.counted) = (now, false);
-        // What is due and was not looked at yet is not counted.
-        let looked = self.table.next().map_or(self.heard, |due| due.min(self.heard));
+        // What is due and was not looked at yet is not counted, nor is what was lost.
+        let looked = self.table.next().into_iter().chain(self.missed.heard()).fold(self.heard, Wall::min);
         self.mark.write(looked);
     }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

@@ -35,12 +35,6 @@ impl InProgress {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many there are in all.
-    #[cfg(test)]
-    pub(super) fn total(&self) -> u64 {
-        self.counts().values().sum()
-    }
-
     /// One more.
     pub(crate) fn enter(&self, site: &str, stage: &'static str) {
         *self.counts().entry((site.to_owned(), stage)).or_insert(0) += 1;
@@ -111,8 +105,11 @@ impl Table {
         }
     }
 
-    /// Takes up an attempt of the store; false: there is no room.
+    /// Takes up an attempt of the store, or looks at it soon if it is followed already; false: there is no room.
     pub(super) fn open(&mut self, boot: &BootSummary, now: Wall) -> bool {
+        if self.stir(boot.attempt, now) {
+            return true;
+        }
         self.begin(boot.attempt, (&boot.site, boot.mac), boot.began_ms, now)
     }
 
@@ -121,13 +118,21 @@ impl Table {
     pub(super) fn take(&mut self, event: &StoredEvent, now: Wall) -> bool {
         let told = &event.numbered.event;
         let Some(attempt) = told.attempt else { return true };
-        if let Some(open) = self.open.get(&attempt) {
-            let due = open.due.min(now.plus(SETTLED));
-            self.reschedule(attempt, due);
+        if self.stir(attempt, now) {
             return true;
         }
         let begins = matches!(told.kind, EventKind::AttemptBegan { .. });
         !begins || self.begin(attempt, (&event.source.site, told.mac), told.at, now)
+    }
+
+    /// Something has come of it: it is looked at soon; false: it is not followed.
+    fn stir(&mut self, attempt: AttemptId, now: Wall) -> bool {
+        let Some(open) = self.open.get(&attempt) else { return false };
+        let due = open.due.min(now.plus(SETTLED));
+        if due != open.due {
+            self.reschedule(attempt, due);
+        }
+        true
     }
 
     fn begin(
@@ -137,7 +142,7 @@ impl Table {
         began: Wall,
         now: Wall,
     ) -> bool {
-        if self.open.contains_key(&attempt) || self.is_counted(attempt) {
+        if self.is_counted(attempt) {
             return true;
         }
         if self.open.len() >= OPEN {
@@ -174,11 +179,10 @@ impl Table {
         self.due.first().map(|(due, _)| *due)
     }
 
-    /// One that is due, and when its machine began anew. It stays due until something is said of it.
-    pub(super) fn due(&self, now: Wall) -> Option<(AttemptId, Option<Wall>)> {
-        let (due, attempt) = self.due.first()?;
-        let open = self.open.get(attempt).filter(|_| *due <= now)?;
-        Some((*attempt, open.next_began))
+    /// At most so many that are due, and when their machines began anew. They stay due until something is said of them.
+    pub(super) fn due(&self, now: Wall, most: usize) -> Vec<(AttemptId, Option<Wall>)> {
+        let due = self.due.iter().take_while(|(due, _)| *due <= now).take(most);
+        due.filter_map(|(_, attempt)| Some((*attempt, self.open.get(attempt)?.next_began))).collect()
     }
 
     /// It is in this stage, and is to be looked at again then, or when something comes of it.
@@ -209,6 +213,10 @@ impl Table {
         {
             self.by_machine.remove(&mac);
         }
+    }
+
+    pub(super) fn is_open(&self, attempt: AttemptId) -> bool {
+        self.open.contains_key(&attempt)
     }
 
     pub(super) fn is_counted(&self, attempt: AttemptId) -> bool {

@@ -1,5 +1,7 @@
 //! Attempts from their first event to their number, on the real event store and a paper clock.
 
+mod load;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,8 +13,10 @@ use telemetry::metrics::{Exposition, Form};
 
 use super::*;
 use crate::app::Clock;
-use crate::catalog::tests::NOW;
+use crate::catalog::orders::NewOrder;
+use crate::catalog::tests::{Fleet, NOW, host};
 use crate::events::Source;
+use crate::planner::Planner;
 
 const SECOND: u64 = 1_000;
 
@@ -22,7 +26,12 @@ struct Lab {
     folder: tempfile::TempDir,
     in_progress: InProgress,
     numbers: u64,
+    /// Whose attempts are told of.
+    host: HostId,
 }
+
+/// The order that installations are told to be under, which no catalog has.
+const ORDER: OrderId = OrderId([4; 16]);
 
 impl Lab {
     fn new() -> Self {
@@ -33,7 +42,25 @@ impl Lab {
             clock: Clock::from_fn(move || Wall(hand.load(Ordering::Relaxed)).into()),
             ..crate::admin::tests::app(folder.path())
         };
-        Self { app, clock, folder, in_progress: InProgress::default(), numbers: 0 }
+        let (in_progress, host) = (InProgress::default(), HostId([2; 16]));
+        Self { app, clock, folder, in_progress, numbers: 0, host }
+    }
+
+    /// With a catalog: the site, its agent, which was just heard, and the host `web-1` with an order.
+    async fn furnished() -> (Self, OrderId) {
+        let fleet = Fleet::in_memory().furnished().await;
+        fleet.apply(&[host("web-1", 9)]).await.expect("new");
+        let order = NewOrder { host: "web-1".into(), profile: None, life: None, agent: None, wait: None };
+        let order = fleet.catalog.create_order(&fleet.admin, &order, NOW).await.expect("in order");
+        let lab = Self::new();
+        let store = Arc::clone(fleet.catalog.store());
+        let (planner, _task) = Planner::start(lab.app.fleet.clone(), Arc::clone(&store), fleet.vault.clone());
+        planner.ready().await;
+        let host = fleet.catalog.get_host("web-1").await.expect("read").and_then(|host| host.id());
+        let (vault, catalog) = (fleet.vault, fleet.catalog);
+        let app = App { catalog, store, planner, vault, ..lab.app };
+        let order = order.id().expect("stored").into();
+        (Self { app, host: host.expect("stored").into(), ..lab }, order)
     }
 
     /// A process that begins to follow.
@@ -57,7 +84,7 @@ impl Lab {
         let event = |(second, kind): (u64, EventKind)| {
             self.numbers += 1;
             let at = Wall(NOW.0 + second * SECOND);
-            let (attempt, host) = (Some(AttemptId([attempt; 16])), Some(HostId([2; 16])));
+            let (attempt, host) = (Some(AttemptId([attempt; 16])), Some(self.host));
             let event = Event { at, attempt, host, mac: Some(Mac([2, 0, 0, 0, 0, 9])), kind };
             NumberedEvent { number: self.numbers, event }
         };
@@ -73,17 +100,25 @@ impl Lab {
         }
         let now = NOW.0 + second * SECOND;
         self.clock.store(now, Ordering::Relaxed);
-        while follower.table.due(Wall(now)).is_some() {
+        follower.find_missed().await;
+        while !follower.table.due(Wall(now), 1).is_empty() {
             follower.look().await;
         }
         follower.heard = Wall(now);
         follower.keep_mark();
     }
 
+    /// What `bootlane boot show` says of an attempt now.
+    async fn explained(&self, attempt: u8) -> Explained {
+        let mut inquiry = Inquiry::new(&self.app);
+        inquiry.attempt(AttemptId([attempt; 16])).await.expect("readable").expect("there")
+    }
+
     /// The lines of a metric, without its name.
     fn lines(&self, name: &str) -> Vec<String> {
         let mut all = Exposition::new();
         all.add_counters(&self.app.metrics.boots);
+        all.add_counters(&self.app.metrics.events_missed);
         all.add_histograms(&self.app.metrics.stage_seconds);
         self.in_progress.add_to(&mut all);
         let text = all.text(Form::OpenMetrics);
@@ -120,12 +155,13 @@ fn served(stage: Stage, took_ms: u64) -> EventKind {
     EventKind::FileServed { transport, stage, name, bytes: 1 << 20, took_ms, retransmissions: 3, repeats: 0 }
 }
 
-fn moved(phase: OrderPhase) -> EventKind {
-    EventKind::OrderMoved { order: OrderId([4; 16]), number: 1, phase, reason: String::new() }
+fn moved(order: OrderId, phase: OrderPhase) -> EventKind {
+    EventKind::OrderMoved { order, number: 1, phase, reason: String::new() }
 }
 
 /// A whole installation, some 10 minutes long.
-fn installation() -> Vec<(u64, EventKind)> {
+fn installation(order: OrderId) -> Vec<(u64, EventKind)> {
+    let moved = |phase| moved(order, phase);
     vec![
         (0, began()),
         (0, moved(OrderPhase::Offered)),
@@ -145,7 +181,7 @@ fn installation() -> Vec<(u64, EventKind)> {
 async fn an_installation_is_counted_once_and_measured_by_stage() {
     let mut lab = Lab::new();
     let mut follower = lab.follower().await;
-    let mut events = installation();
+    let mut events = installation(ORDER);
     let end = events.split_off(8);
     lab.tell(1, events).await;
     lab.at(25, &mut follower).await;
@@ -198,7 +234,7 @@ async fn a_machine_that_begins_anew_has_ended_its_attempt() {
 async fn a_restart_counts_what_was_under_way_and_nothing_twice() {
     let mut lab = Lab::new();
     let mut follower = lab.follower().await;
-    lab.tell(1, installation()).await;
+    lab.tell(1, installation(ORDER)).await;
     lab.tell(2, vec![(605, began()), (605, decided(Answer::Loader)), (606, leased())]).await;
     lab.at(620, &mut follower).await;
     assert_eq!(lab.counted().len(), 1);
@@ -223,7 +259,7 @@ async fn a_restart_counts_what_was_under_way_and_nothing_twice() {
 #[tokio::test]
 async fn the_first_that_looks_counts_no_history() {
     let mut lab = Lab::new();
-    lab.tell(1, installation()).await;
+    lab.tell(1, installation(ORDER)).await;
     lab.clock.store(NOW.0 + 5_000 * SECOND, Ordering::Relaxed);
     let mut follower = lab.follower().await;
     lab.at(6_000, &mut follower).await;
@@ -235,25 +271,24 @@ async fn lost_news_are_read_again() {
     let mut lab = Lab::new();
     let (mut follower, news) = lab.follower().await;
     drop(news);
-    lab.tell(1, installation()).await;
-    follower.lost(11).await;
-    let news = lab.app.events.subscribe();
-    lab.at(700, &mut (follower, news)).await;
+    lab.tell(1, installation(ORDER)).await;
+    follower.lost(11);
+    let mut follower = (follower, lab.app.events.subscribe());
+    lab.at(4, &mut follower).await;
+    assert_eq!(lab.lines("bootlane_boots_in_progress"), Vec::<String>::new(), "more may be lost");
+    lab.at(5, &mut follower).await;
+    assert_eq!(lab.lines("bootlane_boots_in_progress").len(), 1);
+    lab.at(700, &mut follower).await;
     assert_eq!(lab.counted().len(), 1, "{:?}", lab.counted());
 }
 
 #[tokio::test]
 async fn a_trace_has_a_span_for_each_stage_and_the_sentence_of_what_went_wrong() {
     let mut lab = Lab::new();
-    let (follower, _news) = lab.follower().await;
-    lab.tell(1, installation()).await;
+    lab.tell(1, installation(ORDER)).await;
     lab.tell(2, vec![(700, began()), (700, decided(Answer::Loader)), (701, leased())]).await;
-    let look = |attempt: u8| {
-        let now = Wall(NOW.0 + 2_000 * SECOND);
-        let looked = follower.examine(AttemptId([attempt; 16]), None, now);
-        async { looked.await.expect("read").expect("there") }
-    };
-    let (boot, diagnosis) = look(1).await;
+    lab.clock.store(NOW.0 + 2_000 * SECOND, Ordering::Relaxed);
+    let Explained { boot, diagnosis, .. } = lab.explained(1).await;
     let good = trace::trace(&boot, Some("web-1".into()), &diagnosis);
     assert_eq!((good.id, good.root.failed), ([1; 16], None));
     assert!(good.root.attributes.contains(&("bootlane.host", Value::Text("web-1".into()))));
@@ -262,62 +297,62 @@ async fn a_trace_has_a_span_for_each_stage_and_the_sentence_of_what_went_wrong()
     for name in ["rom-address", "loader", "script", "kernel", "answer-file", "installation"] {
         assert!(names.iter().any(|found| found == name), "{name} in {names:?}");
     }
-    let (boot, diagnosis) = look(2).await;
+    let Explained { boot, diagnosis, .. } = lab.explained(2).await;
     let bad = trace::trace(&boot, None, &diagnosis);
     let sentence = bad.root.failed.expect("it failed");
     assert_eq!(sentence, diagnosis.findings[0].sentence());
 }
 
-/// Not asserted: what ten thousand attempts of 25 events cost. Run it with `--ignored --nocapture`, built for release.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-#[expect(clippy::print_stdout, reason = "its result")]
-async fn ten_thousand_attempts() {
-    const ATTEMPTS: u64 = 10_000;
-    let lab = Lab::new();
-    let app = lab.app.clone();
-    let mark = Mark::within(lab.folder.path());
-    let following = tokio::spawn(follow(app.clone(), lab.in_progress.clone(), mark));
-    let began = std::time::Instant::now();
-    let sites = (0..20_u64).map(|site| {
-        let app = app.clone();
-        async move {
-            let source = Source { site: format!("site-{site}"), agent: format!("agent-{site}") };
-            let (mut number, mut batch) = (0, Vec::new());
-            for attempt in (0..ATTEMPTS).filter(|attempt| attempt % 20 == site) {
-                for (second, kind) in installation().into_iter().cycle().take(25).enumerate() {
-                    number += 1;
-                    let mut id = [0; 16];
-                    id[..8].copy_from_slice(&attempt.to_be_bytes());
-                    let mac = Mac([2, 0, 0, 0, id[6], id[7]]);
-                    let (attempt, host) = (Some(AttemptId(id)), Some(HostId(id)));
-                    let event = Event {
-                        at: Wall(NOW.0 + second as u64),
-                        attempt,
-                        host,
-                        mac: Some(mac),
-                        kind: kind.1,
-                    };
-                    batch.push(NumberedEvent { number, event });
-                }
-                if batch.len() >= 500 {
-                    app.events
-                        .append(&source, Incarnation([7; 16]), std::mem::take(&mut batch))
-                        .await
-                        .expect("stored");
-                }
-            }
-            app.events.append(&source, Incarnation([7; 16]), batch).await.expect("stored");
-        }
+#[tokio::test]
+async fn an_installation_is_of_the_family_that_its_order_installs() {
+    let (mut lab, order) = Lab::furnished().await;
+    let mut follower = lab.follower().await;
+    lab.tell(1, installation(order)).await;
+    // Its host's profile installs, which takes an order: this is a boot from the disk.
+    lab.tell(2, vec![(700, began()), (700, decided(Answer::LocalDisk)), (701, leased())]).await;
+    lab.at(800, &mut follower).await;
+    let mut families: Vec<_> =
+        lab.counted().iter().filter_map(|line| Some(line.split_once("family=")?.1.to_owned())).collect();
+    families.sort();
+    assert_eq!(families, ["\"debian\"} 1", "\"none\"} 1"], "{:?}", lab.counted());
+    let Explained { boot, diagnosis, .. } = lab.explained(1).await;
+    let trace = trace::trace(&boot, None, &diagnosis);
+    assert!(trace.root.attributes.contains(&("bootlane.family", Value::Text("debian".into()))));
+}
+
+#[tokio::test]
+async fn a_cause_that_events_alone_do_not_tell_is_counted_as_it_is_explained() {
+    let (mut lab, _) = Lab::furnished().await;
+    let mut follower = lab.follower().await;
+    lab.tell(1, vec![(0, began()), (0, decided(Answer::Loader)), (1, leased())]).await;
+    lab.at(200, &mut follower).await;
+    let explained = lab.explained(1).await.diagnosis.cause().map(crate::diagnosis::Cause::word);
+    assert_eq!(explained, Some("agent-away"), "its agent has no stream here");
+    let counted = lab.counted();
+    assert!(counted[0].contains("outcome=\"silent\",cause=\"agent-away\""), "{counted:?}");
+    let mut inquiry = Inquiry::new(&lab.app);
+    let host = lab.app.catalog.get_host("web-1").await.expect("readable").expect("there");
+    let host = inquiry.host(crate::explain::Subject::Host(Box::new(host))).await.expect("readable");
+    assert_eq!(host.boots[0].diagnosis.cause().map(crate::diagnosis::Cause::word), explained);
+    let lines = crate::overview::lines(&lab.app, vec![host.boots[0].boot.clone()]).await.expect("readable");
+    assert_eq!(lines[0].diagnosis, host.boots[0].diagnosis, "the page shows the same");
+}
+
+#[tokio::test]
+async fn who_watches_is_told_of_a_silence_and_why() {
+    let mut lab = Lab::new();
+    let mut follower = lab.follower().await;
+    let mut ears = Ears::new(&lab.app, true);
+    lab.tell(1, vec![(0, began()), (0, decided(Answer::Loader)), (1, leased())]).await;
+    lab.at(200, &mut follower).await;
+    let heard: Vec<_> = [ears.next().await, ears.next().await, ears.next().await, ears.next().await]
+        .map(|news| news.expect("all of it"))
+        .into();
+    let silences = heard.iter().filter_map(|news| match news {
+        News::Silence(silence) => Some(silence),
+        News::Event(_) => None,
     });
-    futures::future::join_all(sites.map(tokio::spawn)).await;
-    println!("taken in after {:?}", began.elapsed());
-    // Beyond the longest silence that any stage is allowed, and on: what is taken up late falls due later.
-    lab.clock.store(NOW.0 + 10_000 * SECOND, Ordering::Relaxed);
-    while lab.in_progress.total() > 0 || lab.counted().is_empty() {
-        lab.clock.fetch_add(SECOND, Ordering::Relaxed);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    println!("counted after {:?}", began.elapsed());
-    following.abort();
+    let [silence] = &silences.collect::<Vec<_>>()[..] else { panic!("one of four: {heard:?}") };
+    assert_eq!(silence.boot.attempt, AttemptId([1; 16]));
+    assert_eq!(silence.diagnosis.cause(), lab.explained(1).await.diagnosis.cause());
 }

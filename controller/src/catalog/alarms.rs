@@ -116,15 +116,21 @@ impl Catalog {
     /// # Errors
     /// [`ReadError`].
     pub async fn alarms(&self, site: Option<&str>) -> Result<Vec<(String, Alarm)>, ReadError> {
+        let of = |site: &str, value: &[u8]| -> Vec<_> {
+            read(value).into_iter().map(|alarm| (site.to_owned(), alarm)).collect()
+        };
+        if let Some(site) = site {
+            let Ok(key) = keys::alarms(site) else { return Ok(Vec::new()) };
+            let stored = self.store.get(&key).await?;
+            return Ok(stored.map(|stored| of(site, &stored.value)).unwrap_or_default());
+        }
         let mut all = Vec::new();
         let mut scan = Scan::prefix(keys::ALARMS);
         loop {
             let page = self.store.scan(scan.clone()).await?;
             for entry in &page.entries {
                 let Some(name) = entry.key.strip_prefix(keys::ALARMS) else { continue };
-                if site.is_none_or(|site| site == name) {
-                    all.extend(read(&entry.version.value).into_iter().map(|alarm| (name.to_owned(), alarm)));
-                }
+                all.extend(of(name, &entry.version.value));
             }
             scan.at = Some(page.revision);
             scan.after = page.entries.last().map(|entry| entry.key.clone());

@@ -33,7 +33,7 @@ pub use words::ago;
 
 use proto::catalog::Family;
 use proto::event::{Client, EventKind};
-use proto::{Platform, Wall};
+use proto::{OrderId, Platform, Wall};
 
 use crate::events::{BootSummary, StoredEvent};
 use case::Case;
@@ -63,6 +63,45 @@ impl Diagnosis {
     pub fn cause(&self) -> Option<Cause> {
         self.findings.first().map(|finding| finding.cause)
     }
+
+    /// The last stage that it was seen at.
+    #[must_use]
+    pub fn step(&self) -> Option<Step> {
+        self.stages.last().map(|stage| stage.step)
+    }
+}
+
+/// How far a boot attempt is: what its events alone tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Does it go on?
+    pub standing: Standing,
+    /// The last stage that was seen.
+    pub step: Option<Step>,
+    /// When its silence is one, if nothing more is heard of it.
+    pub silent_from: Wall,
+}
+
+/// How far a boot attempt is. Of the context the present and the next attempt's beginning are asked.
+#[must_use]
+pub fn progress(boot: &BootSummary, events: &[StoredEvent], context: &Context) -> Progress {
+    let stages = stages::fold(events);
+    let standing = standing::judge(boot, &stages, context);
+    let silent_from = standing::silent_from(boot, &stages);
+    Progress { standing, step: stages.last().map(|last| last.step), silent_from }
+}
+
+/// The order that an attempt boots under: the last that its events name.
+#[must_use]
+pub fn order_of(events: &[StoredEvent]) -> Option<OrderId> {
+    events.iter().rev().find_map(|event| {
+        let (EventKind::OrderMoved { order, .. } | EventKind::Decided { order: Some(order), .. }) =
+            &event.numbered.event.kind
+        else {
+            return None;
+        };
+        Some(*order)
+    })
 }
 
 /// What became of a boot attempt, by its events in the order in which they were stored.
@@ -76,7 +115,7 @@ pub fn examine(boot: &BootSummary, events: &[StoredEvent], context: &Context) ->
     Diagnosis {
         firmware,
         rom,
-        family: context.boots.as_ref().and_then(|boots| boots.family),
+        family: family(events, context),
         look_again: standing::look_again(boot, &stages, standing),
         stages,
         standing,
@@ -88,6 +127,15 @@ pub fn examine(boot: &BootSummary, events: &[StoredEvent], context: &Context) ->
 #[must_use]
 pub fn expect(context: &Context) -> Vec<Finding> {
     rules::of_silence(context)
+}
+
+/// Of what it was to boot: a profile that installs is booted under an order alone.
+fn family(events: &[StoredEvent], context: &Context) -> Option<Family> {
+    let boots = context.boots.as_ref()?;
+    if boots.installs && order_of(events).is_none() {
+        return None;
+    }
+    boots.family
 }
 
 fn began(events: &[StoredEvent]) -> (Option<Platform>, Option<Client>) {

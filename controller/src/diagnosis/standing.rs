@@ -34,7 +34,7 @@ pub(super) fn judge(boot: &BootSummary, stages: &[StageSpan], context: &Context)
         return Standing::Ended;
     }
     let superseded = context.next_began.is_some_and(|next| next > boot.began_ms);
-    if superseded || context.now >= boot.last_ms.plus(patience(stages)) {
+    if superseded || context.now >= silent_from(boot, stages) {
         return match boot.outcome {
             // It has gone to its disk, and nobody hears of a system with a fixed address.
             Outcome::LocalDisk => Standing::Ended,
@@ -46,17 +46,18 @@ pub(super) fn judge(boot: &BootSummary, stages: &[StageSpan], context: &Context)
 
 pub(super) fn look_again(boot: &BootSummary, stages: &[StageSpan], standing: Standing) -> Option<Wall> {
     match standing {
-        Standing::UnderWay => Some(boot.last_ms.plus(patience(stages))),
+        Standing::UnderWay => Some(silent_from(boot, stages)),
         Standing::Ended | Standing::Silent => None,
     }
 }
 
-/// How long after its last word it is silent. What broke off is tried again soon, or not at all.
-pub(super) fn patience(stages: &[StageSpan]) -> std::time::Duration {
+/// When it is silent, if nothing more is heard of it. What broke off is tried again soon, or not at all.
+pub(super) fn silent_from(boot: &BootSummary, stages: &[StageSpan]) -> Wall {
     let last = stages.last();
     let step = last.map_or(Step::RomAddress, |last| last.step);
-    match last.map(|last| &last.end) {
+    let patience = match last.map(|last| &last.end) {
         Some(End::Broken(_)) => step.patience().min(Step::Loader.patience()),
         Some(End::Open | End::Done | End::Silent) | None => step.patience(),
-    }
+    };
+    boot.last_ms.plus(patience)
 }

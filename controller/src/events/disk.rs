@@ -115,10 +115,11 @@ fn boot(db: &sled::Db, attempt: AttemptId) -> Result<Option<BootSummary>, ReadEr
 
 fn boots(db: &sled::Db, filter: &BootFilter) -> Result<Vec<BootSummary>, ReadError> {
     let limit = if filter.limit == 0 { LISTED.0 } else { filter.limit.min(LISTED.1) };
-    let prefix = match (filter.host, &filter.site) {
-        (Some(host), _) => key::host(host),
-        (None, Some(site)) => key::site(site),
-        (None, None) => key::ALL.to_vec(),
+    let prefix = match (filter.host, filter.stranger, &filter.site) {
+        (Some(host), _, _) => key::host(host),
+        (None, Some(mac), _) => key::stranger(mac),
+        (None, None, Some(site)) => key::site(site),
+        (None, None, None) => key::ALL.to_vec(),
     };
     let mut boots = Vec::new();
     for found in db.scan_prefix(prefix).keys().rev() {
@@ -165,6 +166,7 @@ fn encode(event: &StoredEvent) -> Vec<u8> {
         incarnation: event.incarnation.to_wire(),
         event: Some(event.numbered.clone().into()),
         host: String::new(),
+        silence: None,
     };
     prost::Message::encode_to_vec(&message)
 }

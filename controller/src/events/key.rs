@@ -71,11 +71,16 @@ pub(super) fn host(host: proto::HostId) -> Vec<u8> {
     [b"mh".as_slice(), &host.0].concat()
 }
 
+/// The prefix of the attempts of a machine that is no host.
+pub(super) fn stranger(mac: Mac) -> Vec<u8> {
+    [b"mx".as_slice(), &mac.0].concat()
+}
+
 /// The prefix of the attempts of the machine that a summary is of.
 pub(super) fn machine(summary: &BootSummary) -> Vec<u8> {
     match (summary.host, summary.mac) {
         (Some(id), _) => host(id),
-        (None, Some(mac)) => [b"mx".as_slice(), &mac.0].concat(),
+        (None, Some(mac)) => stranger(mac),
         (None, None) => b"mx".to_vec(),
     }
 }

@@ -42,6 +42,8 @@ pub struct StoredEvent {
 pub struct BootFilter {
     /// Only those of this host.
     pub host: Option<HostId>,
+    /// Only those of this machine while it was no host; of no weight beside `host`.
+    pub stranger: Option<Mac>,
     /// Only those at this site.
     pub site: Option<String>,
     /// At most so many; 20 when it is 0, never more than 1,000.

@@ -163,8 +163,14 @@ async fn boots_are_listed_by_host_and_site_the_latest_first() {
     assert_eq!(attempts(BootFilter { host: Some(HostId([1; 16])), ..BootFilter::default() }).await, [3, 1]);
     assert_eq!(attempts(BootFilter { site: Some("lyon".into()), ..BootFilter::default() }).await, [3, 2, 1]);
     assert_eq!(attempts(BootFilter { site: Some("nice".into()), ..BootFilter::default() }).await, [0u8; 0]);
-    let elsewhere = BootFilter { host: Some(HostId([1; 16])), site: Some("nice".into()), limit: 0 };
+    let elsewhere =
+        BootFilter { host: Some(HostId([1; 16])), site: Some("nice".into()), ..BootFilter::default() };
     assert_eq!(attempts(elsewhere).await, [0u8; 0]);
+    let batch = vec![event(4, 4, None), event(5, 5, None)];
+    store.append(&source(), JOURNAL, batch).await.expect("stored");
+    let stranger = |mac| BootFilter { stranger: Some(Mac([mac; 6])), ..BootFilter::default() };
+    assert_eq!(attempts(stranger(1)).await, [5, 4], "while it was no host");
+    assert_eq!(attempts(stranger(2)).await, [0u8; 0]);
 }
 
 #[tokio::test]

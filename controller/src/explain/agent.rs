@@ -4,7 +4,7 @@ use proto::Wall;
 use proto::catalog::{AgentStatus, Kind};
 use proto::event::AlarmKind;
 
-use super::{ExplainError, Inquiry};
+use super::{Inquiry, Unreadable};
 use crate::agents::status::last_heard;
 use crate::diagnosis::AgentFacts;
 use crate::readiness;
@@ -19,20 +19,25 @@ pub(crate) struct AgentLink {
     pub(crate) newest: String,
 }
 
-impl Inquiry<'_> {
-    pub(super) async fn agent_facts(&self, site: &str, agent: &str) -> Result<AgentFacts, ExplainError> {
-        Ok(self.agent_link(site, agent).await?.facts)
+impl Inquiry {
+    pub(super) async fn agent_link(&mut self, site: &str, agent: &str) -> Result<AgentLink, Unreadable> {
+        if let Some(known) = self.read.agents.get(agent) {
+            return Ok(known.clone());
+        }
+        let link = self.read_agent(site, agent).await?;
+        self.read.agents.insert(agent.to_owned(), link.clone());
+        Ok(link)
     }
 
-    pub(super) async fn agent_link(&self, site: &str, agent: &str) -> Result<AgentLink, ExplainError> {
-        let away = last_heard(self.app, agent).await;
+    async fn read_agent(&self, site: &str, agent: &str) -> Result<AgentLink, Unreadable> {
+        let away = last_heard(&self.app, agent).await;
         let status = self.app.catalog.status(Kind::Agent, agent).await?;
         let status: AgentStatus =
             status.and_then(|status| serde_json::from_value(status).ok()).unwrap_or_default();
         let plan = self.app.planner.latest(site);
         let newest = plan.as_ref().map(|plan| plan.document.id());
         let current = match &plan {
-            Some(plan) => readiness::obeys_newest(self.app, agent, plan).await.unwrap_or(true),
+            Some(plan) => readiness::obeys_newest(&self.app, agent, plan).await.unwrap_or(true),
             None => true,
         };
         let facts = AgentFacts {
@@ -50,7 +55,7 @@ impl Inquiry<'_> {
     }
 
     /// What it said of a plan that it did not understand.
-    async fn refused(&self, site: &str, agent: &str) -> Result<String, ExplainError> {
+    async fn refused(&self, site: &str, agent: &str) -> Result<String, Unreadable> {
         let alarms = self.app.catalog.alarms(Some(site)).await?;
         let of_agent = alarms
             .into_iter()

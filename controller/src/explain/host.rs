@@ -4,7 +4,7 @@ use proto::catalog::{HostSpec, Resource};
 use proto::{Mac, v1};
 
 use super::agent::AgentLink;
-use super::{ATTEMPTS, ExplainError, Explained, Inquiry, STRANGERS, facts};
+use super::{ATTEMPTS, Explained, Inquiry, Unreadable, facts, supply};
 use crate::diagnosis::{Context, Finding, Given, OrderFacts, Standing, ago, expect, given};
 use crate::events::{BootFilter, BootSummary};
 use crate::readiness;
@@ -42,12 +42,12 @@ pub(crate) struct HostExplained {
     pub(crate) agent: Option<AgentLink>,
 }
 
-impl Inquiry<'_> {
+impl Inquiry {
     /// Everything that is known of a host, or of a machine that is none.
     ///
     /// # Errors
-    /// [`ExplainError`].
-    pub(crate) async fn host(&mut self, subject: Subject) -> Result<HostExplained, ExplainError> {
+    /// [`Unreadable`].
+    pub(crate) async fn host(&mut self, subject: Subject) -> Result<HostExplained, Unreadable> {
         let (host, mac) = match subject {
             Subject::Host(host) => {
                 let mac = host.spec.macs.first().copied();
@@ -62,18 +62,18 @@ impl Inquiry<'_> {
         let agent = self.agent_of(&site, order.as_ref(), attempts.first()).await?;
         let mut boots = Vec::new();
         for boot in attempts.iter().take(EXPLAINED) {
-            boots.push(self.explain(boot.clone(), &attempts).await?);
+            boots.push(self.explain(boot.clone()).await?);
         }
         let readiness = match &order {
-            Some(order) => readiness::of_order(self.app, &order.name).await?.map(|(message, _)| message),
+            Some(order) => readiness::of_order(&self.app, &order.name).await?.map(|(message, _)| message),
             None => None,
         };
         let profile = order.as_ref().map(|order| order.profile.clone());
         let profile = profile.or_else(|| host.as_ref().and_then(|host| host.spec.profile.clone()));
         let context = Context {
             host: host.as_ref().map(facts),
-            boots: self.boot_facts(&site, mac, profile, order.is_some()).await?,
-            supply: readiness.as_ref().map(super::supply_of),
+            boots: self.boot_facts(profile.as_deref(), order.is_some()).await?,
+            supply: readiness.as_ref().map(supply::supply_of),
             agent: agent.as_ref().map(|agent| agent.facts.clone()),
             site: self.site_facts(&site),
             foreign_servers: self.foreign_servers(&site).await?,
@@ -98,22 +98,21 @@ impl Inquiry<'_> {
         &self,
         host: Option<&Resource<HostSpec>>,
         mac: Option<Mac>,
-    ) -> Result<Vec<BootSummary>, ExplainError> {
-        let id = host.and_then(|host| host.id()).map(Into::into);
-        let limit = if id.is_some() { ATTEMPTS } else { STRANGERS };
-        let mut found = self.app.events.boots(BootFilter { host: id, site: None, limit }).await?;
-        if id.is_none() {
-            found.retain(|boot| boot.mac == mac);
+    ) -> Result<Vec<BootSummary>, Unreadable> {
+        let host = host.and_then(|host| host.id()).map(Into::into);
+        if host.is_none() && mac.is_none() {
+            return Ok(Vec::new());
         }
-        Ok(found)
+        let filter = BootFilter { host, stranger: mac, site: None, limit: ATTEMPTS };
+        Ok(self.app.events.boots(filter).await?)
     }
 
     async fn agent_of(
-        &self,
+        &mut self,
         site: &str,
         order: Option<&OrderFacts>,
         last: Option<&BootSummary>,
-    ) -> Result<Option<AgentLink>, ExplainError> {
+    ) -> Result<Option<AgentLink>, Unreadable> {
         let plan = self.app.planner.latest(site);
         let first = || plan.as_ref().and_then(|plan| plan.agents.first().cloned());
         let name = order.map(|order| order.agent.clone()).or_else(|| last.map(|last| last.agent.clone()));

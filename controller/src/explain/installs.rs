@@ -5,45 +5,55 @@ use std::time::Duration;
 use proto::AttemptId;
 use proto::event::{EventKind, OrderPhase};
 
-use super::{ExplainError, Inquiry};
-use crate::app::App;
+use super::{Inquiry, Unreadable};
 use crate::diagnosis::Usual;
-use crate::events::{BootFilter, Outcome, StoredEvent};
+use crate::events::{BootFilter, BootSummary, Outcome, StoredEvent};
 
 /// Attempts of the site that are looked through.
 const SEARCHED: usize = 500;
 /// Installations that count.
 const COUNTED: usize = 10;
 
-/// None: nobody was installed so yet, as far as is kept.
-pub(super) async fn usual(
-    app: &App,
-    site: &str,
-    but: AttemptId,
-    profile: &str,
-) -> Result<Option<Usual>, ExplainError> {
-    let filter = BootFilter { host: None, site: Some(site.to_owned()), limit: SEARCHED };
-    let mut lengths = Vec::new();
-    for boot in app.events.boots(filter).await? {
-        if boot.attempt == but || !matches!(boot.outcome, Outcome::Installed | Outcome::Up) {
-            continue;
-        }
-        let events = app.events.boot_events(boot.attempt).await?;
-        if let Some(length) = length(&events)
-            && installs(app, &events, profile).await?
-        {
-            lengths.push(length);
-        }
-        if lengths.len() == COUNTED {
-            break;
-        }
-    }
-    Ok(of_lengths(lengths))
-}
+/// How long an attempt's installation took.
+pub(super) type Length = (AttemptId, Duration);
 
-async fn installs(app: &App, events: &[StoredEvent], profile: &str) -> Result<bool, ExplainError> {
-    let order = Inquiry::new(app).order_of(events).await?;
-    Ok(order.is_some_and(|order| order.spec.profile == profile))
+impl Inquiry {
+    /// Of the others; None: nobody was installed so yet, as far as is kept.
+    pub(super) async fn usual(
+        &mut self,
+        boot: &BootSummary,
+        profile: &str,
+    ) -> Result<Option<Usual>, Unreadable> {
+        let which = (boot.site.clone(), profile.to_owned());
+        if !self.read.lengths.contains_key(&which) {
+            let lengths = self.lengths(&boot.site, profile).await?;
+            self.read.lengths.insert(which.clone(), lengths);
+        }
+        let lengths = self.read.lengths.get(&which).into_iter().flatten();
+        let others = lengths.filter(|(attempt, _)| *attempt != boot.attempt);
+        Ok(of_lengths(others.map(|(_, length)| *length).take(COUNTED).collect()))
+    }
+
+    /// Of the latest; one more than count, since one of them may be the one that is asked about.
+    async fn lengths(&self, site: &str, profile: &str) -> Result<Vec<Length>, Unreadable> {
+        let filter = BootFilter { site: Some(site.to_owned()), limit: SEARCHED, ..BootFilter::default() };
+        let mut lengths = Vec::new();
+        for boot in self.app.events.boots(filter).await? {
+            if !matches!(boot.outcome, Outcome::Installed | Outcome::Up) {
+                continue;
+            }
+            let events = self.app.events.boot_events(boot.attempt).await?;
+            if let Some(length) = length(&events)
+                && self.order_of(&events).await?.is_some_and(|order| order.spec.profile == profile)
+            {
+                lengths.push((boot.attempt, length));
+            }
+            if lengths.len() > COUNTED {
+                break;
+            }
+        }
+        Ok(lengths)
+    }
 }
 
 /// From the order's start to its end.

@@ -1,46 +1,81 @@
 //! What a site's plan and the catalog say of what a machine boots.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::TryStreamExt as _;
-use proto::catalog::Mode;
+use proto::catalog::{Family, Mode};
 use proto::event::EventKind;
 use proto::plan::{BlobRef, Boot, DhcpMode, LoaderSet, SitePlan, Stage, UnknownMachines};
 use proto::{Mac, Platform};
 
-use super::{ExplainError, Inquiry};
+use super::{Inquiry, Unreadable};
 use crate::diagnosis::{BootFacts, LoaderFacts};
 use crate::events::StoredEvent;
 
 /// As much of a loader shows what it runs on.
 const HEAD: u64 = 4_096;
+/// Plans that are held at a time: one of a large site takes a megabyte.
+const PLANS: usize = 16;
 
-impl Inquiry<'_> {
-    pub(super) fn plan(&mut self, site: &str) -> Option<Arc<SitePlan>> {
-        let app = self.app;
+/// The plans of sites; None: a site without one, or one that cannot be read.
+pub(super) type Plans = HashMap<String, Option<Arc<SitePlan>>>;
+
+/// What a profile boots.
+#[derive(Debug, Clone)]
+pub(super) struct ProfileFacts {
+    image: String,
+    family: Option<Family>,
+    installs: bool,
+}
+
+impl Inquiry {
+    fn plan(&mut self, site: &str) -> Option<Arc<SitePlan>> {
+        let Self { app, read, .. } = self;
+        if read.plans.len() >= PLANS && !read.plans.contains_key(site) {
+            read.plans.clear();
+        }
         let decode = || SitePlan::decode(&app.planner.latest(site)?.document).ok().map(Arc::new);
-        self.plans.entry(site.to_owned()).or_insert_with(decode).clone()
+        read.plans.entry(site.to_owned()).or_insert_with(decode).clone()
     }
 
     pub(super) fn site_facts(&mut self, site: &str) -> Option<(DhcpMode, UnknownMachines)> {
         self.plan(site).map(|plan| (plan.network.dhcp, plan.network.unknown))
     }
 
-    /// What the machine boots by this profile; None: by none.
+    /// What a machine boots by this profile, but for its loaders; None: by none.
     pub(super) async fn boot_facts(
         &mut self,
-        site: &str,
-        mac: Option<Mac>,
-        profile: Option<String>,
+        profile: Option<&str>,
         ordered: bool,
-    ) -> Result<Option<BootFacts>, ExplainError> {
+    ) -> Result<Option<BootFacts>, Unreadable> {
         let Some(name) = profile else { return Ok(None) };
-        let Some(profile) = self.app.catalog.get_profile(&name).await? else { return Ok(None) };
-        let image = profile.spec.image;
-        let family = self.app.catalog.get_image(&image).await?.map(|image| image.spec.family);
-        let installs = ordered || profile.spec.mode == Mode::Install;
-        let entries = self.plan(site).map(|plan| entries(&plan, mac)).unwrap_or_default();
-        Ok(Some(BootFacts { profile: name, image, family, installs, entries }))
+        let Some(ProfileFacts { image, family, installs }) = self.profile_facts(name).await? else {
+            return Ok(None);
+        };
+        let installs = ordered || installs;
+        Ok(Some(BootFacts { profile: name.to_owned(), image, family, installs, entries: Vec::new() }))
+    }
+
+    async fn profile_facts(&mut self, name: &str) -> Result<Option<ProfileFacts>, Unreadable> {
+        if let Some(known) = self.read.profiles.get(name) {
+            return Ok(known.clone());
+        }
+        let facts = match self.app.catalog.get_profile(name).await? {
+            Some(profile) => {
+                let (image, installs) = (profile.spec.image, profile.spec.mode == Mode::Install);
+                let family = self.app.catalog.get_image(&image).await?.map(|image| image.spec.family);
+                Some(ProfileFacts { image, family, installs })
+            }
+            None => None,
+        };
+        self.read.profiles.insert(name.to_owned(), facts.clone());
+        Ok(facts)
+    }
+
+    /// What firmware of each platform is sent to, for this machine.
+    pub(super) fn entries(&mut self, site: &str, mac: Option<Mac>) -> Vec<(Platform, String)> {
+        self.plan(site).map(|plan| entries(&plan, mac)).unwrap_or_default()
     }
 
     /// What the bytes of the loader show that was fetched last, if this controller has them.

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use proto::Wall;
-
 use super::Unreadable;
 use crate::app::App;
-use crate::diagnosis::{Context, Diagnosis, Standing, examine};
+use crate::diagnosis::{Diagnosis, Standing};
 use crate::events::{BootFilter, BootSummary, Outcome};
+use crate::explain::{Explained, Inquiry};
 
 /// How long ago a boot began that is of late.
 const OF_LATE: Duration = Duration::from_secs(24 * 3_600);
@@ -28,6 +27,19 @@ pub(crate) struct BootLine {
 }
 
 impl BootLine {
+    /// What was found, in a line.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) async fn of(app: &App, explained: Explained) -> Result<Self, Unreadable> {
+        let Explained { boot, diagnosis, .. } = explained;
+        let host = match boot.host {
+            Some(id) => app.catalog.host_name(id).await?,
+            None => None,
+        };
+        Ok(Self { boot, host, diagnosis })
+    }
+
     /// Is something wrong with it?
     #[must_use]
     pub(crate) fn has_failed(&self) -> bool {
@@ -57,13 +69,14 @@ pub(crate) struct Day {
 /// # Errors
 /// [`Unreadable`].
 pub(crate) async fn day(app: &App, site: Option<&str>) -> Result<Day, Unreadable> {
-    let filter = BootFilter { site: site.map(str::to_owned), host: None, limit: LOOKED_AT };
+    let filter = BootFilter { site: site.map(str::to_owned), limit: LOOKED_AT, ..BootFilter::default() };
     let boots = app.events.boots(filter).await?;
-    let now = app.clock.wall();
+    let mut inquiry = Inquiry::new(app);
+    let now = inquiry.now();
     let mut day = Day::default();
     let mut left = EXAMINED;
-    for (index, boot) in boots.iter().enumerate().filter(|(_, boot)| now.since(boot.began_ms) < OF_LATE) {
-        if ended_well(boot) {
+    for boot in boots.into_iter().filter(|boot| now.since(boot.began_ms) < OF_LATE) {
+        if ended_well(&boot) {
             day.good += 1;
             continue;
         }
@@ -72,7 +85,7 @@ pub(crate) async fn day(app: &App, site: Option<&str>) -> Result<Day, Unreadable
             continue;
         }
         left -= 1;
-        let line = line(app, boot.clone(), next_began(&boots[..index], boot)).await?;
+        let line = BootLine::of(app, inquiry.explain(boot).await?).await?;
         match (line.diagnosis.standing, line.has_failed()) {
             (Standing::UnderWay, _) => day.under_way.push(line),
             (_, true) => day.failed.push(line),
@@ -86,45 +99,15 @@ fn ended_well(boot: &BootSummary) -> bool {
     boot.has_ended() && boot.outcome != Outcome::Failed
 }
 
-/// These boots, which are the latest first, in lines.
+/// These boots in lines.
 ///
 /// # Errors
 /// [`Unreadable`].
-pub(crate) async fn lines(app: &App, boots: &[BootSummary]) -> Result<Vec<BootLine>, Unreadable> {
+pub(crate) async fn lines(app: &App, boots: Vec<BootSummary>) -> Result<Vec<BootLine>, Unreadable> {
+    let mut inquiry = Inquiry::new(app);
     let mut all = Vec::with_capacity(boots.len());
-    for (index, boot) in boots.iter().enumerate() {
-        all.push(line(app, boot.clone(), next_began(&boots[..index], boot)).await?);
+    for boot in boots {
+        all.push(BootLine::of(app, inquiry.explain(boot).await?).await?);
     }
     Ok(all)
-}
-
-/// One boot in a line.
-///
-/// # Errors
-/// [`Unreadable`].
-pub(crate) async fn line_of(app: &App, boot: BootSummary) -> Result<BootLine, Unreadable> {
-    // Of a host its own are asked for, of a stranger those of its site.
-    let site = boot.host.is_none().then(|| boot.site.clone());
-    let others = app.events.boots(BootFilter { host: boot.host, site, limit: LOOKED_AT }).await?;
-    let later = others.iter().position(|other| other.attempt == boot.attempt).unwrap_or_default();
-    let next_began = next_began(&others[..later], &boot);
-    line(app, boot, next_began).await
-}
-
-/// `next_began`: when the machine's next attempt began, if there was one.
-async fn line(app: &App, boot: BootSummary, next_began: Option<Wall>) -> Result<BootLine, Unreadable> {
-    let host = match boot.host {
-        Some(id) => app.catalog.host_name(id).await?,
-        None => None,
-    };
-    let events = app.events.boot_events(boot.attempt).await?;
-    let context = Context { next_began, ..Context::at(app.clock.wall()) };
-    let diagnosis = examine(&boot, &events, &context);
-    Ok(BootLine { boot, host, diagnosis })
-}
-
-/// When the next attempt of the same machine began, among those that are later.
-fn next_began(later: &[BootSummary], boot: &BootSummary) -> Option<Wall> {
-    let same = |other: &&BootSummary| other.mac.is_some() && other.mac == boot.mac && other.site == boot.site;
-    later.iter().rev().find(same).map(|next| next.began_ms)
 }

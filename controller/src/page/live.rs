@@ -6,7 +6,6 @@
 mod room;
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Extension, Path, Query, State};
@@ -15,7 +14,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use proto::AttemptId;
 use serde::Deserialize;
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::StreamExt as _;
@@ -27,7 +26,7 @@ use super::guard::Visitor;
 use super::problem::Problem;
 use super::state::Page;
 use super::views::boot::{self, BootView};
-use crate::events::StoredEvent;
+use crate::attempts::{Ears, News};
 
 /// Messages that wait for a slow reader; the stream itself waits then.
 const WAITING: usize = 16;
@@ -88,7 +87,7 @@ fn last_event(headers: &HeaderMap) -> Option<usize> {
 /// Why a stream goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Woken {
-    /// Something was stored that matters to it.
+    /// Something was stored, or a boot fell silent, that matters to it.
     News,
     /// Time has passed.
     Time,
@@ -99,7 +98,7 @@ struct Follower {
     page: Page,
     visitor: Visitor,
     out: mpsc::Sender<Event>,
-    news: broadcast::Receiver<Arc<StoredEvent>>,
+    news: Ears,
     _seat: Seat,
 }
 
@@ -113,15 +112,14 @@ impl Follower {
         let stream = ReceiverStream::new(events).map(Ok::<_, Infallible>);
         let response = Sse::new(stream).keep_alive(KeepAlive::default()).into_response();
         // Subscribed before anything is read, so that nothing falls between what is stored and what comes.
-        let news = page.app.events.subscribe();
+        let news = Ears::new(&page.app, true);
         Ok((Self { page, visitor, out, news, _seat: seat }, response))
     }
 
     async fn tell_changes(mut self, wanted: Wanted) {
         let mut reread = Instant::now() + REREAD;
         loop {
-            let matters =
-                |event: &StoredEvent| wanted.site.as_ref().is_none_or(|site| *site == event.source.site);
+            let matters = |news: &News| wanted.site.as_ref().is_none_or(|site| *site == news.site());
             let Ok(woken) = self.wake(matters).await else { return };
             if woken == Woken::Time && Instant::now() < reread {
                 continue;
@@ -144,7 +142,7 @@ impl Follower {
             {
                 return;
             }
-            let matters = |event: &StoredEvent| event.numbered.event.attempt == Some(attempt);
+            let matters = |news: &News| news.attempt() == Some(attempt);
             loop {
                 match self.wake(matters).await {
                     Ok(Woken::News) => break,
@@ -178,16 +176,16 @@ impl Follower {
         Ok(())
     }
 
-    /// Waits for an event that matters, or for [`LOOK`].
-    async fn wake(&mut self, matters: impl Fn(&StoredEvent) -> bool) -> Result<Woken, Over> {
+    /// Waits for news that matter, or for [`LOOK`].
+    async fn wake(&mut self, matters: impl Fn(&News) -> bool) -> Result<Woken, Over> {
         let deadline = Instant::now() + LOOK;
         loop {
             let woken = tokio::select! {
                 () = self.out.closed() => return Err(Over),
                 () = self.page.stop.cancelled() => return Err(Over),
                 () = sleep_until(deadline) => Woken::Time,
-                next = self.news.recv() => match next {
-                    Ok(event) if matters(&event) => Woken::News,
+                next = self.news.next() => match next {
+                    Ok(news) if matters(&news) => Woken::News,
                     Ok(_) => continue,
                     // What was missed is read from what is stored.
                     Err(RecvError::Lagged(_)) => Woken::News,

@@ -7,7 +7,7 @@ use maud::html;
 use super::frame;
 use crate::catalog::ReadError;
 use crate::events;
-use crate::overview::Unreadable;
+use crate::explain::Unreadable;
 
 /// Why there is no view.
 #[derive(Debug, thiserror::Error)]

@@ -16,7 +16,7 @@ definitions! {
         "bootlane_boots",
         "Boot attempts that have ended or gone silent, by outcome (up, installed, local-disk, failed, silent), \
          by cause of what did not go well (none where all went well; docs/diagnosis.md), by firmware and by the family \
-         of the operating system (none where nothing of an image was booted).",
+         of the operating system (none where it was to boot no image).",
     )
     .labels(&["site", "outcome", "cause", "firmware", "family"]);
     /// Boots under way.

@@ -4,20 +4,18 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
-use std::time::Duration;
 
-use proto::{AttemptId, HostId, Wall};
+use proto::{AttemptId, HostId};
 use tokio::sync::broadcast::error::RecvError;
 use tonic::Status;
 
 use super::{Gone, Watch, matches, unread};
 use crate::admin::refusal;
 use crate::app::App;
+use crate::attempts::News;
 use crate::catalog::orders::Waited;
-use crate::events::{BootFilter, BootSummary, Outcome};
-
-/// A boot that has been silent for so long is not under way, whatever it was last seen to do.
-const SILENT: Duration = Duration::from_secs(3600);
+use crate::diagnosis::{Context, progress};
+use crate::events::{BootFilter, BootSummary, Outcome, ReadError};
 
 /// How many stored events of each attempt were sent; None for one that was over when the watch began.
 type Sent = HashMap<AttemptId, Option<usize>>;
@@ -26,11 +24,9 @@ impl Watch {
     /// Sends every event of the host's attempts from the one under way on, until one comes up or fails. An attempt
     /// that installs, or is sent to its disk, is followed by the next one. An order that comes to nothing while it waits
     /// ends it, too.
-    pub(super) async fn host_until_end(self, filter: BootFilter) {
-        // Subscribed first, so that nothing falls between what is stored and what comes.
-        let mut news = self.app.events.subscribe();
-        let mut sent = match self.app.events.boots(filter.clone()).await {
-            Ok(boots) => self.over(&boots),
+    pub(super) async fn host_until_end(mut self, filter: BootFilter) {
+        let mut sent = match self.over(&filter).await {
+            Ok(over) => over,
             Err(error) => return self.fail(unread(error)).await,
         };
         let mut wait = pin!(wait_over(&self.app, filter.host));
@@ -43,9 +39,14 @@ impl Watch {
                 tokio::select! {
                     () = self.out.closed() => return,
                     over = &mut wait => return self.fail(over).await,
-                    next = news.recv() => match next {
-                        Ok(event) if matches(&filter, &event) => break,
-                        Ok(_) => {}
+                    next = self.news.next() => match next {
+                        Ok(news) if !matches(&filter, &news) => {}
+                        Ok(News::Event(_)) => break,
+                        Ok(News::Silence(silence)) => {
+                            if self.tell(&silence).await.is_err() {
+                                return;
+                            }
+                        }
                         // What was missed is read from what is stored.
                         Err(RecvError::Lagged(_)) => break,
                         Err(RecvError::Closed) => return,
@@ -55,10 +56,26 @@ impl Watch {
         }
     }
 
-    /// The attempts that are over.
-    fn over(&self, boots: &[BootSummary]) -> Sent {
-        let now = self.app.clock.wall();
-        boots.iter().filter(|boot| !under_way(boot, now)).map(|boot| (boot.attempt, None)).collect()
+    /// The attempts that are over: of one that installs, or was sent to its disk, the host's system may still be heard.
+    async fn over(&self, filter: &BootFilter) -> Result<Sent, ReadError> {
+        let mut over = Sent::new();
+        for boot in self.app.events.boots(filter.clone()).await? {
+            if !self.may_be_heard(&boot).await? {
+                over.insert(boot.attempt, None);
+            }
+        }
+        Ok(over)
+    }
+
+    async fn may_be_heard(&self, boot: &BootSummary) -> Result<bool, ReadError> {
+        match boot.outcome {
+            Outcome::Failed | Outcome::Up => Ok(false),
+            Outcome::Running | Outcome::LocalDisk | Outcome::Installed => {
+                let events = self.app.events.boot_events(boot.attempt).await?;
+                let now = self.app.clock.wall();
+                Ok(now < progress(boot, &events, &Context::at(now)).silent_from)
+            }
+        }
     }
 
     /// Sends what is stored and was not sent; has the host come to an end?
@@ -110,12 +127,5 @@ async fn follow_wait(app: &App, host: Option<HostId>) -> Result<Option<String>, 
         if plans.changed().await.is_err() {
             return Ok(None);
         }
-    }
-}
-
-fn under_way(boot: &BootSummary, now: Wall) -> bool {
-    match boot.outcome {
-        Outcome::Running | Outcome::LocalDisk | Outcome::Installed => now.since(boot.last_ms) < SILENT,
-        Outcome::Failed | Outcome::Up => false,
     }
 }

@@ -86,6 +86,31 @@ async fn a_list_says_what_keeps_each_from_booting_if_it_is_asked() {
 }
 
 #[tokio::test]
+async fn who_asks_for_silences_is_told_of_them_and_why() {
+    let (lab, id) = stuck().await;
+    let watch = async |silences| {
+        let request =
+            v1::WatchBootsRequest { host: "web-1".into(), silences, ..v1::WatchBootsRequest::default() };
+        lab.client().watch_boots(by("viewer", request)).await.expect("known").into_inner()
+    };
+    let (mut asked, mut other) = (watch(true).await, watch(false).await);
+    let mut inquiry = crate::explain::Inquiry::new(&lab.app);
+    let explained = inquiry.attempt(ATTEMPT).await.expect("readable").expect("there");
+    lab.app.silences.tell(&explained);
+    let told = asked.message().await.expect("open").expect("told");
+    let silence = told.silence.expect("it is one");
+    let boot = silence.boot.expect("whose");
+    assert_eq!((boot.host.as_str(), told.site.as_str(), told.event), ("web-1", "lyon", None));
+    assert_eq!((boot.cause.as_str(), boot.step.as_str()), ("nothing-asked", "rom-address"));
+    assert!(silence.sentence.starts_with("Its ROM took the address 10.1.0.9"), "{}", silence.sentence);
+    let source = Source { site: "lyon".into(), agent: "edge-1".into() };
+    let event = boot_event(3, ATTEMPT, id, EventKind::OsUp { address: None });
+    lab.app.events.append(&source, Incarnation([2; 16]), vec![event]).await.expect("stored");
+    let next = other.message().await.expect("open").expect("told");
+    assert!(next.silence.is_none() && next.event.is_some(), "an older program would not know what that is");
+}
+
+#[tokio::test]
 async fn a_host_is_explained_by_its_name_and_by_its_address() {
     let (lab, _) = stuck().await;
     let explain =

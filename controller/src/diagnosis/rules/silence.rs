@@ -6,7 +6,7 @@ use crate::diagnosis::case::Case;
 use crate::diagnosis::cause::Cause;
 use crate::diagnosis::context::{AgentFacts, Context, OrderFacts, OrderState};
 use crate::diagnosis::finding::{Certainty, Finding};
-use crate::diagnosis::standing::{Standing, patience};
+use crate::diagnosis::standing::{Standing, silent_from};
 use crate::diagnosis::words::length;
 
 /// What the attempt did since is with an agent that cannot be reached, and was not when the machine's silence was one.
@@ -16,8 +16,7 @@ pub(super) fn agent_away(case: &Case<'_>) -> Option<Finding> {
         Standing::Ended => false,
     };
     let agent = case.context.agent.as_ref().filter(|agent| open && !agent.connected)?;
-    let silent_from = case.boot.last_ms.plus(patience(case.stages));
-    if agent.last_heard.is_some_and(|heard| heard >= silent_from) {
+    if agent.last_heard.is_some_and(|heard| heard >= silent_from(case.boot, case.stages)) {
         return None;
     }
     Some(away(case.context, agent, "nothing newer is known of this boot".into()))

@@ -10,7 +10,8 @@ use super::{framed, parts};
 use crate::app::App;
 use crate::diagnosis::{End, StageSpan, Standing};
 use crate::events::{BootSummary, StoredEvent};
-use crate::overview::{self, BootLine};
+use crate::explain::Inquiry;
+use crate::overview::BootLine;
 use crate::page::guard::Visitor;
 use crate::page::problem::Problem;
 use crate::page::state::Page;
@@ -54,9 +55,10 @@ impl BootView {
     /// Reads it.
     pub(in crate::page) async fn read(app: &App, attempt: AttemptId) -> Result<Self, Problem> {
         let boot = known(app, attempt).await?;
-        let line = overview::line_of(app, boot).await?;
-        let events = app.events.boot_events(attempt).await?;
-        Ok(Self { line, events, now: app.clock.wall() })
+        let mut inquiry = Inquiry::new(app);
+        let mut explained = inquiry.explain(boot).await?;
+        let events = std::mem::take(&mut explained.events);
+        Ok(Self { line: BootLine::of(app, explained).await?, events, now: inquiry.now() })
     }
 
     /// Does it go on, so that what is shown changes with time alone?

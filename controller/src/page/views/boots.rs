@@ -42,8 +42,8 @@ pub(super) async fn show(
     let sites: Vec<_> = app.planner.sites().into_keys().collect();
     // What is no site is as good as none, and is put into no address.
     let site = sites.iter().find(|site| **site == asked.site).cloned();
-    let filter = BootFilter { host: None, site: site.clone(), limit: LOOKED_AT };
-    let mut found = lines(app, &app.events.boots(filter).await?).await?;
+    let filter = BootFilter { site: site.clone(), limit: LOOKED_AT, ..BootFilter::default() };
+    let mut found = lines(app, app.events.boots(filter).await?).await?;
     let looked_at = found.len();
     found.retain(|line| asked.takes(line));
     found.truncate(SHOWN);

@@ -9,7 +9,9 @@ use proto::words::plain;
 
 use super::{framed, parts};
 use crate::app::App;
+use crate::diagnosis::Finding;
 use crate::events::BootFilter;
+use crate::explain::{Inquiry, Subject};
 use crate::overview::{self, BootLine};
 use crate::page::guard::Visitor;
 use crate::page::problem::Problem;
@@ -34,6 +36,9 @@ struct HostView {
     /// What its profile does, if it has one.
     mode: Option<Mode>,
     order: Option<(Resource<OrderSpec>, Option<OrderStatus>)>,
+    /// Of `bootlane host explain`: the answer in one sentence, and what is wrong.
+    answer: String,
+    findings: Vec<Finding>,
     boots: Vec<BootLine>,
     now: Wall,
 }
@@ -45,18 +50,31 @@ impl HostView {
             Some(profile) => app.catalog.get_profile(profile).await?.map(|profile| profile.spec.mode),
             None => None,
         };
-        let filter = BootFilter { host: host.id().map(Into::into), site: None, limit: BOOTS };
-        let boots = overview::lines(app, &app.events.boots(filter).await?).await?;
-        Ok(Self { mode, order: live_order(app, name).await?, boots, now: app.clock.wall(), host })
+        let filter = BootFilter { host: host.id().map(Into::into), limit: BOOTS, ..BootFilter::default() };
+        let boots = overview::lines(app, app.events.boots(filter).await?).await?;
+        let mut inquiry = Inquiry::new(app);
+        let explained = inquiry.host(Subject::Host(Box::new(host.clone()))).await?;
+        let order = live_order(app, name).await?;
+        let (answer, findings) = (explained.answer, explained.findings);
+        Ok(Self { mode, order, answer, findings, boots, now: inquiry.now(), host })
     }
 
     fn render(&self) -> Markup {
         html! {
             h1 { "Host " (self.host.name) }
+            div id="answer" data-part { (self.answer()) }
             div id="next" data-part { (self.next()) }
             div id="boots" data-part { (self.past()) }
             h2 { "What it is" }
             (facts(&self.host.spec))
+        }
+    }
+
+    /// The answer, and what is wrong. A finding's sentence is the answer, where there is one.
+    fn answer(&self) -> Markup {
+        html! {
+            @if self.findings.is_empty() { p { (plain(&self.answer)) } }
+            @for finding in &self.findings { (parts::finding(finding)) }
         }
     }
 
@@ -73,9 +91,7 @@ impl HostView {
     }
 
     fn past(&self) -> Markup {
-        let worst = self.boots.first().map(|line| line.diagnosis.findings.as_slice()).unwrap_or_default();
         html! {
-            @for finding in worst { (parts::finding(finding)) }
             h2 { "Boots" }
             @if self.boots.is_empty() { p { "None that is kept: it was not heard." } }
             @else { (parts::boots(&self.boots, &format!("The latest {}", parts::count(self.boots.len(), "boot")), self.now)) }
