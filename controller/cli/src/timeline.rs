@@ -20,21 +20,39 @@ impl Timeline {
     /// The line of the next event.
     pub(crate) fn line(&mut self, event: &v1::BootEvent) -> String {
         let at = at(event);
-        let began = *self.began.get_or_insert(at);
+        let began = *self.began.get_or_insert_with(|| began(event));
         let (what, words) = self::words(event);
         format!("{:>10}  {what:<9} {}", since(began, at), plain(&words)).trim_end().to_owned()
     }
 }
 
-/// When an event happened, by its agent's clock.
+/// When an event happened, by its agent's clock; of a silence, when it began.
 #[must_use]
 pub(crate) fn at(event: &v1::BootEvent) -> Wall {
+    if let Some(boot) = silent(event) {
+        return Wall(boot.last_ms);
+    }
     Wall(event.event.as_ref().and_then(|numbered| numbered.event.as_ref()).map_or(0, |event| event.at_ms))
+}
+
+/// When its boot began, as far as it tells.
+fn began(event: &v1::BootEvent) -> Wall {
+    silent(event).map_or_else(|| at(event), |boot| Wall(boot.began_ms))
+}
+
+/// The boot that has fallen silent.
+#[must_use]
+pub(crate) fn silent(event: &v1::BootEvent) -> Option<&v1::BootSummary> {
+    event.silence.as_ref()?.boot.as_ref()
 }
 
 /// Two words for what an event is about, and a sentence.
 #[must_use]
 pub(crate) fn words(event: &v1::BootEvent) -> (&'static str, String) {
+    if let Some(silence) = &event.silence {
+        let unknown = || "nothing is heard of it any more".to_owned();
+        return ("silent", if silence.sentence.is_empty() { unknown() } else { silence.sentence.clone() });
+    }
     let Some(numbered) = event.event.clone() else { return ("?", "an event without content".into()) };
     match proto::event::NumberedEvent::try_from(numbered) {
         Ok(numbered) => described(&numbered.event),
@@ -145,6 +163,17 @@ mod tests {
             "    +1h01m  installer 40% installing\u{fffd}[2J",
         ];
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn a_silence_says_since_when_and_why() {
+        let boot = v1::BootSummary { began_ms: BEGAN, last_ms: BEGAN + 1_000, ..v1::BootSummary::default() };
+        let sentence = "It took the address 10.1.0.9 and then asked for nothing: \u{1b}[2J.".into();
+        let silence = Some(v1::BootSilence { boot: Some(boot), sentence });
+        let line = Timeline::default().line(&v1::BootEvent { silence, ..v1::BootEvent::default() });
+        let expected =
+            "   +1.000s  silent    It took the address 10.1.0.9 and then asked for nothing: \u{fffd}[2J.";
+        assert_eq!(line, expected);
     }
 
     #[test]

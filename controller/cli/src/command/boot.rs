@@ -181,6 +181,7 @@ async fn watch(context: &mut Context, watch: Watch) -> Result<(), Failure> {
         host: watch.host.clone().unwrap_or_default(),
         site: watch.site.unwrap_or_default(),
         until_end: watch.until_end,
+        silences: true,
         ..WatchBootsRequest::default()
     };
     let mut view = View::new(watch.host.is_none());
@@ -278,7 +279,7 @@ fn heading(event: &BootEvent) -> String {
 
 /// The host's name, else its link address.
 fn name(event: &BootEvent) -> String {
-    let mac = inner(event).map(|event| mac(&event.mac)).unwrap_or_default();
+    let mac = machine(event).unwrap_or_default();
     match (event.host.as_str(), mac.as_str()) {
         ("", "") => format!("agent {}", event.agent),
         ("", mac) => mac.to_owned(),
@@ -293,8 +294,15 @@ pub(super) fn value(event: &BootEvent) -> Value {
     json!({
         "at_ms": timeline::at(event).0, "attempt": hex(attempt(event)), "site": event.site, "agent": event.agent,
         "incarnation": hex(&event.incarnation), "number": number, "host": event.host,
-        "mac": inner(event).map(|event| mac(&event.mac)), "what": what, "text": words,
+        "mac": machine(event), "what": what, "text": words,
+        "cause": timeline::silent(event).map(|boot| &boot.cause),
     })
+}
+
+/// The machine's link address; None: an event without content.
+fn machine(event: &BootEvent) -> Option<String> {
+    let silent = timeline::silent(event).map(|boot| &boot.mac);
+    silent.or_else(|| inner(event).map(|event| &event.mac)).map(|bytes| mac(bytes))
 }
 
 fn inner(event: &BootEvent) -> Option<&proto::v1::Event> {
@@ -302,7 +310,8 @@ fn inner(event: &BootEvent) -> Option<&proto::v1::Event> {
 }
 
 fn attempt(event: &BootEvent) -> &[u8] {
-    inner(event).map_or(&[], |event| &event.attempt)
+    let silent = timeline::silent(event).map(|boot| &boot.attempt);
+    silent.or_else(|| inner(event).map(|event| &event.attempt)).map_or(&[], |attempt| attempt)
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

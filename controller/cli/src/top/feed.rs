@@ -114,7 +114,7 @@ impl Feed {
     async fn watch(&mut self) -> Result<(), Failure> {
         if self.events.is_none() {
             let site = self.selection.site.clone().unwrap_or_default();
-            let request = WatchBootsRequest { site, ..WatchBootsRequest::default() };
+            let request = WatchBootsRequest { site, silences: true, ..WatchBootsRequest::default() };
             self.events = Some(self.client.watch_boots(request).await?);
         }
         Ok(())
@@ -145,7 +145,7 @@ impl Feed {
     async fn read_boots(&mut self) -> Result<(), Failure> {
         let began = Instant::now();
         let site = self.selection.site.clone().unwrap_or_default();
-        let request = ListBootsRequest { site, limit: BOOTS, ..ListBootsRequest::default() };
+        let request = ListBootsRequest { site, limit: BOOTS, explain: true, ..ListBootsRequest::default() };
         self.news = false;
         self.answers.boots = self.client.list_boots(request).await?;
         self.boots_due = Instant::now() + LEAST.0.max(began.elapsed() * SHARE);

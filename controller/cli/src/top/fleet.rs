@@ -10,8 +10,6 @@ use serde_json::Value;
 use crate::client::Stored;
 use crate::output::plain;
 
-/// After so long without an event, a boot that has not ended is taken to have stopped: what also begins another attempt.
-const SILENT: Duration = Duration::from_secs(300);
 /// Boots that stopped longer ago are history.
 const RECENT: Duration = Duration::from_secs(24 * 3_600);
 
@@ -66,7 +64,7 @@ pub(super) struct Boot {
     pub(super) stage: String,
     pub(super) began: Wall,
     pub(super) last: Wall,
-    /// Of one that failed: what is known of the cause.
+    /// Of one that stopped: the cause, and the stage.
     pub(super) why: String,
 }
 
@@ -128,24 +126,24 @@ impl Fleet {
 
     fn take(&mut self, summary: &BootSummary) {
         let boot = boot(summary);
-        let silent = self.now.since(boot.last) > SILENT;
         let recent = self.now.since(boot.last) < RECENT;
-        match summary.outcome.as_str() {
-            "running" if !silent => self.running.push(boot),
-            "running" if recent => {
-                self.failures.push(Boot { why: format!("silent since {}", stage(&boot)), ..boot })
-            }
-            "failed" if recent => {
-                self.failures.push(Boot { why: format!("failed at {}", stage(&boot)), ..boot })
-            }
-            "running" | "failed" => {}
-            _ => self.well += usize::from(recent),
+        match (summary.standing.as_str(), summary.outcome.as_str()) {
+            // A controller of the version before does not say that one has fallen silent.
+            ("under-way", _) | ("", "running") => self.running.push(boot),
+            _ if !recent => {}
+            ("silent", _) | (_, "failed") => self.failures.push(boot),
+            _ if !summary.cause.is_empty() => self.failures.push(boot),
+            _ => self.well += 1,
         }
     }
 }
 
-fn stage(boot: &Boot) -> &str {
-    if boot.stage.is_empty() { "its beginning" } else { &boot.stage }
+/// What is wrong with it, and where it stopped.
+fn why(boot: &BootSummary) -> String {
+    let first = |words: [&str; 3]| words.into_iter().find(|word| !word.is_empty()).map(plain);
+    let what = first([&boot.cause, if boot.standing == "silent" { "silent" } else { "" }, &boot.outcome]);
+    let at = first([&boot.step, &boot.stage, "its beginning"]);
+    format!("{}, at {}", what.unwrap_or_default(), at.unwrap_or_default())
 }
 
 fn agents(answers: &Answers) -> Vec<Agent> {
@@ -200,7 +198,7 @@ fn boot(boot: &BootSummary) -> Boot {
         stage: plain(&boot.stage),
         began: Wall(boot.began_ms),
         last: Wall(boot.last_ms),
-        why: String::new(),
+        why: why(boot),
     }
 }
 

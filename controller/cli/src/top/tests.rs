@@ -26,6 +26,7 @@ fn agent(name: &str, site: &str, status: Value) -> Stored {
 
 fn boot(host: &str, ago: u64, outcome: &str, stage: &str) -> BootSummary {
     BootSummary {
+        standing: if outcome == "running" { "under-way" } else { "ended" }.into(),
         host: host.into(),
         site: "lyon".into(),
         mac: vec![2, 0, 0, 0, 0, 9].into(),
@@ -56,8 +57,14 @@ fn answers() -> Answers {
         boots: vec![
             boot("web-1", 2, "running", "installing 40 %"),
             boot("", 5, "running", "kernel"),
-            boot("web-3", 900, "running", "loader"),
-            boot("web-4", 60, "failed", "expired"),
+            BootSummary {
+                standing: "silent".into(),
+                cause: "loader-silent".into(),
+                step: "loader".into(),
+                ..boot("web-3", 100, "running", "loader")
+            },
+            BootSummary { cause: "order-ended".into(), ..boot("web-4", 60, "failed", "expired") },
+            boot("web-6", 900, "running", "installing"),
             boot("web-5", 60, "installed", "installed"),
         ],
     }

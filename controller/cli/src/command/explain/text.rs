@@ -79,7 +79,17 @@ fn facts(explained: &ExplainHostResponse, width: usize) -> Vec<String> {
         .as_ref()
         .map_or_else(|| "its site has none".to_owned(), |agent| agent_words(agent, now));
     out.extend(labelled("agent", &agent, width));
+    out.extend(on_paper(explained).iter().flat_map(|hint| labelled("on paper", hint, width)));
     out
+}
+
+/// How to see what it would get, of a host that was never heard: its boots tell nothing, and its firmware is not known.
+fn on_paper(explained: &ExplainHostResponse) -> Option<String> {
+    let never_heard = explained.boots.is_empty() && !explained.host.is_empty();
+    never_heard.then(|| {
+        let host = &explained.host;
+        format!("`bootlane host simulate {host} --firmware uefi-x64` (or bios, ...) shows all that it would be given")
+    })
 }
 
 fn machine(explained: &ExplainHostResponse) -> String {
@@ -175,6 +185,18 @@ pub(super) mod tests {
         assert_eq!(lines[2..14], expected);
         assert!(lines[14].starts_with("  address of the ROM"), "{lines:#?}");
         assert!(!lines.concat().contains('\u{1b}'), "nothing steers the terminal");
+    }
+
+    #[test]
+    fn a_host_that_was_never_heard_can_be_tried_on_paper() {
+        let explained = ExplainHostResponse { host: "web-1".into(), ..ExplainHostResponse::default() };
+        let hint =
+            |explained| host(&explained, 200, false).into_iter().find(|line| line.contains("simulate"));
+        let expected = "  on paper        `bootlane host simulate web-1 --firmware uefi-x64` (or bios, ...) shows all that it \
+                        would be given";
+        assert_eq!(hint(explained.clone()).as_deref(), Some(expected));
+        assert_eq!(hint(ExplainHostResponse { boots: vec![broken()], ..explained.clone() }), None);
+        assert_eq!(hint(ExplainHostResponse { host: String::new(), ..explained }), None, "it is no host");
     }
 
     #[test]
