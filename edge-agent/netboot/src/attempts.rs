@@ -13,7 +13,7 @@ use std::{
 
 use proto::{
     AttemptId, HostId, Mac, OrderId,
-    event::{Answer, Client},
+    event::{Answer, Because, Client},
 };
 
 use crate::time::Mono;
@@ -47,6 +47,8 @@ pub struct Attempt {
     pub reached: Reached,
     /// What it was last answered, and to which program.
     pub answered: Option<(Client, Answer, Option<OrderId>)>,
+    /// Why, as it was told last.
+    pub because: Option<Because>,
     /// Where it was last seen.
     pub address: Option<Ipv4Addr>,
     /// The UUID that it has shown; later programs of the chain may show none.
@@ -106,6 +108,7 @@ impl Attempt {
             host,
             reached,
             answered: None,
+            because: None,
             address: None,
             uuid: None,
             loaded: false,

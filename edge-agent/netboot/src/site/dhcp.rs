@@ -178,21 +178,21 @@ impl Site {
         Some((answer, decision.order.map(|order| order.id)))
     }
 
-    /// Tells of a decision once for each program that gets another answer than before.
+    /// Tells of a decision once for each program that gets another answer than before, or the same for another reason.
     fn note_decision(&mut self, now: Now, facts: &Facts, about: About, decision: &Decision<'_>) {
         if facts.client == Client::Os {
             return;
         }
         let Some(attempt) = self.attempt_of(now, about) else { return };
         let answered = Some((facts.client, decision.answer, decision.order.map(|order| order.id)));
-        if attempt.answered == answered {
+        let because = Some(decision.because);
+        if (attempt.answered, attempt.because) == (answered, because) {
             return;
         }
-        attempt.answered = answered;
+        (attempt.answered, attempt.because) = (answered, because);
         if !self.passes_over(now, about) {
             let (answer, reason) = (decision.answer, decision.reason.clone().into_owned());
             let order = decision.order.map(|order| order.id);
-            let because = Some(decision.because);
             self.tell(now, about, EventKind::Decided { answer, reason, order, because });
         }
         if let Some((kind, detail)) = decision.alarm.clone() {

@@ -60,8 +60,9 @@ impl Recall {
 /// What an event tells of how far its attempt has come.
 fn follow(attempt: &mut Attempt, kind: &EventKind) {
     match kind {
-        EventKind::Decided { answer, order, .. } => {
+        EventKind::Decided { answer, order, because, .. } => {
             attempt.answered = Some((speaker(attempt.reached), *answer, *order));
+            attempt.because = *because;
         }
         EventKind::Offered { client, .. } => attempt.reached = attempt.reached.max(before_handover(*client)),
         EventKind::Leased { address, client, .. } => {

@@ -1,5 +1,7 @@
 //! An installation from its order to its end: who may begin it, what it rests on, what stops it.
 
+use proto::event::Because;
+
 use super::*;
 
 #[test]
@@ -238,4 +240,24 @@ fn a_full_disk_stops_orders_and_not_the_local_boot() {
     paper.input(1, Input::Disk(Disk::Full));
     paper.dora(2, Voice::Ipxe);
     assert_eq!((paper.decisions(), paper.sent.len()), (vec![Answer::LocalDisk], 2));
+}
+
+#[test]
+fn an_order_that_comes_between_two_exchanges_shows_by_its_reason() {
+    let mut paper = Paper::new(plan());
+    let discover = message(MessageType::Discover, Voice::UefiRom, MAC, 7);
+    paper.say(1, &discover);
+    let another = OrderPlan { agent: "another".into(), ..order() };
+    let entries = vec![network_entry(&network()), host_entry(&host()), order_entry(&another)];
+    paper.input(2, Input::Plan(Arc::new(plan_of(2, entries))));
+    paper.say(3, &discover);
+    paper.say(4, &discover);
+    let because = |kind| if let EventKind::Decided { because, .. } = kind { because } else { None };
+    let told: Vec<_> = paper.events().into_iter().filter_map(because).collect();
+    assert_eq!(told, [Because::NothingStands, Because::OrderDoubt], "once each");
+    assert_eq!(paper.decisions(), [Answer::LocalDisk; 2], "what is offered is the same");
+    let mut paper = Paper::restarted(&paper.ledger.clone(), at(5));
+    paper.input(5, Input::Plan(Arc::new(plan())));
+    paper.say(6, &discover);
+    assert_eq!(paper.decisions().len(), 3, "the order has gone, and that is told after a restart, too");
 }
