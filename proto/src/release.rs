@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::{
-    Mac, ReleaseId, v1,
+    Mac, ReleaseId, Wall, v1,
     wire::{WireError, optional_address},
 };
 
@@ -16,12 +16,16 @@ pub struct LeaseRelease {
     pub address: Ipv4Addr,
     /// Whose lease is meant: another machine's at this address stays.
     pub mac: Mac,
+    /// When it was wanted, by the controller's clock: a lease that the machine has taken anew since stays, too. None: an older
+    /// controller does not tell.
+    pub at: Option<Wall>,
 }
 
 impl From<LeaseRelease> for v1::LeaseRelease {
     fn from(release: LeaseRelease) -> Self {
-        let LeaseRelease { id, address, mac } = release;
-        Self { id: id.to_wire(), address: address.to_bits(), mac: mac.to_wire() }
+        let LeaseRelease { id, address, mac, at } = release;
+        let at_ms = at.map_or(0, |at| at.0);
+        Self { id: id.to_wire(), address: address.to_bits(), mac: mac.to_wire(), at_ms }
     }
 }
 
@@ -34,6 +38,7 @@ impl TryFrom<v1::LeaseRelease> for LeaseRelease {
             id: ReleaseId::from_wire("release.id", &message.id)?,
             address: optional_address(message.address).ok_or_else(missing)?,
             mac: Mac::from_wire("release.mac", &message.mac)?,
+            at: (message.at_ms != 0).then_some(Wall(message.at_ms)),
         })
     }
 }
@@ -44,9 +49,11 @@ mod tests {
 
     #[test]
     fn there_and_back() {
-        let release =
-            LeaseRelease { id: ReleaseId([1; 16]), address: [10, 1, 0, 9].into(), mac: Mac([2; 6]) };
-        assert_eq!(LeaseRelease::try_from(v1::LeaseRelease::from(release)), Ok(release));
+        let (id, address, mac) = (ReleaseId([1; 16]), [10, 1, 0, 9].into(), Mac([2; 6]));
+        for at in [Some(Wall(7)), None] {
+            let release = LeaseRelease { id, address, mac, at };
+            assert_eq!(LeaseRelease::try_from(v1::LeaseRelease::from(release)), Ok(release));
+        }
         let error = LeaseRelease::try_from(v1::LeaseRelease::default()).expect_err("nothing in it");
         assert_eq!(error.field, "release.id");
     }

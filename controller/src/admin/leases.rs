@@ -131,7 +131,9 @@ impl<'a> Words<'a> {
         };
         let network = self.subnets[&lease.site].iter().find(|subnet| subnet.contains(&lease.address));
         let away = self.agents[&lease.agent];
+        let refused = self.release_of(&lease).and_then(|release| release.refused.clone());
         Ok(v1::LeaseEntry {
+            release_refused: refused.map(|refused| refused.why).unwrap_or_default(),
             state: self.state(&lease, away).to_owned(),
             network: network.map(Ipv4Net::to_string).unwrap_or_default(),
             host,
@@ -147,15 +149,21 @@ impl<'a> Words<'a> {
     }
 
     fn state(&self, lease: &LeaseEntry, away: Option<Wall>) -> &'static str {
-        let releasing = |release: &Release| (release.address, release.mac) == (lease.address, lease.mac);
+        let release = self.release_of(lease);
         match lease.end {
             Some(end) => end.how.word(),
-            None if self.releases[&lease.site].iter().any(releasing) => "releasing",
+            None if release.is_some_and(|release| release.refused.is_none()) => "releasing",
             None if away.is_some() && lease.until_ms < self.now => "unknown",
             // Its agent has lost its state, or what it told of the end was lost.
             None if lease.until_ms.plus(RENEWED_WITHIN) < self.now => "unknown",
             None => "leased",
         }
+    }
+
+    /// What an operator wants of the lease, whatever became of it.
+    fn release_of(&self, lease: &LeaseEntry) -> Option<&Release> {
+        let of = |release: &&Release| (release.address, release.mac) == (lease.address, lease.mac);
+        self.releases[&lease.site].iter().find(of).filter(|_| lease.end.is_none())
     }
 
     async fn learn(&mut self, lease: &LeaseEntry) -> Result<(), Status> {
@@ -164,7 +172,7 @@ impl<'a> Words<'a> {
             let subnets = site.map(|site| site.spec.subnets).unwrap_or_default();
             let subnets = subnets.into_iter().map(|subnet| subnet.network).collect();
             self.subnets.insert(lease.site.clone(), subnets);
-            let releases = self.app.catalog.releases(&lease.site).await.map_err(refusal::read)?;
+            let releases = self.app.catalog.releases_and_refused(&lease.site).await.map_err(refusal::read)?;
             self.releases.insert(lease.site.clone(), releases);
         }
         if !self.agents.contains_key(&lease.agent) {

@@ -9,12 +9,12 @@ use tonic::Status;
 
 use super::caller::AgentCaller;
 use crate::app::App;
-use crate::catalog::{Alarm, Proof, orders::PhaseReport};
+use crate::catalog::{Alarm, Proof, Refused, orders::PhaseReport};
 
 /// What an agent's events mean.
 pub(super) struct Effects {
     moved: Vec<PhaseReport>,
-    answered: Vec<(Ipv4Addr, ReleaseId)>,
+    answered: Vec<(Ipv4Addr, ReleaseId, Option<Refused>)>,
     proofs: Vec<Proof>,
     alarms: Vec<Alarm>,
 }
@@ -40,8 +40,9 @@ impl Effects {
                 refused()
             })?;
         }
-        for (address, release) in self.answered {
-            app.catalog.release_answered(&caller.site, address, release).await.map_err(|error| {
+        for (address, release, refused_by_agent) in self.answered {
+            let recorded = app.catalog.release_answered(&caller.site, (address, release), refused_by_agent);
+            recorded.await.map_err(|error| {
                 tracing::error!(%address, %error, "cannot record what became of a release");
                 refused()
             })?;
@@ -70,9 +71,12 @@ fn alarm(agent: &str, numbered: &NumberedEvent) -> Option<Alarm> {
     Some(Alarm::raised(agent, *kind, detail, (event.host, event.mac), event.at))
 }
 
-fn answered(numbered: &NumberedEvent) -> Option<(Ipv4Addr, ReleaseId)> {
-    let EventKind::LeaseReleaseAnswered { release, address, .. } = numbered.event.kind else { return None };
-    Some((address, release))
+fn answered(numbered: &NumberedEvent) -> Option<(Ipv4Addr, ReleaseId, Option<Refused>)> {
+    let EventKind::LeaseReleaseAnswered { release, address, refused } = &numbered.event.kind else {
+        return None;
+    };
+    let refused = refused.clone().map(|why| Refused { at_ms: numbered.event.at, why });
+    Some((*address, *release, refused))
 }
 
 /// The moves of orders among an agent's events, in order.

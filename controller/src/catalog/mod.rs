@@ -37,7 +37,7 @@ pub use enrolment::{JoinError, Joining};
 pub use forms::{Card, Forms, LearnError, Learned, Model, Proof};
 pub use page::{DocumentPage, LARGEST_PAGE, Question};
 pub use read::{HostOrders, Listed, ReadError};
-pub use releases::Release;
+pub use releases::{Refused, Release};
 pub use write::ChangeError;
 
 use crate::store::Store;

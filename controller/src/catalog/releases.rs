@@ -1,6 +1,8 @@
 //! Addresses that operators want freed: kept until the agent of the site has answered.
 //!
-//! An agent that is away finds the wish when it comes back. Of one address there is one wish at a time, the latest.
+//! An agent that is away finds the wish when it comes back. Of one address there is one wish at a time, the latest. One that
+//! the agent has refused is kept with the reason until the next, for who looks at the lease; of a site's the latest
+//! hundred.
 
 use std::net::Ipv4Addr;
 
@@ -21,12 +23,16 @@ use super::{
     roles::Actor,
     write::{ChangeError, new_meta},
 };
-use crate::store::{Scan, Txn, TxnError};
+use crate::store::{Key, Scan, Txn, TxnError};
 
 /// Wishes that may be told before a follower that is slow reads them all anew.
 const BEHIND: usize = 64;
 /// Wishes of one site at a time.
 const MOST: usize = 1_000;
+/// Refused ones of one site that are kept.
+const REFUSED: usize = 100;
+/// The longest reason that is kept, in characters.
+const REASON: usize = 200;
 
 /// An operator wants an address freed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,12 +47,24 @@ pub struct Release {
     pub at_ms: Wall,
     /// By whom.
     pub actor: String,
+    /// What its agent said, if it did not obey; such a wish is told to nobody any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refused>,
+}
+
+/// Why an agent did not free an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// When, by the agent's clock.
+    pub at_ms: Wall,
+    /// In its words.
+    pub why: String,
 }
 
 impl From<&Release> for LeaseRelease {
     fn from(release: &Release) -> Self {
-        let Release { id, address, mac, .. } = release;
-        Self { id: *id, address: *address, mac: *mac }
+        let Release { id, address, mac, at_ms, .. } = release;
+        Self { id: *id, address: *address, mac: *mac, at: Some(*at_ms) }
     }
 }
 
@@ -73,7 +91,7 @@ impl Catalog {
             return Err(ChangeError::Precondition(text));
         }
         let id = ReleaseId(new_meta(now)?.id.0);
-        let release = Release { id, address, mac, at_ms: now, actor: actor.label() };
+        let release = Release { id, address, mac, at_ms: now, actor: actor.label(), refused: None };
         let json = serde_json::to_vec(&release).expect("plain fields");
         let key = keys::release(site, address).map_err(ReadError::from)?;
         let mut attempts = self.attempts().await;
@@ -112,7 +130,16 @@ impl Catalog {
     /// # Errors
     /// [`ReadError`].
     pub async fn releases(&self, site: &str) -> Result<Vec<Release>, ReadError> {
-        let page = self.store.scan(Scan::prefix(keys::releases(site)?).limit(MOST)).await?;
+        let all = self.releases_and_refused(site).await?;
+        Ok(all.into_iter().filter(|release| release.refused.is_none()).collect())
+    }
+
+    /// The same, with those that the site's agents have refused.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn releases_and_refused(&self, site: &str) -> Result<Vec<Release>, ReadError> {
+        let page = self.store.scan(Scan::prefix(keys::releases(site)?).limit(MOST + REFUSED)).await?;
         page.entries.iter().map(|entry| read::from_json(&entry.key, &entry.version.value)).collect()
     }
 
@@ -129,8 +156,8 @@ impl Catalog {
     pub async fn release_answered(
         &self,
         site: &str,
-        address: Ipv4Addr,
-        id: ReleaseId,
+        (address, id): (Ipv4Addr, ReleaseId),
+        refused: Option<Refused>,
     ) -> Result<(), RecordError> {
         let key = keys::release(site, address).map_err(ReadError::from)?;
         let Some(stored) = self.store.get(&key).await.map_err(ReadError::from)? else { return Ok(()) };
@@ -138,11 +165,31 @@ impl Catalog {
         if release.id != id {
             return Ok(());
         }
-        let txn = Txn::new().expect(key.clone(), stored.mod_revision).delete(key);
+        let txn = Txn::new().expect(key.clone(), stored.mod_revision);
+        let txn = match refused {
+            None => txn.delete(key),
+            Some(Refused { at_ms, why }) => {
+                let why = why.chars().filter(|c| !c.is_control()).take(REASON).collect();
+                let kept = Release { refused: Some(Refused { at_ms, why }), ..release };
+                let txn = txn.put(key, serde_json::to_vec(&kept).expect("plain fields"));
+                self.oldest_refused(site, address).await?.into_iter().fold(txn, Txn::delete)
+            }
+        };
         match self.store.txn(txn).await {
             // A newer wish took its place meanwhile.
             Ok(_) | Err(TxnError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Of the refused wishes, but for this address, those that one more would be too many beside.
+    async fn oldest_refused(&self, site: &str, but: Ipv4Addr) -> Result<Vec<Key>, ReadError> {
+        let all = self.releases_and_refused(site).await?;
+        let refused = |release: Release| release.refused.map(|refused| (refused.at_ms, release.address));
+        let mut kept: Vec<_> = all.into_iter().filter_map(refused).filter(|(_, of)| *of != but).collect();
+        kept.sort_unstable();
+        let more = (kept.len() + 1).saturating_sub(REFUSED);
+        kept.truncate(more);
+        kept.into_iter().map(|(_, address)| Ok(keys::release(site, address)?)).collect()
     }
 }

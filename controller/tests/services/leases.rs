@@ -114,6 +114,33 @@ async fn an_address_is_freed_by_its_agent_whenever_that_is_there() {
 }
 
 #[tokio::test]
+async fn why_an_agent_did_not_free_an_address_stays_with_the_lease() {
+    let controller = Controller::with_lyon().await;
+    let (agent, mut stream) = with_a_lease(&controller).await;
+    let mut client = admin(&controller).await;
+    let mut follow = agent.follow(None).await;
+    release(&mut client, NINE).await.expect("wanted");
+    let told = wanted(&mut follow).await;
+    let refused = Some("an installation runs under it".to_owned());
+    let answered = EventKind::LeaseReleaseAnswered { release: told.id, address: NINE, refused };
+    stream.batch(vec![event(2, answered)]).await.expect("stored");
+
+    let controller = controller.restart().await;
+    let (agent, mut client) = (agent.at(&controller), admin(&controller).await);
+    let shown = list(&mut client).await.remove(0);
+    let expected = ("leased", "an installation runs under it");
+    assert_eq!((shown.state.as_str(), shown.release_refused.as_str()), expected);
+    assert!(controller.running.app.catalog.releases("lyon").await.expect("readable").is_empty());
+    // The next wish is another, and is told with its time.
+    let mut follow = agent.follow(None).await;
+    release(&mut client, NINE).await.expect("wanted");
+    let next = wanted(&mut follow).await;
+    assert!(next.id != told.id && next.at > told.at, "{next:?} after {told:?}");
+    let shown = list(&mut client).await.remove(0);
+    assert_eq!((shown.state.as_str(), shown.release_refused.as_str()), ("releasing", ""));
+}
+
+#[tokio::test]
 async fn what_is_known_of_an_agent_that_is_away_says_as_of_when() {
     let controller = Controller::with_lyon().await;
     let agent = controller.agent("lyon", "lyon-1").await;

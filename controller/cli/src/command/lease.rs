@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use crate::failure::Failure;
-use crate::output::{Format, document, table, words};
+use crate::output::{Format, document, plain, table, words};
 
 /// What to do with leases. The controller knows of them what agents told: a lease that is renewed often may stand longer
 /// than is shown, and what is shown of an agent that is away is as of its last contact.
@@ -26,7 +26,8 @@ pub(crate) enum Verb {
     ///
     /// The site's agent ends the lease as soon as it is connected; until then the lease is shown as "releasing". The machine
     /// is not told, since DHCP has no word for that: it may use the address until it asks again, and another machine may
-    /// be given it. An address under which an installation has started is not freed.
+    /// be given it. An address under which an installation has started is not freed, nor is one that its machine has given
+    /// back and taken anew meanwhile; `lease list` then says why.
     Release(Release),
 }
 
@@ -159,7 +160,16 @@ fn until(lease: &LeaseEntry, now: Wall) -> String {
     if renewed { "renewed".into() } else { words::relative(Wall(lease.until_ms), now) }
 }
 
+/// With why it was not released, if an operator wanted that.
 fn state(lease: &LeaseEntry, now: Wall) -> String {
+    let state = state_as_of(lease, now);
+    match lease.release_refused.as_str() {
+        "" => state,
+        why => plain(&format!("{state}, not released: {why}")),
+    }
+}
+
+fn state_as_of(lease: &LeaseEntry, now: Wall) -> String {
     match lease.as_of_ms {
         0 => lease.state.clone(),
         _ if lease.ended_ms != 0 => lease.state.clone(),
@@ -175,6 +185,7 @@ fn all(leases: &[LeaseEntry]) -> Value {
             "began_ms": lease.began_ms, "until_ms": lease.until_ms,
             "ended_ms": (lease.ended_ms != 0).then_some(lease.ended_ms),
             "as_of_ms": (lease.as_of_ms != 0).then_some(lease.as_of_ms),
+            "release_refused": (!lease.release_refused.is_empty()).then_some(&lease.release_refused),
         })
     };
     Value::Array(leases.iter().map(one).collect())
@@ -200,6 +211,8 @@ mod tests {
         let now = Wall(1_772_366_400_000);
         let lease = LeaseEntry { state: "leased".into(), until_ms: now.0 - 1, ..LeaseEntry::default() };
         assert_eq!((until(&lease, now), state(&lease, now)), ("renewed".into(), "leased".into()));
+        let refused = LeaseEntry { release_refused: "an installer has it".into(), ..lease.clone() };
+        assert_eq!(state(&refused, now), "leased, not released: an installer has it");
         let away = LeaseEntry { as_of_ms: now.0 - 60_000, state: "unknown".into(), ..lease };
         let as_of = words::relative(Wall(now.0 - 60_000), now);
         assert_eq!(state(&away, now), format!("unknown as of {as_of}"));

@@ -53,7 +53,7 @@ use crate::{
 
 use deferred::Deferred;
 use recall::Recall;
-use release::Answered;
+use release::Releases;
 
 pub use captures::{CaptureKept, FailedBoot, KnownBoot};
 pub use census::{Census, Pools};
@@ -91,7 +91,7 @@ pub struct Site {
     /// Of before the restart, until the ledger has been replayed.
     recall: Recall,
     /// Which addresses operators have freed, or wanted to.
-    answered: Answered,
+    releases: Releases,
     /// Of machines that the plan does not know: they never push out those that it does (S5).
     strangers: Attempts,
     orders: Orders,
@@ -274,7 +274,7 @@ impl Site {
             attempts: Attempts::default(),
             forms: Forms::default(),
             recall: Recall::default(),
-            answered: Answered::default(),
+            releases: Releases::default(),
             strangers: Attempts::with_limit(STRANGERS),
             orders: Orders::default(),
             pinned: BTreeMap::new(),
@@ -305,7 +305,7 @@ impl Site {
         self.dhcp.restore(record);
         if let Record::Event(numbered) = record {
             self.recall.note(&numbered.event);
-            self.answered.restore(&numbered.event.kind);
+            self.releases.note(&numbered.event);
         }
         if let Record::Form(memory) = record {
             self.forms.restore(memory, self.recorded);
@@ -483,7 +483,9 @@ impl Site {
     fn report(&mut self, now: Now, about: About, kind: EventKind) {
         self.weigh_event(now.mono, about, &kind);
         let About { attempt, host, mac } = about;
-        let records = self.journal.push(Event { at: now.wall, attempt, host, mac, kind });
+        let event = Event { at: now.wall, attempt, host, mac, kind };
+        self.releases.note(&event);
+        let records = self.journal.push(event);
         records.into_iter().for_each(|record| self.persist(record));
     }
 

@@ -4,7 +4,7 @@ use proto::{LeaseRelease, ReleaseId, event::LeaseEnd};
 
 use super::*;
 
-const RELEASE: LeaseRelease = LeaseRelease { id: ReleaseId([7; 16]), address: ADDRESS, mac: MAC };
+const RELEASE: LeaseRelease = LeaseRelease { id: ReleaseId([7; 16]), address: ADDRESS, mac: MAC, at: None };
 
 /// How leases ended, and how releases were answered.
 fn told(paper: &Paper) -> (Vec<LeaseEnd>, Vec<Option<String>>) {
@@ -77,6 +77,42 @@ fn only_the_machine_that_was_meant_loses_the_address() {
     paper.input(2, Input::Release(LeaseRelease { mac: Mac([2; 6]), ..RELEASE }));
     assert_eq!(leases(&paper), 1);
     assert_eq!(told(&paper), (vec![], vec![Some(format!("it is leased to {MAC} meanwhile"))]));
+}
+
+/// What the machine did while the wish waited for its agent.
+fn given_back_and_taken_anew() -> Paper {
+    let mut paper = Paper::new(plan());
+    paper.dora(1, Voice::Os);
+    let mut release = message(MessageType::Release, Voice::Os, MAC, 1);
+    release.set_ciaddr(ADDRESS);
+    release.opts_mut().insert(DhcpOption::ServerIdentifier(SERVER));
+    paper.say(10, &release);
+    assert_eq!(leases(&paper), 0);
+    paper.dora(20, Voice::Os);
+    paper
+}
+
+#[test]
+fn a_lease_that_began_after_the_wish_stays() {
+    let wanted = |second: u64| LeaseRelease { at: Some(at(second).wall), ..RELEASE };
+    let refused = vec![Some("its machine gave it back and took it anew meanwhile".to_owned())];
+    let mut paper = given_back_and_taken_anew();
+    paper.input(30, Input::Release(wanted(5)));
+    assert_eq!((leases(&paper), told(&paper).1), (1, refused.clone()));
+
+    // The journal tells it after a restart.
+    let before = given_back_and_taken_anew();
+    let mut paper = Paper::restarted(&before.ledger, at(25));
+    paper.input(25, Input::Plan(Arc::new(plan())));
+    paper.input(30, Input::Release(wanted(5)));
+    assert_eq!((leases(&paper), told(&paper).1), (1, refused));
+
+    let mut paper = given_back_and_taken_anew();
+    paper.input(30, Input::Release(wanted(25)));
+    assert_eq!((leases(&paper), told(&paper).1), (0, vec![None]), "it is the one that was meant");
+    let mut paper = given_back_and_taken_anew();
+    paper.input(30, Input::Release(RELEASE));
+    assert_eq!((leases(&paper), told(&paper).1), (0, vec![None]), "an older controller does not say when");
 }
 
 #[test]
