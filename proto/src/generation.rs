@@ -60,3 +60,68 @@ impl TryFrom<v1::PlanId> for PlanId {
         Ok(Self { generation: Generation { epoch, revision }, planner: id.planner, digest })
     }
 }
+
+/// Which plan an agent obeys, beside the newest of its site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Following {
+    /// The newest.
+    Newest,
+    /// An older one.
+    Behind,
+    /// It never said, or its site has none.
+    Unknown,
+}
+
+impl Following {
+    /// Compares two plans as [`PlanId`]s are displayed. Plans of the same content follow each other under newer numbers, and nobody
+    /// is told of those: what an agent obeys is told by epoch and digest.
+    #[must_use]
+    pub fn of(newest: &str, applied: &str) -> Self {
+        match (content(newest), content(applied)) {
+            (Some(newest), Some(applied)) if newest == applied => Self::Newest,
+            (Some(_), Some(_)) => Self::Behind,
+            (None, _) | (_, None) => Self::Unknown,
+        }
+    }
+}
+
+/// Epoch and digest of `EPOCH.REVISION/DIGEST`.
+fn content(id: &str) -> Option<(&str, &str)> {
+    let (generation, digest) = id.split_once('/')?;
+    let (epoch, _) = generation.split_once('.')?;
+    Some((epoch, digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_is_the_newest_by_its_content_and_its_epoch() {
+        let newest = "2.7/aabbccdd";
+        assert_eq!(Following::of(newest, "2.7/aabbccdd"), Following::Newest);
+        assert_eq!(
+            Following::of(newest, "2.5/aabbccdd"),
+            Following::Newest,
+            "the same under an older number"
+        );
+        assert_eq!(Following::of(newest, "2.5/00bbccdd"), Following::Behind);
+        assert_eq!(Following::of(newest, "1.7/aabbccdd"), Following::Behind, "before a restore");
+        for unknown in ["", "x"] {
+            assert_eq!(Following::of(newest, unknown), Following::Unknown);
+            assert_eq!(Following::of(unknown, newest), Following::Unknown);
+        }
+    }
+
+    #[test]
+    fn what_is_compared_is_what_is_displayed() {
+        let id = |revision, digest| PlanId {
+            generation: Generation { epoch: 2, revision },
+            planner: 7,
+            digest: Digest([digest; 32]),
+        };
+        let newest = id(9, 0xab).to_string();
+        assert_eq!(Following::of(&newest, &id(7, 0xab).to_string()), Following::Newest);
+        assert_eq!(Following::of(&newest, &id(9, 0xac).to_string()), Following::Behind);
+    }
+}

@@ -40,7 +40,7 @@ pub use blob_source::{BlobSource, NotASource};
 pub use digest::Digest;
 pub use efi::EfiProgram;
 pub use firmware::{FirmwareModel, NotAModel};
-pub use generation::{Generation, PlanId};
+pub use generation::{Following, Generation, PlanId};
 pub use id::{AttemptId, HostId, ImageId, Incarnation, OrderId, ReleaseId, Token128, Uid};
 pub use platform::Platform;
 pub use program::Program;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use proto::Wall;
 use proto::catalog::{AgentSpec, AgentStatus, Kind, OrderSpec, OrderStatus, Resource};
 use proto::event::OrderPhase;
+use proto::{Following, Wall};
 
 use crate::agents::status;
 use crate::app::App;
@@ -83,7 +83,8 @@ async fn seen(app: &App, agent: Resource<AgentSpec>, newest: Option<String>) -> 
     let applied = stored.as_ref().map(|status| status.applied.clone()).unwrap_or_default();
     let (online, heard) = status::heard(app, &agent.name);
     let last_contact = heard.or(stored.map(|status| status.last_contact_ms).filter(|at| at.0 > 0));
-    let behind = newest.is_some_and(|newest| newest != applied);
+    // Who never said what it obeys does not obey the newest.
+    let behind = newest.is_some_and(|newest| Following::of(&newest, &applied) != Following::Newest);
     Ok(AgentSeen { site: agent.spec.site, name: agent.name, online, last_contact, behind })
 }
 

@@ -5,7 +5,7 @@ mod agents;
 mod boots;
 mod sites;
 
-pub(crate) use agents::{AgentLine, Following, agents};
+pub(crate) use agents::{AgentLine, agents};
 pub(crate) use boots::{BootLine, Day, day, lines};
 pub(crate) use sites::{SITES, SiteLine, SitePage, sites};
 

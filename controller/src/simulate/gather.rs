@@ -8,7 +8,7 @@ use proto::catalog::{AgentStatus, Kind, OrderStatus};
 use proto::event::OrderPhase;
 use proto::ledger::{Lease, LeaseKey, OrderState, Record};
 use proto::plan::{BlobRef, Boot, OrderPlan, SitePlan, Subnet};
-use proto::{Mac, Wall};
+use proto::{Following, Mac, Wall};
 use rom::Firmware;
 
 use super::scenario::{Flag, Scenario};
@@ -234,8 +234,7 @@ async fn agent_status(
         flags.push(flag(what, "start the agent, or mend its link"));
     }
     let newest = published.document.id().to_string();
-    let digest = |plan: &str| plan.split('/').nth(1).map(str::to_owned);
-    if !status.applied.is_empty() && digest(&status.applied) != digest(&newest) {
+    if Following::of(&newest, &status.applied) == Following::Behind {
         let what = format!("agent {agent} obeys plan {} still, not the newest", short(&status.applied));
         flags.push(Flag::notice(what, ""));
     }

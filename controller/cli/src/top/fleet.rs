@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proto::v1::BootSummary;
-use proto::{Mac, Wall};
+use proto::{Following, Mac, Wall};
 use serde_json::Value;
 
 use crate::client::Stored;
@@ -147,11 +147,9 @@ fn why(boot: &BootSummary) -> String {
 }
 
 fn agents(answers: &Answers) -> Vec<Agent> {
-    let digest = |plan: &str| plan.split('/').nth(1).unwrap_or_default().to_owned();
-    let plans =
-        answers.sites.iter().map(|site| (site.name.as_str(), digest(&text(&site.json, "/status/plan"))));
+    let plans = answers.sites.iter().map(|site| (site.name.as_str(), text(&site.json, "/status/plan")));
     let mut plans: BTreeMap<_, _> = plans.collect();
-    let mut rows: Vec<_> = answers.agents.iter().map(|agent| row(agent, &plans, digest)).collect();
+    let mut rows: Vec<_> = answers.agents.iter().map(|agent| row(agent, &plans)).collect();
     answers.agents.iter().for_each(|agent| drop(plans.remove(text(&agent.json, "/spec/site").as_str())));
     rows.extend(plans.keys().map(|site| Agent {
         site: plain(site),
@@ -168,12 +166,13 @@ fn agents(answers: &Answers) -> Vec<Agent> {
     rows
 }
 
-fn row(agent: &Stored, plans: &BTreeMap<&str, String>, digest: impl Fn(&str) -> String) -> Agent {
+fn row(agent: &Stored, plans: &BTreeMap<&str, String>) -> Agent {
     let json = &agent.json;
     let site = text(json, "/spec/site");
-    let applied = digest(&text(json, "/status/applied"));
+    let applied = text(json, "/status/applied");
+    let follows = |newest: &String| Following::of(newest, &applied) == Following::Newest;
     Agent {
-        current: plans.get(site.as_str()).is_none_or(|newest| *newest == applied),
+        current: plans.get(site.as_str()).is_none_or(follows),
         site: plain(&site),
         name: plain(&agent.name),
         state: match (flag(json, "/spec/revoked"), flag(json, "/status/connected")) {

@@ -128,10 +128,10 @@ pub(super) fn images(agent: &AgentLine) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use proto::Following;
     use proto::catalog::AgentStatus;
 
     use super::*;
-    use crate::overview::Following;
 
     fn site(name: &str, agents: Vec<AgentLine>) -> SiteLine {
         SiteLine { name: name.into(), problems: 1, agents, under_way: 2, failed: 0 }

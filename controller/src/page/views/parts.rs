@@ -1,12 +1,12 @@
 //! What several views show. Everything that is not of the catalog's own making is cleaned here or where it is put in.
 
 use maud::{Markup, html};
-use proto::Wall;
 use proto::words::{moment, plain, relative, rough, since};
+use proto::{Following, Wall};
 
 use crate::diagnosis::{Finding, Standing};
 use crate::events::{BootSummary, Outcome};
-use crate::overview::{AgentLine, BootLine, Following};
+use crate::overview::{AgentLine, BootLine};
 
 /// As many digits of an attempt as `bootlane boot list` shows.
 const DIGITS: usize = 12;
