@@ -1,18 +1,21 @@
-//! The dashboards and alerts in deploy/ are what the definitions say, and other programs find nothing wrong with them: Prometheus'
-//! own checker, and the types that Grafana publishes.
+//! The dashboards and alerts in deploy/ are what the definitions say, and other programs find nothing wrong with them, nor with any
+//! metric: Prometheus' own checker, and the types that Grafana publishes.
 //!
 //! `BOOTLANE_BLESS=1` writes the files anew. The programs come with `cargo lab setup`; without them the tests that need them say
 //! so and pass, but under CI they fail.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::UNIX_EPOCH;
 
 use integration::lab::LabFolder;
 use integration::monitoring::alerts::{self, Alert};
 use integration::monitoring::{self, dashboards, schema, shipped};
 use serde_json::Value;
+use telemetry::metrics::{self, Counters, Exposition, Form, Histograms, Kind, Owner};
 
 /// Rewrites the files when it is set.
 const BLESS: &str = "BOOTLANE_BLESS";
@@ -136,6 +139,45 @@ fn prometheus_takes_the_rules_and_each_fires_when_it_must() {
     let file = folder.path().join("alerts.yml");
     fs::write(&file, whole_cases().to_string()).expect("written");
     run(&["test", "rules"], &file);
+}
+
+#[test]
+fn prometheus_finds_nothing_to_say_of_any_metric() {
+    let Some(promtool) = program("promtool", promtool()) else { return };
+    let mut command = Command::new(promtool);
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    let text = everything().text(Form::Prometheus);
+    child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}\n{text}", said(&output));
+    assert_eq!(said(&output).trim(), "", "{text}");
+}
+
+/// Every metric there is, each with a sample.
+fn everything() -> Exposition {
+    let mut exposition = Exposition::of_agent(Owner { site: "lyon".into(), agent: "lyon-1".into() });
+    for one in metrics::all() {
+        let values = vec!["x"; one.labels.len()];
+        match one.kind {
+            Kind::Counter if one.process.owner_labels().is_empty() => {
+                let counters = Counters::new(one);
+                counters.one(&values);
+                exposition.add_counters(&counters);
+            }
+            Kind::Counter | Kind::Gauge => exposition.set_with(one, &values, 1.5),
+            Kind::Histogram(_) => {
+                let histograms = Histograms::new(one);
+                histograms.observe(
+                    &values,
+                    0.7,
+                    Some(("0af7651916cd43dd8448eb211c80319c".into(), UNIX_EPOCH)),
+                );
+                exposition.add_histograms(&histograms);
+            }
+        }
+    }
+    exposition
 }
 
 #[test]

@@ -39,7 +39,6 @@ pub const NEEDED: &[(&str, &str)] = &[
     ("systemd", "another, systemd-networkd"),
     ("xz-utils", "compressed kernel modules"),
     ("debootstrap", "a Debian through a mirror"),
-    ("prometheus", "promtool, which reads what metrics are served as"),
     ("chromium", "a browser for the controller's page"),
     ("libnss3-tools", "what it trusts"),
     ("librsvg2-bin", "pictures of dashboards"),
