@@ -173,7 +173,7 @@ where
 
 /// The libraries that the exporter itself runs on are left out: otherwise each batch would make the spans of
 /// the next one. A name stands for all that begin with it (`hyper` for `hyper_util`).
-fn exported() -> Targets {
+pub(crate) fn exported() -> Targets {
     let silent = ["h2", "hyper", "tonic", "tower", "opentelemetry"].map(|name| (name, LevelFilter::OFF));
     Targets::new().with_default(LevelFilter::INFO).with_targets(silent)
 }

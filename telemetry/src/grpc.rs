@@ -1,25 +1,34 @@
 //! Trace context in gRPC metadata, as W3C Trace Context writes it.
 //!
-//! A client sends the current span's context with [`send_context`]; a server makes its span a child of the
-//! caller's with [`follow_caller`]. Only `traceparent` travels: nobody here writes `tracestate`, and what a
-//! caller puts there need not be kept. Where nothing is exported both do nothing.
+//! The calls of a [`traced`] channel carry the context of the span that each is made in; a server makes its span a
+//! child of the caller's with [`follow_caller`]. Only `traceparent` travels: nobody here writes `tracestate`, and what a
+//! caller puts there need not be kept. Where nobody traces both do nothing.
 
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
 use tonic::{Request, Status};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 const TRACEPARENT: &str = "traceparent";
+/// Of the process that started this one, by the same name in capitals, as many programs that start others set it.
+const VARIABLE: &str = "TRACEPARENT";
 /// `VERSION-TRACE-PARENT-FLAGS` in hexadecimal digits (W3C Trace Context §3.2).
 const LENGTH: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
 
-/// An interceptor for clients: the call carries the context of the span it is made in.
-///
-/// # Errors
-/// Never; the signature is tonic's.
-pub fn send_context(mut request: Request<()>) -> Result<Request<()>, Status> {
+/// A channel whose calls carry the context of the span that each is made in.
+pub type Traced = InterceptedService<Channel, fn(Request<()>) -> Result<Request<()>, Status>>;
+
+/// What every client of ours speaks through.
+#[must_use]
+pub fn traced(channel: Channel) -> Traced {
+    InterceptedService::new(channel, send_context)
+}
+
+fn send_context(mut request: Request<()>) -> Result<Request<()>, Status> {
     inject(&Span::current(), request.metadata_mut());
     Ok(request)
 }
@@ -36,6 +45,17 @@ pub fn follow_caller(span: &Span, metadata: &MetadataMap) {
         .extract_with_context(&opentelemetry::Context::new(), &Incoming(metadata));
     // It fails where nothing is exported, and then there is no trace to join.
     let _ = span.set_parent(context);
+}
+
+/// The same by the variable `TRACEPARENT` of the environment.
+pub(crate) fn follow_environment(span: &Span) {
+    let mut metadata = MetadataMap::new();
+    if let Ok(text) = std::env::var(VARIABLE)
+        && let Ok(value) = MetadataValue::try_from(text)
+    {
+        metadata.insert(TRACEPARENT, value);
+    }
+    follow_caller(span, &metadata);
 }
 
 struct Outgoing<'a>(&'a mut MetadataMap);

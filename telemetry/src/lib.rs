@@ -3,12 +3,13 @@
 //!
 //! [`start()`] is called once, first thing in `main`. Log lines go to the error output, as text for people or
 //! JSON for programs. Where an OTLP endpoint is named, spans are exported as well, and [`grpc`] carries
-//! their context between processes.
+//! their context between processes. What operators type does neither: its calls are [`one_trace`].
 //!
 //! [`metrics`] has what there is to count, defined once, and serves it. The traces of boot attempts (DESIGN §7) are
 //! made by the controller, from what agents report, and leave through [`boots`].
 
 pub mod boots;
+mod command;
 mod export;
 pub mod grpc;
 mod lines;
@@ -16,6 +17,7 @@ pub mod metrics;
 mod settings;
 mod start;
 
+pub use command::one_trace;
 pub use settings::{
     Filter, FilterError, Format, OtlpEndpoint, OtlpEndpointError, Settings, Share, ShareError, Spans,
     SpansError,

@@ -15,6 +15,8 @@ use certs::{
     tls::{DefaultTimeProvider, TlsError, first_contact},
 };
 use proto::v1::{self, enrolment_client::EnrolmentClient};
+use telemetry::grpc::{Traced, traced};
+use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
 use super::{ConnectError, LinkError, Session, connect, in_time};
@@ -101,18 +103,25 @@ pub(super) async fn identity(config: &ControllerConfig, folder: &Path) -> Result
     let (fleet, site) = (token.fleet.clone(), token.site.clone());
     let csr = key.request(&Identity::Agent { fleet, site, agent: config.name.clone() })?;
     let tls = first_contact(&token, Arc::new(DefaultTimeProvider))?;
-    let mut client = EnrolmentClient::new(connect::channel(&config.enrol, tls).await?);
+    let mut client = client(config, tls).await?;
     let request = v1::EnrolRequest {
         token: text.to_string(),
         agent: config.name.as_str().to_owned(),
         csr_der: csr.into(),
         version: proto::VERSION.into(),
     };
-    let answer =
-        in_time(client.enrol(request)).await.map_err(|status| EnrolError::Refused(Box::new(status)))?;
+    let call = client.enrol(request).instrument(tracing::info_span!("enrol", otel.kind = "client"));
+    let answer = in_time(call).await.map_err(|status| EnrolError::Refused(Box::new(status)))?;
     let identity = join(key, answer.into_inner())?;
     identity.save(folder)?;
     Ok(identity)
+}
+
+async fn client(
+    config: &ControllerConfig,
+    tls: Arc<rustls::ClientConfig>,
+) -> Result<EnrolmentClient<Traced>, ConnectError> {
+    Ok(EnrolmentClient::new(traced(connect::channel(&config.enrol, tls).await?)))
 }
 
 fn token(config: &ControllerConfig, folder: &Path) -> Result<(Zeroizing<String>, JoinToken), EnrolError> {
@@ -155,7 +164,8 @@ impl Session {
             return Ok(());
         }
         tracing::info!("the certificate has ended: recovering with the kept key");
-        let recovered = recover(&identity, config, self.tls.enrol_config()?).await?;
+        let span = tracing::info_span!("recover the certificate", otel.kind = "client");
+        let recovered = recover(&identity, config, self.tls.enrol_config()?).instrument(span).await?;
         self.take(&mut *self.identity.lock().await, recovered)
     }
 
@@ -177,7 +187,7 @@ async fn recover(
     tls: Arc<rustls::ClientConfig>,
 ) -> Result<AgentIdentity, EnrolError> {
     let refused = |status| EnrolError::Refused(Box::new(status));
-    let mut client = EnrolmentClient::new(connect::channel(&config.enrol, tls).await?);
+    let mut client = client(config, tls).await?;
     let (site, agent) = (identity.site().as_str().to_owned(), identity.agent().as_str().to_owned());
     let challenge = v1::ChallengeRequest { site: site.clone(), agent: agent.clone() };
     let nonce = in_time(client.challenge(challenge)).await.map_err(refused)?.into_inner().nonce;

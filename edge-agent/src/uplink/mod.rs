@@ -23,8 +23,9 @@ use certs::{
 };
 use proto::{holding::Holding, plan::SitePlan};
 use rand::Rng;
+use telemetry::grpc::{Traced, traced};
 use tokio::sync::{Mutex, watch};
-use tonic::{Request, Status, service::interceptor::InterceptedService, transport::Channel};
+use tonic::transport::Channel;
 
 use crate::{
     captures::Captures,
@@ -266,13 +267,10 @@ impl Session {
     }
 }
 
-/// Each call carries the context of the span that it is made in.
-type Traced = InterceptedService<Channel, fn(Request<()>) -> Result<Request<()>, Status>>;
-
 type Agents = proto::v1::agents_client::AgentsClient<Traced>;
 
 fn agents(channel: Channel) -> Agents {
-    Agents::new(InterceptedService::new(channel, telemetry::grpc::send_context))
+    Agents::new(traced(channel))
         .max_decoding_message_size(proto::MESSAGE_LIMIT)
         .max_encoding_message_size(proto::MESSAGE_LIMIT)
 }

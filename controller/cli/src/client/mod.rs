@@ -13,7 +13,8 @@ use certs::OperatorCredential;
 use proto::catalog::Kind;
 use proto::v1::{self, admin_client::AdminClient};
 use serde_json::Value;
-use tonic::{Request, Response, Status, Streaming, transport::Channel};
+use telemetry::grpc::{Traced, traced};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::failure::{Exit, Failure, chain};
 pub(crate) use credential::load as load_credential;
@@ -71,7 +72,7 @@ pub(crate) struct Selection {
 
 /// A connection to a controller.
 pub(crate) struct Client {
-    admin: AdminClient<Channel>,
+    admin: AdminClient<Traced>,
     credential: OperatorCredential,
 }
 
@@ -87,7 +88,7 @@ impl Client {
             None => credential.controllers(),
         };
         let channel = dial::dial(&credential, addresses).await.map_err(|errors| unreachable(&errors))?;
-        let admin = AdminClient::new(channel)
+        let admin = AdminClient::new(traced(channel))
             .max_decoding_message_size(proto::MESSAGE_LIMIT)
             .max_encoding_message_size(proto::MESSAGE_LIMIT);
         Ok(Self { admin, credential })

@@ -7,6 +7,7 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tracing::Instrument as _;
 
 use super::feed::{Feed, News};
 use super::fleet::Fleet;
@@ -34,7 +35,7 @@ pub(super) async fn show(feed: Feed) -> Result<(), Failure> {
     }
     let mut signals = Signals::new()?;
     let (out, mut news) = watch::channel(News::default());
-    tokio::spawn(feed.run(out));
+    tokio::spawn(feed.run(out).in_current_span());
     let mut screen = Screen::take()?;
     let mut keys = read_keys();
     let mut looking = Looking::default();

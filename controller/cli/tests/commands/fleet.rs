@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 
 use crate::fake::{Catalog, FakeAdmin};
@@ -136,7 +137,13 @@ async fn serve(authority: &Authority, admin: FakeAdmin) -> (String, String) {
         }
     });
     let incoming = ReceiverStream::new(accepted).map(Ok::<_, std::io::Error>);
+    let catalog = Arc::clone(&admin.catalog);
     let service = AdminServer::new(admin).max_decoding_message_size(proto::MESSAGE_LIMIT);
+    let service = InterceptedService::new(service, move |call: tonic::Request<()>| {
+        let trace = call.metadata().get("traceparent").and_then(|value| value.to_str().ok());
+        catalog.traces.lock().expect("whole").push(trace.unwrap_or_default().to_owned());
+        Ok(call)
+    });
     tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
     (address, enrol)
 }

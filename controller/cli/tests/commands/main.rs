@@ -7,3 +7,4 @@ mod images;
 mod people;
 mod refusals;
 mod top;
+mod trace;

@@ -28,6 +28,8 @@ pub(crate) struct Catalog {
     pub(crate) readiness: Mutex<Vec<v1::Readiness>>,
     pub(crate) alarms: Mutex<Vec<v1::KnownAlarm>>,
     pub(crate) warnings: Mutex<Vec<v1::PlanWarning>>,
+    /// The `traceparent` of each call; "" where it had none.
+    pub(crate) traces: Mutex<Vec<String>>,
 }
 
 impl Catalog {
