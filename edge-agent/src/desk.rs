@@ -5,12 +5,10 @@
 
 use std::time::Duration;
 
-use netboot::site::{
-    FileAnswer, FileEnd, FileRequest, FileTold, ReportAnswer, ReportRequest, Served, Source,
-};
+use netboot::site::{FileAnswer, FileEnd, FileRequest, FileTold, ReportRequest, Served, Source};
 use proto::{AttemptId, event::Transport};
 
-use crate::core::{Core, FileReply, Standing, Stopped};
+use crate::core::{Core, FileReply, ReportReply, Standing, Stopped};
 
 /// What a machine may have, and who wants to hear how it went.
 pub trait Desk: Send + Sync + 'static {
@@ -24,15 +22,10 @@ pub trait Desk: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Answered<Self::Ticket>, Stopped>> + Send;
 
     /// What an installer says. `ask` is filled in here.
-    fn report(&self, request: ReportRequest) -> impl Future<Output = Result<ReportAnswer, Stopped>> + Send;
+    fn report(&self, request: ReportRequest) -> impl Future<Output = Result<ReportReply, Stopped>> + Send;
 
     /// How the sending of a file went. Never waits.
     fn told(&self, ticket: Self::Ticket, sent: Sent);
-
-    /// The boot attempt that a file is sent for, for log lines; None: none, or nobody knows.
-    fn boot(_ticket: &Self::Ticket) -> Option<AttemptId> {
-        None
-    }
 }
 
 /// What there is for a machine.
@@ -40,6 +33,8 @@ pub trait Desk: Send + Sync + 'static {
 pub struct Answered<T> {
     /// The file; None: there is no such file for it.
     pub found: Option<Found<T>>,
+    /// The boot that it is for or refused to, for log lines; None: none, or nobody knows.
+    pub boot: Option<AttemptId>,
     /// TFTP answers this machine from port 69 alone (QUIRKS 43).
     pub tftp_single_port: bool,
 }
@@ -47,7 +42,7 @@ pub struct Answered<T> {
 impl<T> From<Option<Found<T>>> for Answered<T> {
     /// In the usual way.
     fn from(found: Option<Found<T>>) -> Self {
-        Self { found, tftp_single_port: false }
+        Self { found, boot: None, tftp_single_port: false }
     }
 }
 
@@ -84,7 +79,7 @@ impl Desk for Core {
 
     async fn file(&self, request: FileRequest) -> Result<Answered<Served>, Stopped> {
         let transport = request.transport;
-        let FileReply { answer, tftp_single_port, standing } = Core::file(self, request).await?;
+        let FileReply { answer, boot, tftp_single_port, standing } = Core::file(self, request).await?;
         let found = match answer {
             FileAnswer::Send { source, served } => Some(Found { source, ticket: served, standing }),
             FileAnswer::NotFound => {
@@ -92,10 +87,10 @@ impl Desk for Core {
                 None
             }
         };
-        Ok(Answered { found, tftp_single_port })
+        Ok(Answered { found, boot, tftp_single_port })
     }
 
-    async fn report(&self, request: ReportRequest) -> Result<ReportAnswer, Stopped> {
+    async fn report(&self, request: ReportRequest) -> Result<ReportReply, Stopped> {
         Core::report(self, request).await
     }
 
@@ -104,9 +99,5 @@ impl Desk for Core {
         let Sent { transport, bytes, took, retransmissions, repeats, end } = sent;
         let told = FileTold { served: ticket, transport, bytes, took, retransmissions, repeats, end };
         Core::told(self, told);
-    }
-
-    fn boot(ticket: &Served) -> Option<AttemptId> {
-        ticket.attempt()
     }
 }

@@ -33,6 +33,8 @@ use crate::{
 const BLOB_PATIENCE: Duration = Duration::from_secs(8);
 /// Tickets kept at one time: more than there are transfers, since some end before their server hears of the file.
 const TICKETS: usize = 8_192;
+/// Refusals that the server has yet to tell of; of what is forgotten, log lines name no boot.
+const REFUSED: usize = 1_024;
 
 /// The files of one interface.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub struct Shelf<D: Desk> {
     arrival: Arrival,
     subnet: Ipv4Net,
     lent: Mutex<HashMap<Loan, Lent<D::Ticket>>>,
+    /// Whose boots were refused what the server has not told of yet.
+    refused: Mutex<HashMap<Loan, AttemptId>>,
 }
 
 /// Who has what.
@@ -55,6 +59,8 @@ struct Loan {
 #[derive(Debug)]
 struct Lent<T> {
     ticket: T,
+    /// The boot that it is for.
+    boot: Option<AttemptId>,
     /// When it was asked for, the last time.
     since: Instant,
     /// Its size, and in blocks of how many bytes it is sent, once the server has said so.
@@ -67,7 +73,7 @@ impl<D: Desk> Shelf<D> {
     /// The files that `desk` gives to machines which come in at `arrival`, an interface of `subnet`.
     #[must_use]
     pub fn new(desk: Arc<D>, images: Images, arrival: Arrival, subnet: Ipv4Net) -> Self {
-        Self { desk, images, arrival, subnet, lent: Mutex::default() }
+        Self { desk, images, arrival, subnet, lent: Mutex::default(), refused: Mutex::default() }
     }
 
     /// Tells the desk how transfers went, until the server that sends `events` has stopped.
@@ -81,7 +87,7 @@ impl<D: Desk> Shelf<D> {
         let TftpEvent { peer, name, kind } = event;
         let loan = Loan { peer, name };
         let boot = self.boot(&loan).map(tracing::field::display);
-        tracing::debug!(boot, %peer, name = crate::http::shown(&loan.name), ?kind, "TFTP");
+        tracing::debug!(boot, %peer, name = site::shown(&loan.name), ?kind, "TFTP");
         if let EventKind::Began { size, block_size, .. } = kind {
             return self.note_terms(&loan, (size, block_size));
         }
@@ -110,12 +116,24 @@ impl<D: Desk> Shelf<D> {
         let (transport, arrival) = (Transport::Tftp, self.arrival.clone());
         let request =
             FileRequest { ask: 0, transport, arrival, from, name: name.as_str().to_owned(), probe: false };
-        let Ok(Answered { found, tftp_single_port: single_port }) = self.desk.file(request).await else {
+        let Ok(Answered { found, boot, tftp_single_port: single_port }) = self.desk.file(request).await
+        else {
             return Err(refusal(ErrorCode::NOT_DEFINED, "not available now")).into();
         };
-        let outcome = match found {
+        let loan = Loan { peer, name: name.as_str().to_owned() };
+        let opened = match found {
             None => Err(self.no_such_file(from)),
-            Some(found) => self.open_found(found, Loan { peer, name: name.as_str().to_owned() }, since).await,
+            Some(found) => self.open_found(found, since).await,
+        };
+        let outcome = match opened {
+            Ok((source, ticket)) => {
+                self.lend(loan, Lent { ticket, boot, since, terms: None, transfers: 1 });
+                Ok(source)
+            }
+            Err(refusal) => {
+                self.note_refused(loan, boot, &refusal);
+                Err(refusal)
+            }
         };
         Answer { outcome, single_port }
     }
@@ -123,16 +141,14 @@ impl<D: Desk> Shelf<D> {
     async fn open_found(
         &self,
         found: Found<D::Ticket>,
-        loan: Loan,
         since: Instant,
-    ) -> Result<Source, Refusal> {
+    ) -> Result<(Source, D::Ticket), Refusal> {
         let Found { source, ticket, standing: _ } = found;
         let source = match source {
             site::Source::Bytes(bytes) => Source::Bytes(bytes),
             site::Source::Blob(blob) => self.open_blob(&blob, &ticket, since).await?,
         };
-        self.lend(loan, ticket, since);
-        Ok(source)
+        Ok((source, ticket))
     }
 
     async fn open_blob(&self, blob: &BlobRef, ticket: &D::Ticket, since: Instant) -> Result<Source, Refusal> {
@@ -158,28 +174,45 @@ impl<D: Desk> Shelf<D> {
         }
     }
 
-    fn lend(&self, loan: Loan, ticket: D::Ticket, since: Instant) {
+    /// Beside former transfers of it to the same peer.
+    fn lend(&self, loan: Loan, new: Lent<D::Ticket>) {
         let mut lent = self.lent();
         if lent.len() >= TICKETS && !lent.contains_key(&loan) {
             forget_oldest(&mut lent);
         }
-        let transfers = lent.get(&loan).map_or(0, |former| former.transfers).saturating_add(1);
-        lent.insert(loan, Lent { ticket, since, terms: None, transfers });
+        let former = lent.get(&loan).map_or(0, |former| former.transfers);
+        lent.insert(loan, Lent { transfers: former.saturating_add(new.transfers), ..new });
     }
 
-    /// The boot attempt that has it.
+    /// The server tells of the refusal soon, by the same name.
+    fn note_refused(&self, loan: Loan, boot: Option<AttemptId>, refusal: &Refusal) {
+        let (Some(boot), Refusal::Answer { .. }) = (boot, refusal) else { return };
+        let mut refused = self.refused();
+        if refused.len() >= REFUSED {
+            refused.clear();
+        }
+        refused.insert(loan, boot);
+    }
+
+    /// The boot that has it, or was refused it.
     fn boot(&self, loan: &Loan) -> Option<AttemptId> {
-        self.lent().get(loan).and_then(|lent| D::boot(&lent.ticket))
+        self.lent().get(loan).map_or_else(|| self.refused().remove(loan), |lent| lent.boot)
     }
 
     fn take_back(&self, loan: Loan) -> Option<Lent<D::Ticket>> {
         let mut lent = self.lent();
         let found = lent.remove(&loan)?;
         if let Some(transfers) = found.transfers.checked_sub(1).filter(|left| *left > 0) {
-            let Lent { ticket, since, terms, .. } = &found;
-            lent.insert(loan, Lent { ticket: ticket.clone(), since: *since, terms: *terms, transfers });
+            let Lent { ticket, boot, since, terms, .. } = &found;
+            let left = Lent { ticket: ticket.clone(), boot: *boot, since: *since, terms: *terms, transfers };
+            lent.insert(loan, left);
         }
         Some(found)
+    }
+
+    fn refused(&self) -> MutexGuard<'_, HashMap<Loan, AttemptId>> {
+        // As below.
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lent(&self) -> MutexGuard<'_, HashMap<Loan, Lent<D::Ticket>>> {

@@ -13,7 +13,7 @@ use crate::{
     app::App,
     captures::{Answer, Piece},
     catalog::roles::Actor,
-    events::{BootSummary, Outcome},
+    events::{BootSummary, Outcome, ReadError},
 };
 
 /// What GetCapture answers with.
@@ -31,7 +31,7 @@ pub(super) async fn get(
 ) -> Result<CaptureStream, Status> {
     let attempt = AttemptId::from_wire("attempt", &request.attempt)
         .map_err(|error| refusal::field(&error.field, error.problem))?;
-    let found = app.events.boot(attempt).await.map_err(unread)?;
+    let found = app.events.boot(attempt).await.map_err(|error| unread(attempt, &error))?;
     let boot = found.ok_or_else(|| Status::not_found(format!("there is no boot {attempt}")))?;
     actor.require_site(&boot.site, "fetching a capture").map_err(|denied| refusal::denied(&denied))?;
     if app.sessions.count(&boot.agent) == 0 {
@@ -93,7 +93,8 @@ async fn next(boot: &BootSummary, answer: &mut Answer) -> Result<Piece, Status> 
 
 /// What the agent says, and what is known here of why it has nothing.
 async fn refused(app: &App, boot: &BootSummary, why: &str) -> Result<Status, Status> {
-    let events = app.events.boot_events(boot.attempt).await.map_err(unread)?;
+    let events = app.events.boot_events(boot.attempt).await;
+    let events = events.map_err(|error| unread(boot.attempt, &error))?;
     let was_kept =
         events.iter().any(|event| matches!(event.numbered.event.kind, EventKind::CaptureKept { .. }));
     let known = match boot.outcome {
@@ -104,7 +105,7 @@ async fn refused(app: &App, boot: &BootSummary, why: &str) -> Result<Status, Sta
     Ok(Status::not_found(format!("agent {}: {why}{known}", boot.agent)))
 }
 
-fn unread(error: impl std::fmt::Display) -> Status {
-    tracing::error!(%error, "boots cannot be read");
+fn unread(boot: AttemptId, error: &ReadError) -> Status {
+    tracing::error!(%boot, %error, "a boot cannot be read");
     Status::unavailable(error.to_string())
 }

@@ -43,7 +43,7 @@ pub struct Captures {
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// By configuration.
-    #[error("this agent keeps no packets: `captures` of its configuration file is 0")]
+    #[error("this agent keeps no packets: `captures` or `capture_memory` of its configuration file is 0")]
     Off,
     /// Nothing is known of such a boot.
     #[error(
@@ -114,19 +114,19 @@ impl Captures {
     fn keep_one(&self, boot: FailedBoot) -> Option<CaptureKept> {
         let attempt = boot.attempt;
         if self.core.view().borrow().disk_low {
-            tracing::debug!(%attempt, "the packets of a failed boot are not kept: the disk is filling up");
+            tracing::debug!(boot = %attempt, "the packets of a failed boot are not kept: the disk is filling up");
             return None;
         }
         let Written { packets, pcap } =
             self.collect(&parties(boot.mac, boot.address), boot.mac, boot.began)?;
         match self.folder().keep(boot.mac, attempt, &pcap) {
             Ok(true) => {
-                tracing::info!(%attempt, mac = %boot.mac, packets, why = boot.why, "a boot has failed: its packets are kept");
+                tracing::info!(boot = %attempt, mac = %boot.mac, packets, why = boot.why, "a boot has failed: its packets are kept");
                 Some(CaptureKept { boot, packets, bytes: pcap.len() as u64 })
             }
             Ok(false) => None,
             Err(error) => {
-                tracing::warn!(%attempt, error = chain(&error), "failed to keep the packets of a failed boot");
+                tracing::warn!(boot = %attempt, error = chain(&error), "failed to keep the packets of a failed boot");
                 None
             }
         }

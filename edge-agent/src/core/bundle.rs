@@ -1,10 +1,10 @@
 //! What the engine has decided in one turn: records, and what rests on them.
 
-use netboot::{dhcp::Destination, site::ReportAnswer};
+use netboot::dhcp::Destination;
 use proto::{OrderId, ledger::Record};
 use tokio::sync::oneshot;
 
-use super::FileReply;
+use super::{FileReply, ReportReply};
 
 /// Records as the ledger keeps them, one behind the other.
 #[derive(Debug, Default)]
@@ -67,7 +67,7 @@ pub(super) enum Held {
     /// To whoever asked for a file.
     File(oneshot::Sender<FileReply>, FileReply),
     /// To an installer.
-    Report(oneshot::Sender<ReportAnswer>, ReportAnswer),
+    Report(oneshot::Sender<ReportReply>, ReportReply),
 }
 
 /// One turn.

@@ -111,7 +111,7 @@ pub struct View {
 enum Command {
     Input(Input),
     File(FileRequest, oneshot::Sender<FileReply>),
-    Report(ReportRequest, oneshot::Sender<ReportAnswer>),
+    Report(ReportRequest, oneshot::Sender<ReportReply>),
     Events { after: u64, limit: usize, reply: oneshot::Sender<Vec<NumberedEvent>> },
     Census(oneshot::Sender<Census>),
     Boot(AttemptId, oneshot::Sender<Option<KnownBoot>>),
@@ -140,10 +140,28 @@ pub struct Stopped;
 pub struct FileReply {
     /// The file, or that there is none.
     pub answer: FileAnswer,
+    /// The boot that it is for or refused to, for log lines; None: none, or nobody knows.
+    pub boot: Option<AttemptId>,
     /// By TFTP it goes out from port 69, found or not (QUIRKS 43).
     pub tftp_single_port: bool,
     /// None: the next request for it is to be asked here again.
     pub standing: Option<Standing>,
+}
+
+/// What the engine says to a [`ReportRequest`].
+#[derive(Debug)]
+pub struct ReportReply {
+    /// What became of it.
+    pub answer: ReportAnswer,
+    /// The boot that is reported of, for log lines; None: nobody knows.
+    pub boot: Option<AttemptId>,
+}
+
+impl From<ReportAnswer> for ReportReply {
+    /// Of a boot that nobody knows.
+    fn from(answer: ReportAnswer) -> Self {
+        Self { answer, boot: None }
+    }
 }
 
 impl Core {
@@ -214,7 +232,7 @@ impl Core {
     ///
     /// # Errors
     /// When the core has stopped.
-    pub async fn report(&self, request: ReportRequest) -> Result<ReportAnswer, Stopped> {
+    pub async fn report(&self, request: ReportRequest) -> Result<ReportReply, Stopped> {
         let (reply, answer) = oneshot::channel();
         let request = ReportRequest { ask: self.next_ask(), ..request };
         self.commands.send(Command::Report(request, reply)).await.map_err(|_| Stopped)?;

@@ -12,7 +12,7 @@ use std::{
 
 use netboot::{
     dhcp::Destination,
-    site::{Action, Arrival, Disk, FailedBoot, Input, ReportAnswer, Site},
+    site::{Action, Arrival, Disk, FailedBoot, Input, Site},
     time::{Mono, Now},
 };
 use proto::{
@@ -24,7 +24,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    Command, Epoch, FileReply, Interface, Options, StartError, View,
+    Command, Epoch, FileReply, Interface, Options, ReportReply, StartError, View,
     bundle::{Bundle, Held},
     writer::{State, Writer},
 };
@@ -107,7 +107,7 @@ struct Worker {
     low_disk_bytes: u64,
     ledger_folder: std::path::PathBuf,
     files: HashMap<u64, oneshot::Sender<FileReply>>,
-    reports: HashMap<u64, oneshot::Sender<ReportAnswer>>,
+    reports: HashMap<u64, oneshot::Sender<ReportReply>>,
     disk: Disk,
     pressure: Pressure,
     next_disk: Instant,
@@ -410,11 +410,12 @@ impl Worker {
                     if at_once { leaving.push(held) } else { bundle.held.push(held) }
                 }
                 Action::Probe { interface, address } => self.probe(interface, address),
-                Action::Answer { ask, answer, tftp_single_port } => {
-                    let answer = FileReply { answer, tftp_single_port, standing: None };
+                Action::Answer { ask, answer, boot, tftp_single_port } => {
+                    let answer = FileReply { answer, boot, tftp_single_port, standing: None };
                     bundle.held.extend(self.files.remove(&ask).map(|reply| Held::File(reply, answer)));
                 }
-                Action::Replied { ask, answer } => {
+                Action::Replied { ask, answer, boot } => {
+                    let answer = ReportReply { answer, boot };
                     bundle.held.extend(self.reports.remove(&ask).map(|reply| Held::Report(reply, answer)));
                 }
                 Action::DestroySecrets(order) => bundle.ended.push(order),
@@ -456,8 +457,9 @@ impl Worker {
 
     /// A capture is worth nobody's waiting: where too many are wanted at once some are not kept.
     fn keep_capture(&self, failed: FailedBoot) {
+        let boot = failed.attempt;
         if let Err(error) = self.failed_boots.try_send(failed) {
-            tracing::debug!(%error, "the packets of a failed boot are not kept");
+            tracing::debug!(%boot, %error, "the packets of a failed boot are not kept");
         }
     }
 

@@ -16,9 +16,9 @@ use std::{
 
 use netboot::{
     capture::Way,
-    site::{Arrival, FileRequest},
+    site::{Arrival, FileRequest, shown},
 };
-use proto::event::Transport;
+use proto::{AttemptId, event::Transport};
 use tokio::{net::TcpStream, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -63,6 +63,9 @@ enum Turn {
     /// It is not ours.
     Odd,
 }
+
+/// What the desk says to a question, and of which boot.
+type Asked<D> = (Result<Found<<D as Desk>::Ticket>, Plain>, Option<AttemptId>);
 
 /// What is kept of a connection: machines have addresses of IPv4 alone.
 fn tape(tap: &Tap, peer: SocketAddr, ours: SocketAddr) -> Option<Tape> {
@@ -202,9 +205,10 @@ impl<D: Desk> Connection<D> {
             if name == "healthz" {
                 return self.say(&healthy(), request).await;
             }
-            match self.ask(&name, request).await? {
-                Ok(found) => self.last = Some(Box::new(self.given(&name, request, found))),
-                Err(plain) => return self.say(&plain, request).await,
+            let (found, boot) = self.ask(&name, request).await?;
+            match found {
+                Ok(found) => self.last = Some(Box::new(self.given(&name, request, found, boot))),
+                Err(plain) => return self.say_to(boot, &plain, request).await,
             }
         }
         let manner = self.manner(request);
@@ -228,9 +232,9 @@ impl<D: Desk> Connection<D> {
         Ok(Turn::Answered)
     }
 
-    /// Asks the desk.
-    async fn ask(&mut self, name: &str, request: &Request) -> Result<Result<Found<D::Ticket>, Plain>, Over> {
-        let Some(from) = self.from() else { return Ok(Err(not_found())) };
+    /// Asks the desk: what there is, or what is said in its place, and whose boot it is.
+    async fn ask(&mut self, name: &str, request: &Request) -> Result<Asked<D>, Over> {
+        let Some(from) = self.from() else { return Ok((Err(not_found()), None)) };
         let asked = FileRequest {
             ask: 0,
             transport: Transport::Http,
@@ -241,20 +245,25 @@ impl<D: Desk> Connection<D> {
         };
         let answered = self.wire.unless_gone(self.shared.desk.file(asked)).await?;
         Ok(match answered {
-            Ok(Answered { found: Some(found), .. }) => Ok(found),
-            Ok(Answered { found: None, .. }) => Err(not_found()),
+            Ok(Answered { found, boot, .. }) => (found.ok_or_else(not_found), boot),
             Err(stopped) => {
                 tracing::debug!(error = &stopped as &dyn std::error::Error, "not answered now");
-                Err(not_now())
+                (Err(not_now()), None)
             }
         })
     }
 
-    fn given(&self, name: &str, request: &Request, found: Found<D::Ticket>) -> Given<D> {
+    fn given(
+        &self,
+        name: &str,
+        request: &Request,
+        found: Found<D::Ticket>,
+        boot: Option<AttemptId>,
+    ) -> Given<D> {
         let (desk, stopping) = (Arc::clone(&self.shared.desk), self.stopping.clone());
         // Tokens are not shown (S2).
-        let boot = D::boot(&found.ticket).map(tracing::field::display);
-        let span = tracing::debug_span!("http", boot, peer = %self.peer, name = path::shown(name));
+        let boot = boot.map(tracing::field::display);
+        let span = tracing::debug_span!("http", boot, peer = %self.peer, name = shown(name));
         Given::new(request.target.clone(), name, found, |ticket| Teller { desk, ticket, stopping, span })
     }
 
@@ -267,10 +276,21 @@ impl<D: Desk> Connection<D> {
     }
 
     async fn say(&mut self, plain: &Plain, request: &Request) -> Result<Turn, Over> {
+        self.say_to(None, plain, request).await
+    }
+
+    /// The same to the machine of this boot.
+    async fn say_to(
+        &mut self,
+        boot: Option<AttemptId>,
+        plain: &Plain,
+        request: &Request,
+    ) -> Result<Turn, Over> {
         let manner = self.manner(request);
         self.head.clear();
         plain.write(request.head_only, manner, &mut self.head);
-        tracing::debug!(peer = %self.peer, status = plain.status().as_u16(), "answered");
+        let boot = boot.map(tracing::field::display);
+        tracing::debug!(boot, peer = %self.peer, status = plain.status().as_u16(), "answered");
         body::head(&mut self.wire, &self.head).await?;
         Ok(Turn::Answered)
     }

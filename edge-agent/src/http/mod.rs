@@ -39,7 +39,6 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{Tap, images::Images, mirror::Mirrors};
 
-pub(crate) use path::shown;
 pub use server::{ServeError, Server, Serving};
 
 /// What the server allows itself and others.

@@ -17,13 +17,13 @@ use http::{Method, Request, Response};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use netboot::site::ReportRequest;
+use netboot::site::{ReportRequest, shown};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument, Span, field};
 
 use super::{
     Shared, path,
@@ -32,6 +32,7 @@ use super::{
     wire::Wire,
 };
 use crate::{
+    core::ReportReply,
     desk::Desk,
     tap::{Tape, head_of},
 };
@@ -76,8 +77,9 @@ impl<D: Desk> Service<D> {
     async fn call(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let name = path::clean(request.uri().path());
         // Tokens are not shown (S2).
-        let shown = name.as_deref().map_or("-", path::shown);
-        let span = tracing::debug_span!("http", peer = %self.peer, method = %request.method(), name = shown);
+        let shown = name.as_deref().map_or_else(|| "-".into(), shown);
+        let (boot, method) = (field::Empty, request.method());
+        let span = tracing::debug_span!("http", boot, peer = %self.peer, %method, name = shown);
         let answered = self.answer(name, request).instrument(span.clone()).await;
         span.in_scope(|| tracing::debug!(status = answered.status().as_u16(), "answered"));
         Ok(answered.into())
@@ -100,7 +102,10 @@ impl<D: Desk> Service<D> {
         };
         let request = ReportRequest { ask: 0, from, token: path.token.to_owned(), callback };
         match self.shared.desk.report(request).await {
-            Ok(answer) => report::answer(answer),
+            Ok(ReportReply { answer, boot }) => {
+                Span::current().record("boot", boot.map(field::display));
+                report::answer(answer)
+            }
             Err(stopped) => {
                 tracing::debug!(error = &stopped as &dyn std::error::Error, "not answered now");
                 not_now()

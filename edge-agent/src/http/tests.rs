@@ -1,6 +1,7 @@
 //! The server on loopback, with a table for a desk: a client of our own, and the real one, curl (its package must be
 //! installed).
 
+mod lines;
 mod slow;
 mod standing;
 mod taped;
@@ -18,14 +19,14 @@ use std::{
 };
 
 use netboot::site::{Arrival, Callback, FileEnd, FileRequest, ReportAnswer, ReportRequest, Source};
-use proto::{Digest, event::Transport, plan::BlobRef};
+use proto::{AttemptId, Digest, event::Transport, plan::BlobRef};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    core::{Epoch, Stopped},
+    core::{Epoch, ReportReply, Stopped},
     desk::{Answered, Desk, Found, Sent},
     disk::cache::{Cache, Fill, WITHHELD_BYTES},
     images::Images,
@@ -34,6 +35,9 @@ use crate::{
 const SOON: Duration = Duration::from_secs(60);
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(3_600);
+
+/// Whose boot it is that asks.
+const BOOT: AttemptId = AttemptId([0xb0; 16]);
 
 /// A table of names, and what it was told.
 struct Table {
@@ -57,17 +61,18 @@ impl Desk for Table {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let standing = self.epoch.as_ref().map(|epoch| epoch.begin(Instant::now()));
         let source = self.files.get(&request.name).cloned();
-        Ok(source.map(|source| Found { source, ticket: request.name, standing }).into())
+        let found = source.map(|source| Found { source, ticket: request.name, standing });
+        Ok(Answered { found, boot: Some(BOOT), tftp_single_port: false })
     }
 
-    async fn report(&self, request: ReportRequest) -> Result<ReportAnswer, Stopped> {
+    async fn report(&self, request: ReportRequest) -> Result<ReportReply, Stopped> {
         let answer = match request.token.as_str() {
             "good" => ReportAnswer::Recorded,
             "late" => ReportAnswer::TooLate,
             _ => ReportAnswer::NotFound,
         };
         self.reports.lock().expect("no panic").push(request);
-        Ok(answer)
+        Ok(ReportReply { answer, boot: Some(BOOT) })
     }
 
     fn told(&self, ticket: String, sent: Sent) {

@@ -2,16 +2,16 @@
 
 use std::{collections::BTreeMap, time::SystemTime};
 
-use netboot::{
-    site::{ReportAnswer, ReportRequest},
-    tftp::Why,
-};
+use netboot::{site::ReportRequest, tftp::Why};
 use proto::Digest;
 
 use super::*;
-use crate::{core::Stopped, disk::cache::Cache, disk::cache::WITHHELD_BYTES, lines::Lines};
+use crate::{
+    core::ReportReply, core::Stopped, disk::cache::Cache, disk::cache::WITHHELD_BYTES, lines::Lines,
+};
 
 const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 1, 0, 9)), 2070);
+const BOOT: AttemptId = AttemptId([0xb0; 16]);
 const STRANGER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 2070);
 
 #[derive(Default)]
@@ -28,19 +28,15 @@ impl Desk for Table {
         let source = self.files.get(request.name.as_str()).cloned();
         let tftp_single_port = request.from == Ipv4Addr::new(10, 1, 0, 43);
         let found = source.map(|source| Found { source, ticket: request.name, standing: None });
-        Ok(Answered { found, tftp_single_port })
+        Ok(Answered { found, boot: Some(BOOT), tftp_single_port })
     }
 
-    async fn report(&self, _request: ReportRequest) -> Result<ReportAnswer, Stopped> {
+    async fn report(&self, _request: ReportRequest) -> Result<ReportReply, Stopped> {
         Err(Stopped)
     }
 
     fn told(&self, ticket: String, sent: Sent) {
         self.told.lock().expect("no panic").push((ticket, sent));
-    }
-
-    fn boot(_ticket: &String) -> Option<AttemptId> {
-        Some(AttemptId([0xb0; 16]))
     }
 }
 
@@ -219,7 +215,9 @@ async fn tickets_are_bounded() {
     let loan = |port| Loan { peer: SocketAddr::new(PEER.ip(), port), name: "menu".into() };
     let begin = Instant::now();
     for port in 0..=u16::try_from(TICKETS).expect("small") {
-        site.shelf.lend(loan(port), "menu".into(), begin + Duration::from_millis(port.into()));
+        let since = begin + Duration::from_millis(port.into());
+        let lent = Lent { ticket: "menu".into(), boot: Some(BOOT), since, terms: None, transfers: 1 };
+        site.shelf.lend(loan(port), lent);
     }
     assert_eq!(site.shelf.lent().len(), TICKETS);
     assert!(site.shelf.take_back(loan(0)).is_none(), "the oldest gave way");
@@ -234,5 +232,41 @@ async fn the_lines_of_a_transfer_name_the_boot() {
     let (lines, _guard) = Lines::here();
     site.heard(EventKind::Aborted { bytes: 3 });
     let text = lines.text();
-    assert!(text.contains(&format!("boot={}", AttemptId([0xb0; 16]))), "{text}");
+    assert!(text.contains(&format!("boot={BOOT}")), "{text}");
+}
+
+#[tokio::test]
+async fn the_line_of_a_refusal_names_the_boot_and_no_token() {
+    let site = site([]);
+    let token = "00112233445566778899aabbccddeeff";
+    let asked = name(&format!("O\\{token}\\preseed.cfg"));
+    let refused = site.shelf.open(PEER, &asked).await.outcome.expect_err("it is nowhere");
+    let Refusal::Answer { code, message } = refused else { panic!("it is on our link") };
+    let refused = || EventKind::Refused { code, message: message.clone() };
+    let heard = |kind| site.shelf.heard(TftpEvent { peer: PEER, name: asked.as_str().into(), kind });
+    let (lines, _guard) = Lines::here();
+    heard(refused());
+    let text = lines.text();
+    assert!(text.contains(&format!("boot={BOOT}")) && text.contains("O/.../preseed.cfg"), "{text}");
+    assert!(!text.contains(token), "{text}");
+    heard(refused());
+    assert_eq!(
+        lines.text().matches("boot=").count(),
+        1,
+        "what nobody asked for is nobody's: {}",
+        lines.text()
+    );
+    site.shelf.open(STRANGER, &asked).await.outcome.expect_err("he is none of ours");
+    assert!(site.shelf.refused().is_empty(), "of silence nothing is told");
+}
+
+#[test]
+fn refusals_that_are_never_told_of_are_bounded() {
+    let site = site([]);
+    let refusal = refusal(ErrorCode::FILE_NOT_FOUND, "file not found");
+    for port in 0..=u16::try_from(REFUSED).expect("small") {
+        let loan = Loan { peer: SocketAddr::new(PEER.ip(), port), name: "menu".into() };
+        site.shelf.note_refused(loan, Some(BOOT), &refusal);
+    }
+    assert!((1..=REFUSED).contains(&site.shelf.refused().len()));
 }

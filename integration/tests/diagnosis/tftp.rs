@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use controller::diagnosis::Cause;
-use edge_agent::core::Stopped;
+use edge_agent::core::{ReportReply, Stopped};
 use edge_agent::desk::{Answered, Desk, Found, Sent};
 use edge_agent::disk::cache::Cache;
 use edge_agent::images::Images;
 use edge_agent::library::Shelf;
 use edge_agent::tftp::Library as _;
-use netboot::site::{FileRequest, FileTold, ReportAnswer, ReportRequest, Served, Source};
+use netboot::site::{FileRequest, FileTold, ReportRequest, Served, Source};
 use netboot::tftp::{Action, Config, ErrorCode, Input, Local, Name, Packet, Server, Terms, TftpEvent};
 use netboot::time::Now;
 use tokio::sync::mpsc;
@@ -55,7 +55,7 @@ impl Desk for SiteDesk {
         Ok(found.into())
     }
 
-    async fn report(&self, _: ReportRequest) -> Result<ReportAnswer, Stopped> {
+    async fn report(&self, _: ReportRequest) -> Result<ReportReply, Stopped> {
         Err(Stopped)
     }
 

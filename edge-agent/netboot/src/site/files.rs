@@ -16,6 +16,7 @@ use proto::{
 use super::{About, Action, Arrival, Site};
 use crate::{
     attempts::Reached,
+    capture::mask_tokens,
     content::{Values, fill},
     forms::Expected,
     time::Now,
@@ -118,12 +119,6 @@ impl Served {
     pub fn stands(&self) -> bool {
         self.stands
     }
-
-    /// The boot attempt that it belongs to.
-    #[must_use]
-    pub fn attempt(&self) -> Option<AttemptId> {
-        self.attempt
-    }
 }
 
 /// How the sending of a file went.
@@ -195,22 +190,28 @@ const SHOWN_NAME: usize = 128;
 impl Site {
     pub(super) fn handle_file(&mut self, now: Now, request: FileRequest) {
         let Some(plan) = self.plan.clone() else {
-            let (answer, tftp_single_port) = (FileAnswer::NotFound, false);
-            return self.actions.push_back(Action::Answer { ask: request.ask, answer, tftp_single_port });
+            let (answer, boot, tftp_single_port) = (FileAnswer::NotFound, None, false);
+            return self.actions.push_back(Action::Answer {
+                ask: request.ask,
+                answer,
+                boot,
+                tftp_single_port,
+            });
         };
         let asker = self.asker(&plan, request.from);
-        let answer = match self.find(now, &plan, &request, asker) {
+        let (answer, boot) = match self.find(now, &plan, &request, asker) {
             Ok((source, served)) => {
-                let stands = may_stand(&request, &served);
-                FileAnswer::Send { source, served: Served { stands, ..served } }
+                let (stands, boot) = (may_stand(&request, &served), served.attempt);
+                (FileAnswer::Send { source, served: Served { stands, ..served } }, boot)
             }
             Err(refusal) => {
+                let about = refusal.concerns.unwrap_or(asker);
                 self.note_refusal(now, &request, asker, refusal);
-                FileAnswer::NotFound
+                (FileAnswer::NotFound, about.attempt)
             }
         };
         let tftp_single_port = plan.tftp_single_port(asker.host);
-        self.actions.push_back(Action::Answer { ask: request.ask, answer, tftp_single_port });
+        self.actions.push_back(Action::Answer { ask: request.ask, answer, boot, tftp_single_port });
     }
 
     /// Whose address this is: by its lease, or by its own word to another server, else by the plan. An installer may
@@ -525,14 +526,24 @@ pub(super) fn values<'a>(
     Values { base_url, server: *server, client, mac, token: None, attempt, secrets: None }
 }
 
-/// A name fit for events: whatever might be a token in it is left out. Only `a/` has an attempt, which may be shown.
-fn shown(name: &str) -> String {
-    let mut after_a = false;
-    let word = |word: &str| {
-        let secret = !after_a && word.parse::<Token128>().is_ok();
-        after_a = word == "a";
-        if secret { "...".to_owned() } else { word.to_owned() }
+/// A name fit for events and log lines: whatever might be a token in it is left out (S2), and whatever stands where one belongs.
+/// Only behind `a/` stands an attempt, which may be shown.
+#[must_use]
+pub fn shown(name: &str) -> String {
+    let mut before = "";
+    let mut word = |word| match std::mem::replace(&mut before, word) {
+        "a" => word.to_owned(),
+        "o" | "O" => "...".to_owned(),
+        _ if word.parse::<Token128>().is_ok() => "...".to_owned(),
+        _ => masked(word),
     };
-    let words: Vec<_> = name.split('/').map(word).collect();
+    let words: Vec<_> = name.split(['/', '\\']).map(&mut word).collect();
     clean(words.join("/").as_bytes(), SHOWN_NAME)
+}
+
+fn masked(word: &str) -> String {
+    let mut bytes = word.as_bytes().to_vec();
+    mask_tokens(&mut bytes);
+    // Stars stand for what was ASCII.
+    String::from_utf8(bytes).unwrap_or_default()
 }

@@ -57,7 +57,7 @@ use release::Releases;
 
 pub use captures::{CaptureKept, FailedBoot, KnownBoot};
 pub use census::{Census, Pools};
-pub use files::{Broken, FileAnswer, FileEnd, FileRequest, FileTold, Served, Source};
+pub use files::{Broken, FileAnswer, FileEnd, FileRequest, FileTold, Served, Source, shown};
 pub use reports::{Callback, ReportAnswer, ReportRequest};
 
 /// What an agent is, and its limits.
@@ -235,6 +235,8 @@ pub enum Action {
         ask: u64,
         /// The answer.
         answer: FileAnswer,
+        /// The boot that it is for or refused to, for log lines; None: none, or nobody knows.
+        boot: Option<AttemptId>,
         /// By TFTP it goes out from port 69, found or not (QUIRKS 43).
         tftp_single_port: bool,
     },
@@ -248,6 +250,8 @@ pub enum Action {
         ask: u64,
         /// The answer.
         answer: ReportAnswer,
+        /// The boot that is reported of, for log lines; None: nobody knows.
+        boot: Option<AttemptId>,
     },
 }
 

@@ -74,11 +74,17 @@ pub enum ReportAnswer {
 impl Site {
     pub(super) fn handle_report(&mut self, now: Now, request: ReportRequest) {
         let ask = request.ask;
+        let boot = self.boot_of_token(&request.token);
         let answer = match self.plan.clone() {
             Some(plan) => self.take_report(now, &plan, request),
             None => ReportAnswer::NotFound,
         };
-        self.actions.push_back(Action::Replied { ask, answer });
+        self.actions.push_back(Action::Replied { ask, answer, boot });
+    }
+
+    /// The boot attempt that holds the order which this token opens.
+    fn boot_of_token(&self, token: &str) -> Option<AttemptId> {
+        self.orders.by_token(token.parse().ok()?)?.attempt
     }
 
     fn take_report(&mut self, now: Now, plan: &SitePlan, request: ReportRequest) -> ReportAnswer {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{upstream::held_up, *};
 use crate::{
-    core::Stopped,
+    core::{ReportReply, Stopped},
     desk::{Answered, Desk, Sent},
     disk::cache::Cache,
     http as server,
@@ -29,8 +29,8 @@ impl Desk for Empty {
         Ok(None.into())
     }
 
-    async fn report(&self, _: ReportRequest) -> Result<ReportAnswer, Stopped> {
-        Ok(ReportAnswer::NotFound)
+    async fn report(&self, _: ReportRequest) -> Result<ReportReply, Stopped> {
+        Ok(ReportAnswer::NotFound.into())
     }
 
     fn told(&self, (): (), _: Sent) {}
