@@ -1,8 +1,8 @@
 //! The syslog port of an interface: what iPXE and installers say of themselves, handed to the core.
 //!
-//! Datagrams alone (RFC 5426): nothing that boots speaks syslog over TCP. Who floods the port loses lines, and nobody else
-//! anything: the rest waits in the socket's buffer, and what the core has no room for is dropped. A port that somebody else has
-//! is theirs: the agent serves without it.
+//! Datagrams alone (RFC 5426): nothing that boots speaks syslog over TCP. A flood of them costs lines, also of other machines, and
+//! nothing else: what is too much waits in the socket's buffer, and what the core has no room for is dropped. A port that somebody
+//! else has is theirs: the agent serves without it.
 
 use std::{
     io,

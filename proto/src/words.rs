@@ -47,7 +47,7 @@ pub fn size(bytes: u64) -> String {
     if bytes < 1_024 {
         return format!("{bytes} B");
     }
-    let (mut scaled, mut unit) = (bytes * 10 / 1_024, 0);
+    let (mut scaled, mut unit) = (u128::from(bytes) * 10 / 1_024, 0);
     while scaled >= 10_240 && unit + 1 < UNITS.len() {
         scaled /= 1_024;
         unit += 1;
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(size(812), "812 B");
         assert_eq!(size(1_500_000), "1.4 MiB");
         assert_eq!(size(1 << 30), "1.0 GiB");
-        assert_eq!(size(u64::MAX / 16), "1048575.9 TiB");
+        assert_eq!(size(u64::MAX), "16777215.9 TiB");
     }
 
     #[test]

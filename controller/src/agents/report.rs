@@ -6,7 +6,7 @@ use std::time::Instant;
 use proto::catalog::MirrorStatus;
 use proto::event::{Event, EventKind, NumberedEvent};
 use proto::holding::Holding;
-use proto::{Incarnation, PlanId, Wall, v1};
+use proto::{AttemptId, Incarnation, PlanId, Wall, v1};
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
@@ -69,7 +69,7 @@ impl Reporter {
                 Some(v1::report_request::Report::Holding(report)) => {
                     held = Some(self.holding(held.take(), report).await?);
                 }
-                Some(v1::report_request::Report::Metrics(report)) => self.metrics(&mut metrics, &report)?,
+                Some(v1::report_request::Report::Metrics(report)) => self.metrics(&mut metrics, &report),
                 Some(v1::report_request::Report::Capture(chunk)) => {
                     self.app.captures.answered(&self.caller.agent, chunk);
                 }
@@ -109,11 +109,13 @@ impl Reporter {
         Ok(after)
     }
 
-    fn metrics(&self, agents: &mut Reporting, report: &v1::MetricsReport) -> Result<(), Status> {
-        let refused = agents.take(report, Instant::now());
-        let refused = refused.map_err(|error| Status::invalid_argument(error.to_string()))?;
+    /// Numbers that cannot be taken are no reason to end the stream that brings the events.
+    fn metrics(&self, agents: &mut Reporting, report: &v1::MetricsReport) {
+        let refused = agents.take(report, Instant::now()).unwrap_or_else(|error| {
+            tracing::debug!(agent = self.caller.agent, %error, "a report of metrics is not taken");
+            1
+        });
         self.app.metrics.reports_refused.add(&[], refused);
-        Ok(())
     }
 
     async fn status(&self, message: v1::AgentStatus) {
@@ -147,11 +149,13 @@ impl Reporter {
 fn understood(message: v1::NumberedEvent) -> Result<NumberedEvent, Status> {
     let number = message.number;
     let at = Wall(message.event.as_ref().map_or(0, |event| event.at_ms));
+    let boot = message.event.as_ref().and_then(|event| AttemptId::from_wire("attempt", &event.attempt).ok());
     match NumberedEvent::try_from(message) {
         Ok(event) => Ok(event),
         Err(error) if number == 0 => Err(Status::invalid_argument(error.within("batch.events").to_string())),
         Err(error) => {
-            tracing::warn!(number, %error, "an event is not understood and is kept as a gap");
+            let boot = boot.map(tracing::field::display);
+            tracing::warn!(boot, number, %error, "an event is not understood and is kept as a gap");
             let kind = EventKind::Gap { first: number, last: number };
             Ok(NumberedEvent { number, event: Event { at, attempt: None, host: None, mac: None, kind } })
         }

@@ -123,6 +123,16 @@ async fn an_event_of_a_newer_agent_holds_up_nothing() {
 }
 
 #[tokio::test]
+async fn metrics_that_cannot_be_taken_hold_up_nothing() {
+    let controller = Controller::with_lyon().await;
+    let agent = controller.agent("lyon", "lyon-1").await;
+    let mut stream = Stream::open(&agent).await;
+    let metrics = v1::MetricsReport { gzip: b"no gzip".as_slice().into() };
+    stream.send(v1::report_request::Report::Metrics(metrics)).await;
+    assert_eq!(stream.batch(vec![event(1, decided())]).await.expect("stored"), 1);
+}
+
+#[tokio::test]
 async fn a_batch_with_a_hole_is_refused_whole() {
     let controller = Controller::with_lyon().await;
     let agent = controller.agent("lyon", "lyon-1").await;

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::Read,
+    io::{ErrorKind, Read},
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -111,18 +111,18 @@ impl Folder {
 
     /// False: there is none.
     fn forget_first(&mut self, which: impl Fn(&Kept) -> bool) -> Result<bool, DiskError> {
-        let Some(number) = self.kept.iter().find(|(_, kept)| which(kept)).map(|(number, _)| *number) else {
-            return Ok(false);
-        };
-        let Some(kept) = self.kept.remove(&number) else { return Ok(false) };
-        self.bytes -= kept.bytes;
-        let path = self.path.join(name(kept.attempt, kept.mac));
+        let Some((number, kept)) = self.kept.iter().find(|(_, kept)| which(kept)) else { return Ok(false) };
+        let (number, bytes, path) = (*number, kept.bytes, self.path.join(name(kept.attempt, kept.mac)));
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(DiskError::at("remove", &path)(error))
+            // It takes its room still.
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(DiskError::at("remove", &path)(error));
             }
-            Ok(()) | Err(_) => Ok(true),
+            Ok(()) | Err(_) => {}
         }
+        self.kept.remove(&number);
+        self.bytes -= bytes;
+        Ok(true)
     }
 
     fn forget(&mut self, which: impl Fn(&Kept) -> bool) -> Result<(), DiskError> {

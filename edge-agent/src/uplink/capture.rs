@@ -46,6 +46,8 @@ impl Desk {
             Err(error) => return refuse(error.to_string()),
         };
         match self.captures.read(attempt).await {
+            // Of what is empty there is no last piece.
+            Ok(pcap) if pcap.is_empty() => refuse("the capture is empty".into()),
             Ok(pcap) => chunks(&id, &pcap),
             Err(error) => refuse(chain(&error)),
         }

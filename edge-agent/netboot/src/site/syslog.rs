@@ -22,7 +22,7 @@ const OF_ONE: u32 = 60;
 const OF_ALL: u32 = 3_000;
 /// How long a window is.
 const WINDOW: Duration = Duration::from_secs(600);
-/// Machines that are counted; while there are more, new ones wait for the next window.
+/// Machines that are counted; while there are more, new ones wait for the next window, in which nobody stands any more.
 const MACHINES: usize = 2_000;
 /// RFC 5424 §6.2.1: what is no worse than this has the smaller share.
 const WARNING: u8 = 4;
@@ -47,8 +47,9 @@ impl Lines {
     fn allow(&mut self, now: Mono, mac: Mac, severity: u8) -> Option<u32> {
         if now.since(self.began) >= WINDOW {
             (self.began, self.told) = (now, 0);
-            // What was left out is still to be said.
-            self.machines.retain(|_, told| told.left_out > 0);
+            // What was left out is still to be said, but not by machines that take the place of others.
+            let is_full = self.machines.len() >= MACHINES;
+            self.machines.retain(|_, told| told.left_out > 0 && !is_full);
             self.machines.values_mut().for_each(|told| (told.usual, told.urgent) = (0, 0));
         }
         if self.machines.len() >= MACHINES && !self.machines.contains_key(&mac) {
@@ -77,5 +78,26 @@ impl Site {
         if let Some(left_out) = self.lines.allow(now.mono, mac, severity) {
             self.report(now, about, EventKind::SyslogLine { severity, program, text, left_out });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Machines that chattered and then fell silent for ever are not counted for ever.
+    #[test]
+    fn who_takes_all_places_keeps_them_for_one_window() {
+        let (mut lines, mac) =
+            (Lines::default(), |n: usize| Mac((n as u64).to_be_bytes()[2..].try_into().expect("six")));
+        let at = |windows: u32| Mono::default().plus(windows * WINDOW);
+        for _ in 0..3 {
+            (0..MACHINES).for_each(|n| {
+                lines.allow(at(0), mac(n), 6);
+            });
+        }
+        assert!(lines.machines.values().all(|told| told.left_out > 0), "each has something left to be said");
+        assert_eq!(lines.allow(at(0), mac(MACHINES), 6), None, "there is no place");
+        assert_eq!(lines.allow(at(1), mac(MACHINES), 6), Some(0));
     }
 }
