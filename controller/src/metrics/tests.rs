@@ -4,17 +4,20 @@ use std::sync::Arc;
 
 use proto::Incarnation;
 use proto::Wall;
-use proto::catalog::OrderSpec;
+use proto::catalog::{AgentStatus, Kind as CatalogKind, OrderSpec};
 use proto::event::{AlarmKind, Event, EventKind, NumberedEvent, OrderPhase};
+use proto::{Generation, PlanId};
 use telemetry::metrics::{Exposition, Form, Kind, Process, all};
 
 use super::*;
 use crate::app::App;
 use crate::attempts::InProgress;
+use crate::catalog::keys;
 use crate::catalog::orders::{NewOrder, PhaseReport};
 use crate::catalog::tests::{Fleet, NOW, host};
 use crate::events::Source;
 use crate::planner::Planner;
+use crate::store::Txn;
 
 async fn app(folder: &std::path::Path) -> App {
     let fleet = Fleet::in_memory().furnished().await;
@@ -72,6 +75,26 @@ async fn every_metric_that_is_defined_has_numbers() {
             Process::Agent => {}
         }
     }
+}
+
+/// Plans of the same content follow each other under newer numbers, as after each restart, and are not sent again.
+#[tokio::test]
+async fn an_agent_that_obeys_the_newest_plan_under_an_older_number_is_not_behind() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let app = app(folder.path()).await;
+    let newest = app.planner.latest("lyon").expect("planned").document.id();
+    let behind = async |epoch: u64| {
+        let applied = PlanId { generation: Generation { epoch, revision: 0 }, ..newest };
+        let status = AgentStatus { applied: applied.to_string(), ..AgentStatus::default() };
+        let key = keys::status(CatalogKind::Agent, "edge-1").expect("a name");
+        let json = serde_json::to_vec(&status).expect("plain fields");
+        app.store.txn(Txn::new().put(key, json)).await.expect("written");
+        let folders = (folder.path().to_owned(), folder.path().join("blobs"));
+        let text = Gatherer::new(app.clone(), folders, InProgress::default()).agents().await;
+        text.text(Form::Prometheus).contains("bootlane_agent_plan_behind{site=\"lyon\",agent=\"edge-1\"} 1\n")
+    };
+    assert!(!behind(newest.generation.epoch).await);
+    assert!(behind(newest.generation.epoch + 1).await, "of before a restore");
 }
 
 #[tokio::test]
