@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-use super::server::Local;
+use super::interface::Local;
 use crate::time::Mono;
 
 /// The most that are remembered.

@@ -29,10 +29,10 @@ use std::time::Duration;
 use super::config::{Config, FIRST_REPLIES, LOSSES_OF_BLOCK_ONE};
 use super::event::Why;
 use super::flight::{Flight, Range};
+use super::interface::Local;
 use super::name::Name;
 use super::options::{BlockSize, Options};
 use super::rtt::{Bounds, RoundTrip};
-use super::server::Local;
 use crate::time::Mono;
 
 /// Below this a time-out would fire again before it was handled, whatever the configuration says.
