@@ -15,7 +15,8 @@ use proto::{
 
 use super::{
     About, Site,
-    files::{Asked, FileRequest, Refusal, Served, Source, refuse, served, values},
+    files::{Asked, Refusal, refuse, served, values},
+    served::{FileRequest, Served, Source},
 };
 use crate::{content::fill, time::Now};
 

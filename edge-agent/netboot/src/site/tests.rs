@@ -16,6 +16,8 @@ mod standing;
 mod syslog;
 mod wire;
 
+use std::net::Ipv4Addr;
+
 use dhcproto::{
     Encodable, Encoder,
     v4::{DhcpOption, Message, MessageType, OptionCode, UnknownOption},
@@ -23,7 +25,10 @@ use dhcproto::{
 use proto::event::{Answer, Client, NumberedEvent, OrderPhase, Transport};
 
 use super::{paper::*, *};
-use crate::{dhcp::Request, site::reports::Callback};
+use crate::{
+    dhcp::{Destination, Request},
+    site::reports::Callback,
+};
 
 const URL: &str = "http://10.1.0.2";
 
