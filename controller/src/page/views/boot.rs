@@ -181,8 +181,13 @@ fn stage_row(stage: &StageSpan, end: Wall, span: (Wall, Wall)) -> Markup {
 
 /// A bar, for who sees it: its row says the same in numbers.
 fn bar(stage: &StageSpan, end: Wall, (from, to): (Wall, Wall)) -> Markup {
-    let scale = |at: Wall| at.0.saturating_sub(from.0).min(to.0 - from.0) * WIDTH / (to.0 - from.0).max(1);
-    let width = (scale(end) - scale(stage.began)).max(NARROWEST);
+    let span = to.0.saturating_sub(from.0);
+    // An agent's clock may say anything.
+    let scale = |at: Wall| {
+        let part = u128::from(at.0.saturating_sub(from.0).min(span)) * u128::from(WIDTH);
+        u64::try_from(part / u128::from(span.max(1))).unwrap_or(WIDTH)
+    };
+    let width = scale(end).saturating_sub(scale(stage.began)).max(NARROWEST);
     let x = scale(stage.began).min(WIDTH - width);
     html! {
         svg viewBox={ "0 0 " (WIDTH) " 18" } preserveAspectRatio="none" aria-hidden="true" {
@@ -267,6 +272,10 @@ mod tests {
         }
         let still = stage(7, 7, End::Open);
         assert!(bar(&still, still.last, (Wall(7), Wall(7))).into_string().contains("width=\"4\""));
+        let forever = bar(&still, Wall(u64::MAX), (Wall(0), Wall(u64::MAX))).into_string();
+        assert!(forever.contains("x=\"0\" width=\"1000\" height=\"18\""), "{forever}");
+        let backwards = bar(&still, Wall(3), (Wall(0), Wall(10))).into_string();
+        assert!(backwards.contains("width=\"4\""), "{backwards}");
     }
 
     #[test]
