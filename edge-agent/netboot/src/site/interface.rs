@@ -99,7 +99,7 @@ pub enum Input {
 }
 
 impl Input {
-    /// May a name stand for something else after it? Questions for files change little, which [`Site::changes`] counts apart.
+    /// May a name stand for something else after it? Questions for files change little, which [`Site::changes`](super::Site::changes) counts apart.
     #[must_use]
     pub fn may_change_files(&self) -> bool {
         match self {

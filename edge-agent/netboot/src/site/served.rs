@@ -107,7 +107,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// The machine may be given the same again without a question here, as long as [`Site::changes`] stays what it is.
+    /// The machine may be given the same again without a question here, as long as [`Site::changes`](super::Site::changes) stays what it is.
     #[must_use]
     pub fn stands(&self) -> bool {
         self.stands

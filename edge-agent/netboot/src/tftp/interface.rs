@@ -13,11 +13,11 @@ use super::table::TransferId;
 pub enum Local {
     /// The one on port 69.
     Listener,
-    /// One on an ephemeral port, counted from 0 to [`Config::slots`].
+    /// One on an ephemeral port, counted from 0 to [`Config::slots`](super::Config::slots).
     Ephemeral(u8),
 }
 
-/// Something for [`Server::handle`].
+/// Something for [`Server::handle`](super::Server::handle).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input<'a> {
     /// A datagram arrived.
