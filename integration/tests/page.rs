@@ -27,6 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 /// The boot that is watched.
 const WATCHED: AttemptId = AttemptId([0x4b; 16]);
+/// The boot that failed, and the sentence that says why.
+const FAILED: AttemptId = AttemptId([0x11; 16]);
+const SENTENCE: &str = "Its installation failed after \"40 % copying\": The installer said: no disk.";
 /// What a hostile machine says.
 const HOSTILE: &str = "<img src=x onerror=alert(1)><script>document.title='taken'</script>";
 
@@ -47,13 +50,17 @@ fn an_operator_logs_in_and_watches_a_boot() {
     browser.wait("document.querySelector('h1').innerText === 'Fleet'").expect("the fleet");
     browser.wait("document.getElementById('live').innerText === 'live'").expect("the fleet is live");
     let failed = "[...document.querySelectorAll('#boots tr')].find((row) => row.innerText.includes('web-2'))";
-    browser.wait(&format!("{failed}.innerText.includes('failed')")).expect("what failed today");
+    browser.wait(&format!("{failed}.innerText.includes('{SENTENCE}')")).expect("what failed today, and why");
     picture(&mut browser, "page-fleet");
 
     let link = format!("document.querySelector('a[href=\"/boots/{WATCHED}\"]')");
     browser.evaluate(&format!("{link}.click()")).expect("it is linked");
     browser.wait("document.getElementById('events')?.rows.length === 7").expect("its timeline");
     browser.wait("document.getElementById('live').innerText === 'live'").expect("the boot is live");
+    let stages = "[...document.querySelectorAll('#stages tbody th')].map((stage) => stage.innerText).join()";
+    let expected =
+        "address of the ROM,loader,address of the loader,script,kernel and RAM disk,start of the system";
+    assert_eq!(browser.evaluate(stages).expect("looked"), expected);
     browser.evaluate("window.here = 1").expect("set");
     let kernel = "document.getElementById('stages').innerText.includes('installation')";
     assert_eq!(browser.evaluate(kernel).expect("looked"), false);
@@ -67,6 +74,10 @@ fn an_operator_logs_in_and_watches_a_boot() {
     let width = "Number(document.querySelector('#stages tr:last-child rect.open').getAttribute('width'))";
     let before = browser.evaluate(width).expect("looked").as_f64().expect("a number");
     browser.wait(&format!("{width} > {before}")).expect("the bar grows by itself");
+
+    browser.open(&format!("{}/boots/{FAILED}", stand.url)).expect("there");
+    let sentence = "document.querySelector('#findings .sentence')?.innerText";
+    browser.wait(&format!("{sentence} === '{SENTENCE}'")).expect("the finding's sentence");
     picture(&mut browser, "page");
 
     for path in ["/sites/lyon", "/hosts/web-1", "/boots?site=lyon&outcome=failed"] {
@@ -190,35 +201,18 @@ impl<'a> Stand<'a> {
     fn boots(&self) {
         let minutes = |minutes: u64| minutes * 60_000;
         let install = |phase, reason: &str| {
-            vec![
-                (minutes(25), began()),
-                (2_000, leased()),
-                (800, moved(OrderPhase::Started, "")),
-                (30_000, moved(phase, reason)),
-            ]
+            let rest = [
+                (12_000, moved(OrderPhase::Started, "")),
+                (200, answer_file()),
+                (30_000, progress(40, "copying")),
+                (45_000, moved(phase, reason)),
+            ];
+            [to_its_kernel(minutes(25)), rest.into()].concat()
         };
         let (web_2, db_1) = (self.machine("web-2", 2), self.machine("db-1", 3));
-        self.report(
-            &web_2,
-            AttemptId([0x11; 16]),
-            1,
-            install(OrderPhase::Failed, "The installer said: no disk"),
-        );
+        self.report(&web_2, FAILED, 1, install(OrderPhase::Failed, "The installer said: no disk"));
         self.report(&db_1, AttemptId([0x22; 16]), 1, install(OrderPhase::Installed, ""));
-        self.report(
-            &self.web(),
-            WATCHED,
-            1,
-            vec![
-                (14_000, began()),
-                (1_100, leased()),
-                (100, served(Transport::Tftp, Stage::Loader, "snponly.efi", 310_000, 240)),
-                (2_000, leased()),
-                (60, served(Transport::Http, Stage::Script, "boot.ipxe", 812, 4)),
-                (900, served(Transport::Http, Stage::Kernel, "linux", 8_100_000, 600)),
-                (2_600, served(Transport::Http, Stage::Initrd, "initrd.gz", 39_000_000, 2_400)),
-            ],
-        );
+        self.report(&self.web(), WATCHED, 1, to_its_kernel(14_000));
     }
 
     fn web(&self) -> Machine {
@@ -270,8 +264,21 @@ fn began() -> EventKind {
     }
 }
 
-fn leased() -> EventKind {
-    EventKind::Leased { address: [10, 1, 0, 10].into(), until: Wall(u64::MAX / 2), client: Client::PxeRom }
+/// A boot that begins so many milliseconds after whatever came before.
+fn to_its_kernel(after: u64) -> Vec<(u64, EventKind)> {
+    vec![
+        (after, began()),
+        (1_100, leased(Client::PxeRom)),
+        (100, served(Transport::Tftp, Stage::Loader, "snponly.efi", 310_000, 240)),
+        (2_000, leased(Client::Ipxe)),
+        (60, served(Transport::Http, Stage::Script, "boot.ipxe", 812, 4)),
+        (900, served(Transport::Http, Stage::Kernel, "linux", 8_100_000, 600)),
+        (2_600, served(Transport::Http, Stage::Initrd, "initrd.gz", 39_000_000, 2_400)),
+    ]
+}
+
+fn leased(client: Client) -> EventKind {
+    EventKind::Leased { address: [10, 1, 0, 10].into(), until: Wall(u64::MAX / 2), client }
 }
 
 fn served(transport: Transport, stage: Stage, name: &str, bytes: u64, took_ms: u64) -> EventKind {
