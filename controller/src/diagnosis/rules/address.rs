@@ -47,7 +47,10 @@ pub(super) fn pool_empty(case: &Case<'_>) -> Option<Finding> {
 /// Its address is somebody else's.
 pub(super) fn address_in_use(case: &Case<'_>) -> Option<Finding> {
     let detail = alarmed(case, AlarmKind::AddressInUse).filter(|_| case.leased(is_rom).is_none())?;
-    stopped_before_loader(case)?;
+    // It may yet take another one that it was offered.
+    if offers(case) > 0 {
+        stopped_before_loader(case)?;
+    }
     Some(Finding {
         cause: Cause::AddressInUse,
         stopped_at: "it asked for an address and got none that it could keep".into(),

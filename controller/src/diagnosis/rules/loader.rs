@@ -23,11 +23,17 @@ pub(super) fn wrong_loader(case: &Case<'_>) -> Option<Finding> {
     }
     let runs_on = if by_bytes { bytes.map_or(&[][..], |loader| &loader.runs_on) } else { &meant_for };
     let runs_on: Vec<_> = runs_on.iter().map(ToString::to_string).collect();
+    let is_efi = runs_on.iter().any(|platform| platform.starts_with("uefi-"));
+    let what = if by_bytes && !is_efi {
+        "is no EFI program".to_owned()
+    } else {
+        format!("runs on {}", runs_on.join(", "))
+    };
     Some(Finding {
         cause: Cause::WrongLoader,
         stopped_at: format!("it fetched the loader {name} whole, and the loader was never heard"),
         expected: "the loader's first word: its DHCPDISCOVER, or a request for its script".into(),
-        likely: format!("{name} runs on {} and the machine is {platform}", runs_on.join(", ")),
+        likely: format!("{name} {what} and the machine is {platform}"),
         remedy: format!(
             "name a loader for {platform} in the image of loaders, or import one (`bootlane image import`)"
         ),

@@ -29,8 +29,9 @@ const RULES: &[Rule] = &[
     supply::image_arriving,
     silence::agent_away,
     address::foreign_offer_taken,
-    address::pool_empty,
+    // Whose own address is taken gets none of an empty pool, either.
     address::address_in_use,
+    address::pool_empty,
     transfer::stopped_at_size_probe,
     transfer::block_too_large,
     transfer::stuck_retransmitting,
