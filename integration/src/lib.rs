@@ -10,3 +10,4 @@ pub mod formats;
 pub mod kills;
 pub mod lab;
 pub mod monitoring;
+pub mod provoked;

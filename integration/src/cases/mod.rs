@@ -318,8 +318,8 @@ pub static CASES: &[Case] = &[
     },
     Case {
         name: "explain",
-        about: "twelve faults are planted, and `bootlane host explain` alone names each",
-        bound: Duration::from_secs(600),
+        about: "twenty-one faults are planted, and `bootlane host explain` alone names each",
+        bound: Duration::from_secs(720),
         everyday: true,
         run: explain::broken_hosts,
     },

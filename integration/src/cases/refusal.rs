@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use controller::diagnosis::Cause;
 use proto::event::Transport::{Http, Tftp};
 use proto::plan::Stage;
 
@@ -41,5 +42,5 @@ pub(super) fn unsigned_loader(bench: &Bench<'_>) -> anyhow::Result<()> {
     ensure!(!served(&ledger, Http, Stage::Script), "something spoke that had been refused");
     setting.wait_phase(&order, "offered")?;
     std::thread::sleep(SILENT);
-    must_name(&setting, &spec.name, "loader-silent")
+    must_name(&setting, &spec.name, Cause::LoaderSilent).map(drop)
 }

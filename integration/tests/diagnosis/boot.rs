@@ -22,7 +22,7 @@ const URL: &str = "http://10.1.0.2";
 
 /// What stops the boot.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fault {
+pub(crate) enum Fault {
     /// Nothing: it goes on to its kernel.
     None,
     /// No message of the agent's reaches the machine.
@@ -40,6 +40,7 @@ enum Fault {
 /// The agent's engine and the machine on one wire of paper.
 pub(crate) struct Scene {
     site: Site,
+    identity: Identity,
     machine: Machine,
     now: Now,
     fault: Fault,
@@ -47,18 +48,25 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    fn new(plan: &Plan, firmware: Firmware, fault: Fault) -> Self {
+    pub(crate) fn new(plan: &Plan, firmware: Firmware, fault: Fault) -> Self {
         let config = Config { agent: AGENT.into(), journal_limit: 1_000, stations: vec![] };
         let mut site = Site::new(config, Incarnation([9; 16]), [3; 32]);
         let now = Now::default().plus(Duration::from_secs(1));
         site.begin(now.mono, now.wall);
         site.handle(now, site::Input::Plan(Arc::new(plan.decoded())));
-        let machine = Machine::power_on(now, Identity { mac: MAC, uuid: UUID, firmware }, 1);
-        Self { site, machine, now, fault, fetched: Vec::new() }
+        let identity = Identity { mac: MAC, uuid: UUID, firmware };
+        let machine = Machine::power_on(now, identity, 1);
+        Self { site, identity, machine, now, fault, fetched: Vec::new() }
+    }
+
+    /// Somebody pushes its button, or what runs there resets it.
+    pub(crate) fn reset(&mut self) {
+        self.machine = Machine::power_on(self.now, self.identity, 1);
+        self.fetched.clear();
     }
 
     /// To the machine's end, or to where the fault stops it; the kernel's arguments, if it comes to that.
-    fn run(&mut self) -> Option<String> {
+    pub(crate) fn run(&mut self) -> Option<String> {
         for _ in 0..200 {
             match self.machine.poll_action() {
                 Some(Action::Broadcast(datagram)) if self.may_speak() => self.say(&datagram),
@@ -86,7 +94,7 @@ impl Scene {
         }
     }
 
-    fn say(&mut self, datagram: &[u8]) {
+    pub(crate) fn say(&mut self, datagram: &[u8]) {
         let request = Request::parse(datagram).expect("the machine speaks DHCP");
         if self.fault == Fault::OtherOffer {
             let offer = other_offer(datagram);
@@ -120,7 +128,7 @@ impl Scene {
     }
 
     /// The file's bytes, if it is given; and it was sent in full.
-    fn ask(&mut self, from: Ipv4Addr, transport: Transport, name: &str) -> Option<Vec<u8>> {
+    pub(crate) fn ask(&mut self, from: Ipv4Addr, transport: Transport, name: &str) -> Option<Vec<u8>> {
         let (arrival, name, probe) = (arrival(), name.to_owned(), false);
         let answer =
             self.input(site::Input::File(FileRequest { ask: 1, transport, arrival, from, name, probe }));
@@ -180,7 +188,7 @@ impl Scene {
         }
     }
 
-    fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         self.now = self.now.plus(time);
         self.site.handle_timeout(self.now);
         self.perform();
@@ -210,7 +218,7 @@ fn other_offer(datagram: &[u8]) -> Vec<u8> {
 }
 
 /// Boots a UEFI machine into a fault; the scene after it.
-fn boot(plan: &Plan, fault: Fault) -> (Scene, Option<String>) {
+pub(crate) fn boot(plan: &Plan, fault: Fault) -> (Scene, Option<String>) {
     let mut scene = Scene::new(plan, Firmware::UEFI, fault);
     let arguments = scene.run();
     (scene, arguments)
@@ -226,7 +234,7 @@ fn caused(plan: &Plan, fault: Fault) -> Option<Cause> {
 }
 
 /// The token in the kernel's arguments.
-fn token(arguments: &str) -> String {
+pub(crate) fn token(arguments: &str) -> String {
     let (_, rest) = arguments.split_once("/o/").expect("an order's file");
     rest.split('/').next().expect("a token").to_owned()
 }

@@ -2,6 +2,8 @@
 //! server. What these make of it are events, and the rules must find the fault in them.
 
 mod boot;
+mod later;
+mod manual;
 mod plan;
 mod tftp;
 
@@ -10,20 +12,33 @@ use controller::events::{BootSummary, Source, StoredEvent};
 use proto::event::NumberedEvent;
 use proto::{Incarnation, Wall};
 
-/// The diagnosis of one attempt's events, two hours after the last.
-fn diagnosed(events: Vec<NumberedEvent>, context: Context) -> Diagnosis {
+/// One attempt, as the controller would have stored it.
+type Attempt = (BootSummary, Vec<StoredEvent>);
+
+/// The attempts among these events, the earliest first.
+fn attempts(events: Vec<NumberedEvent>) -> Vec<Attempt> {
     let source = Source { site: "lyon".into(), agent: plan::AGENT.into() };
-    let stored =
-        |numbered| StoredEvent { source: source.clone(), incarnation: Incarnation([9; 16]), numbered };
-    let attempt = events.iter().find_map(|numbered| numbered.event.attempt).expect("an attempt");
-    let of_attempt = |event: &StoredEvent| event.numbered.event.attempt == Some(attempt);
-    let events: Vec<_> = events.into_iter().map(stored).filter(of_attempt).collect();
-    let mut boot = BootSummary::new(attempt, &source, &events[0].numbered.event);
-    events.iter().for_each(|event| boot.take(&event.numbered.event));
-    examine(&boot, &events, &Context { now: Wall(boot.last_ms.0 + 7_200_000), ..context })
+    let mut attempts: Vec<Attempt> = Vec::new();
+    for numbered in events {
+        let Some(id) = numbered.event.attempt else { continue };
+        let place = attempts.iter().position(|(boot, _)| boot.attempt == id).unwrap_or_else(|| {
+            attempts.push((BootSummary::new(id, &source, &numbered.event), Vec::new()));
+            attempts.len() - 1
+        });
+        let (boot, events) = &mut attempts[place];
+        boot.take(&numbered.event);
+        events.push(StoredEvent { source: source.clone(), incarnation: Incarnation([9; 16]), numbered });
+    }
+    attempts
 }
 
-/// What answers "why did it not boot?".
+/// The diagnosis of an attempt, two hours after its last event.
+fn diagnosed((boot, events): &Attempt, context: Context) -> Diagnosis {
+    examine(boot, events, &Context { now: Wall(boot.last_ms.0 + 7_200_000), ..context })
+}
+
+/// What answers "why did it not boot?", of the first attempt.
 fn cause(events: Vec<NumberedEvent>) -> Option<Cause> {
-    diagnosed(events, Context::default()).cause()
+    let attempts = attempts(events);
+    diagnosed(attempts.first().expect("an attempt"), Context::default()).cause()
 }

@@ -25,13 +25,15 @@ pub(crate) struct Plan {
     pub(crate) network: Network,
     pub(crate) script: String,
     pub(crate) ordered: bool,
+    /// How often the order may be tried.
+    pub(crate) attempts: u32,
 }
 
 impl Plan {
     /// Nothing is wrong with it.
     pub(crate) fn good() -> Self {
         let script = "#!ipxe\nkernel linux url=".to_owned();
-        Self { host: host(), network: network(), script, ordered: true }
+        Self { host: host(), network: network(), script, ordered: true, attempts: 3 }
     }
 
     pub(crate) fn decoded(&self) -> SitePlan {
@@ -51,7 +53,7 @@ impl Plan {
             agent: AGENT.into(),
             boot: self.boot(),
             install: INSTALL,
-            attempts: 3,
+            attempts: self.attempts,
             secrets: BTreeMap::new(),
         }
     }

@@ -7,7 +7,7 @@ use proto::Platform;
 use rom::{End, Firmware, Identity};
 
 use super::super::setting::mac;
-use super::super::synthetic::drive;
+use super::super::synthetic::drive::{self, Kernel};
 use super::sites::{SITES, Watched};
 use crate::kills::fetch::{Fetched, http};
 use crate::kills::inside;
@@ -107,16 +107,14 @@ fn play_act(act: Act, scene: &Scene, guests: &Namespace) -> anyhow::Result<()> {
         Boot => drive::boot_in(guests, identity).map(drop),
         Deaf => drive::boot_deaf(guests, identity, A_WHILE),
         Disagree => drive::boot_in(guests, Identity { uuid: [7; 16], ..identity }).map(drop),
-        Report(word) => report(guests, &drive::boot_in(guests, identity)?.end, word),
+        Report(word) => report(guests, drive::boot_in(guests, identity)?.end, word),
     }
 }
 
 /// The last word of an installer.
-fn report(guests: &Namespace, end: &End, word: &str) -> anyhow::Result<()> {
-    let End::Kernel { arguments, address } = end else { bail!("it runs no kernel: {end:?}") };
-    let url = arguments.split(' ').find_map(|word| word.strip_prefix("bootlane.report="));
-    let url = format!("{}/{word}", url.context("the kernel's arguments name no place for reports")?);
-    let address = *address;
+fn report(guests: &Namespace, end: End, word: &str) -> anyhow::Result<()> {
+    let kernel = Kernel::of(end)?;
+    let (address, url) = (kernel.address, kernel.report(word)?);
     let thread = inside::spawn(guests, async move || http("POST", address, &url).await)?;
     match thread.join().map_err(|_| anyhow!("the installer has panicked"))? {
         Fetched::Whole(_) => Ok(()),
