@@ -17,9 +17,11 @@ mod install;
 mod loaders;
 mod local;
 mod menu;
+mod metrics;
 mod mirror;
 mod monitoring;
 mod network;
+mod packets;
 mod refusal;
 mod relay;
 mod setting;
@@ -322,6 +324,20 @@ pub static CASES: &[Case] = &[
         bound: Duration::from_secs(720),
         everyday: true,
         run: explain::broken_hosts,
+    },
+    Case {
+        name: "capture",
+        about: "the packets of a boot that failed are fetched: DHCP, TFTP and heads of HTTP, no token and no body",
+        bound: Duration::from_secs(240),
+        everyday: true,
+        run: packets::capture,
+    },
+    Case {
+        name: "agents-metrics",
+        about: "the controller passes on what its agent measures, and nothing of one that is gone",
+        bound: Duration::from_secs(300),
+        everyday: true,
+        run: metrics::agents_metrics,
     },
     Case {
         name: "monitoring",

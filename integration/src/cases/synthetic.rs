@@ -115,7 +115,11 @@ pub(super) fn raspberry_pi(bench: &Bench<'_>) -> anyhow::Result<()> {
 }
 
 /// A host of the catalog, and a namespace with its card.
-fn stand(bench: &Bench<'_>, setting: &mut Setting<'_>, name: &str) -> anyhow::Result<(MachineSpec, Guest)> {
+pub(super) fn stand(
+    bench: &Bench<'_>,
+    setting: &mut Setting<'_>,
+    name: &str,
+) -> anyhow::Result<(MachineSpec, Guest)> {
     let spec = MachineSpec::new(name, qemu::Firmware::BiosIpxe);
     let guest = stand_as(bench, setting, &spec)?;
     Ok((spec, guest))
