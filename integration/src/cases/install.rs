@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use proto::event::{EventKind, OrderPhase, Transport};
+use proto::AttemptId;
+use proto::event::{EventKind, NumberedEvent, OrderPhase, Transport};
+use proto::ledger::OrderState;
 use proto::plan::Stage;
 
 use super::Bench;
@@ -112,7 +114,10 @@ pub(super) fn debian_preseed(bench: &Bench<'_>) -> anyhow::Result<()> {
     setting.say(&format!("{:>6.1} s  it has its preseed", machine.uptime().as_secs_f32()));
     let ledger = setting.wait_ledger("callback", DEBIAN, has_progress)?;
     setting.say(&format!("{:>6.1} s  the installer has called back", machine.uptime().as_secs_f32()));
+    let said =
+        setting.wait_ledger("line of the installer's syslog", DEBIAN, |ledger| !lines(ledger).is_empty())?;
     machine.pull_plug();
+    must_be_told(&setting, &said)?;
     must_have_moved_once(&ledger, OrderPhase::Started)?;
     let wire = setting.wire()?;
     ensure!(wire.leased(mac(&spec)), "no DHCP reply to the machine was captured");
@@ -124,6 +129,28 @@ pub(super) fn debian_preseed(bench: &Bench<'_>) -> anyhow::Result<()> {
     must_request(&requests, &["/preseed.cfg", "/report/progress?percent=1&text=installer"])?;
     setting.timeline(&spec.name)?;
     setting.wait_phase(&order, OrderPhase::Started.word())
+}
+
+/// What the installer logs (`log_host`) stands in the timeline of its boot, without the token that it has read there.
+fn must_be_told(setting: &Setting<'_>, ledger: &Ledger) -> anyhow::Result<()> {
+    let lines = lines(ledger);
+    let offered = |order: &OrderState| order.token.map(|token| (order.attempt, token));
+    let (of_order, token) = ledger.orders.iter().rev().find_map(offered).context("no order was offered")?;
+    for (attempt, line) in &lines {
+        ensure!(*attempt == of_order, "a line of another boot: {line}");
+        ensure!(!line.contains(&token.reveal()), "a line with the order's token: {line}");
+    }
+    setting.say(&format!("{} lines of its syslog are told, such as {:?}", lines.len(), lines[0].1));
+    Ok(())
+}
+
+/// Lines of syslog, with the boots that they were told with.
+fn lines(ledger: &Ledger) -> Vec<(Option<AttemptId>, String)> {
+    let line = |numbered: &NumberedEvent| {
+        let EventKind::SyslogLine { program, text, .. } = &numbered.event.kind else { return None };
+        Some((numbered.event.attempt, format!("{program}: {text}")))
+    };
+    ledger.events.iter().filter_map(line).collect()
 }
 
 fn has_progress(ledger: &Ledger) -> bool {

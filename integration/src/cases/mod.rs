@@ -355,7 +355,7 @@ pub static CASES: &[Case] = &[
     },
     Case {
         name: "debian-preseed",
-        about: "the Debian installer fetches its rendered preseed and calls back",
+        about: "the Debian installer fetches its rendered preseed and calls back, and its syslog is in the boot's timeline",
         bound: Duration::from_secs(420),
         everyday: true,
         run: install::debian_preseed,
