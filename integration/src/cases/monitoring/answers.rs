@@ -19,11 +19,7 @@ const RATE_INTERVAL: &str = "40s";
 const BEFORE: f64 = 60.0;
 
 /// Parts of what a run may have none of, and why a question that asks for it is sound all the same.
-const MAY_BE_ABSENT: &[(&str, &str)] = &[
-    ("ALERTS{", "Prometheus has it while something fires"),
-    ("bootlane_site_alarms_total{", "no machine here gives an agent a reason to raise one"),
-    (r#"cause!="none""#, "which boots have a cause is a matter of the rules of diagnosis"),
-];
+const MAY_BE_ABSENT: &[(&str, &str)] = &[("ALERTS{", "Prometheus has it while something fires")];
 
 /// Asks all of them. Returns how many there are.
 ///

@@ -21,8 +21,6 @@ pub(super) struct Scene {
     pub(super) firmware: Firmware,
     pub(super) is_host: bool,
     pub(super) has_order: bool,
-    /// If not those of its site.
-    pub(super) loaders: Option<&'static str>,
     pub(super) acts: &'static [Act],
 }
 
@@ -46,7 +44,7 @@ const INSTALLED: &[Act] = &[Report("installed"), Boot, Boot];
 const A_WHILE: Duration = Duration::from_secs(3);
 
 const fn host(site: usize, name: &'static str, firmware: Firmware, acts: &'static [Act]) -> Scene {
-    Scene { site, name, firmware, is_host: true, has_order: false, loaders: None, acts }
+    Scene { site, name, firmware, is_host: true, has_order: false, acts }
 }
 
 const fn order(site: usize, name: &'static str, firmware: Firmware, acts: &'static [Act]) -> Scene {
@@ -70,7 +68,7 @@ pub(super) const SCENES: &[Scene] = &[
     order(2, "kiosk-4", Firmware::UEFI, &[Deaf]),
     order(1, "db-6", Firmware::Ipxe(Platform::Bios), &[Disagree, Boot]),
     // There is no loader for it.
-    Scene { loaders: Some("bios-only"), ..order(2, "kiosk-1", Firmware::UEFI, &[Boot, Boot]) },
+    order(2, "kiosk-1", Firmware::Pxe(Platform::UefiArm64), &[Boot, Boot]),
     order(2, "kiosk-2", Firmware::BIOS, INSTALLED),
     Scene { is_host: false, ..host(2, "stranger", Firmware::Ipxe(Platform::Bios), &[Boot, Boot]) },
     host(2, "kiosk-3", Firmware::Ipxe(Platform::Bios), &[Boot, Boot]),
@@ -106,7 +104,7 @@ fn play_act(act: Act, scene: &Scene, guests: &Namespace) -> anyhow::Result<()> {
     match act {
         Boot => drive::boot_in(guests, identity).map(drop),
         Deaf => drive::boot_deaf(guests, identity, A_WHILE),
-        Disagree => drive::boot_in(guests, Identity { uuid: [7; 16], ..identity }).map(drop),
+        Disagree => drive::boot_in(guests, Identity { uuid: *b"another machine!", ..identity }).map(drop),
         Report(word) => report(guests, drive::boot_in(guests, identity)?.end, word),
     }
 }

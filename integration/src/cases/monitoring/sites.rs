@@ -81,9 +81,6 @@ impl Watched {
             let site = SITES[scene.site].0;
             let cli = self.fleet.cli();
             cli.run(&["host", "add", scene.name, "--site", site, "--mac", &mac, "--uuid", &uuid])?;
-            if let Some(loaders) = scene.loaders {
-                cli.run(&["host", "set", scene.name, "--loaders", loaders])?;
-            }
         }
         for scene in SCENES.iter().filter(|scene| scene.has_order) {
             self.fleet.wait_applied(scene.site)?;
@@ -125,11 +122,6 @@ fn fill_catalog(bench: &Bench<'_>, fleet: &Fleet, stock: &Stock) -> anyhow::Resu
     let (loaders, installer) = (text(&stock.loaders)?, text(&stock.installer)?);
     cli.run(&["image", "import", &loaders, "--family", "loaders", "--name", "ipxe"])?;
     cli.run(&["image", "import", &installer, "--family", "linux", "--name", "installer-1"])?;
-    let bios = bench.run.folder().join("bios-only");
-    fs::create_dir_all(&bios).context("failed to make a folder")?;
-    fs::copy(stock.loaders.join("undionly.kpxe"), bios.join("undionly.kpxe"))
-        .context("failed to copy a loader")?;
-    cli.run(&["image", "import", &text(&bios)?, "--family", "loaders", "--name", "bios-only"])?;
     for (site, network) in SITES {
         let (subnet, router) = (format!("{network}.0/24"), format!("{network}.1"));
         let pool = format!("{network}.100-{network}.119");
