@@ -22,12 +22,12 @@ mod trace;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::{AttemptId, Wall};
+use proto::Wall;
 use tokio::sync::broadcast::{Receiver, error::RecvError, error::TryRecvError};
 
 use crate::app::App;
 use crate::diagnosis::{Context, Progress, Standing, Step, progress};
-use crate::events::{BootSummary, ReadError, StoredEvent};
+use crate::events::{BootSummary, History, ReadError, StoredEvent};
 use crate::explain::{Explained, Inquiry, Unreadable};
 use missed::Missed;
 use table::Table;
@@ -195,8 +195,11 @@ impl Follower {
         if now.since(self.inquiry.now()) >= SHARED {
             self.inquiry = Inquiry::new(&self.app);
         }
-        for (attempt, next_began) in self.table.due(now, LOOKS) {
-            match self.look_at(attempt, next_began, now).await {
+        let due = self.table.due(now, LOOKS);
+        // All of them at once: each reading waits for another thread.
+        let histories = self.app.events.histories(due.iter().map(|(attempt, _)| *attempt).collect()).await;
+        for ((attempt, next_began), history) in due.into_iter().zip(histories) {
+            match self.look_at(history, next_began, now).await {
                 Ok(Looked::Over(explained)) => self.over(&explained).await,
                 Ok(Looked::GoesOn(step, again)) => {
                     let stage = step.map_or("began", Step::word);
@@ -213,12 +216,11 @@ impl Follower {
 
     async fn look_at(
         &mut self,
-        attempt: AttemptId,
+        history: Result<Option<History>, ReadError>,
         next_began: Option<Wall>,
         now: Wall,
     ) -> Result<Looked, Unreadable> {
-        let Some(boot) = self.app.events.boot(attempt).await? else { return Ok(Looked::Forgotten) };
-        let events = self.app.events.boot_events(attempt).await?;
+        let Some((boot, events)) = history? else { return Ok(Looked::Forgotten) };
         let context = Context { next_began, ..Context::at(now) };
         let Progress { standing, step, silent_from } = progress(&boot, &events, &context);
         if standing == Standing::UnderWay {

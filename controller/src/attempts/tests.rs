@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proto::event::{Answer, Client, Event, EventKind, NumberedEvent, OrderPhase, Transport};
 use proto::plan::Stage;
-use proto::{HostId, Incarnation, Mac, OrderId, Platform};
+use proto::{AttemptId, HostId, Incarnation, Mac, OrderId, Platform};
 use telemetry::boots::Value;
 use telemetry::metrics::{Exposition, Form};
 

@@ -19,7 +19,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use self::group::Group;
 use self::leases::Held;
-use super::store::{AppendError, BootFilter, OpenError, ReadError, Source, StoredEvent, Tuning};
+use super::store::{AppendError, BootFilter, History, OpenError, ReadError, Source, StoredEvent, Tuning};
 use super::{BootSummary, key};
 
 /// Appends that share one sync, at most.
@@ -90,6 +90,11 @@ impl Disk {
             let values = db.scan_prefix(key::events(attempt)).values();
             values.map(|value| decode(&value.map_err(unreadable)?)).collect()
         })
+    }
+
+    pub(super) fn history(&self, attempt: AttemptId) -> Result<Option<History>, ReadError> {
+        let Some(boot) = self.boot(attempt)? else { return Ok(None) };
+        Ok(Some((boot, self.boot_events(attempt)?)))
     }
 
     fn look<T>(&self, look: impl FnOnce(&sled::Db) -> Result<T, ReadError>) -> Result<T, ReadError> {

@@ -15,7 +15,9 @@ mod store;
 
 pub use boot::{BootSummary, Outcome};
 pub use lease::{End, Ended, LeaseEntry, LeasePage};
-pub use store::{AppendError, BootFilter, EventStore, OpenError, ReadError, Source, StoredEvent, Tuning};
+pub use store::{
+    AppendError, BootFilter, EventStore, History, OpenError, ReadError, Source, StoredEvent, Tuning,
+};
 
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,9 @@ pub struct StoredEvent {
     pub numbered: NumberedEvent,
 }
 
+/// A boot, and its events in the order in which they were stored.
+pub type History = (BootSummary, Vec<StoredEvent>);
+
 /// Which boots to list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BootFilter {
@@ -193,6 +196,13 @@ impl EventStore {
     /// [`ReadError`].
     pub async fn boot_events(&self, attempt: AttemptId) -> Result<Vec<StoredEvent>, ReadError> {
         self.read(move |disk| disk.boot_events(attempt)).await
+    }
+
+    /// Each of these boots with its events; None: it is not kept (any more).
+    pub async fn histories(&self, attempts: Vec<AttemptId>) -> Vec<Result<Option<History>, ReadError>> {
+        let count = attempts.len();
+        let read = self.read(move |disk| Ok(attempts.into_iter().map(|one| disk.history(one)).collect()));
+        read.await.unwrap_or_else(|error| vec![Err(error); count])
     }
 
     /// The boots that began at this time or later, the latest first, at most so many.

@@ -7,11 +7,15 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::catalog::tests::site;
+use crate::events::BootFilter;
+use crate::store::Revision;
 
 /// Ten thousand attempts of 25 events, of as many hosts.
 const SITES: usize = 20;
 const OF_SITE: usize = 500;
 const EVENTS: usize = 25;
+/// Boots of a list, as `bootlane top` asks for.
+const LISTED: usize = 500;
 /// Events of one report, as agents send them.
 const BATCH: usize = 500;
 
@@ -21,19 +25,19 @@ async fn furnished() -> (Lab, Vec<(String, Vec<HostId>)>) {
     let lab = Lab::new();
     let store = Arc::clone(fleet.catalog.store());
     let (planner, _task) = Planner::start(lab.app.fleet.clone(), Arc::clone(&store), fleet.vault.clone());
-    let mut sites = Vec::new();
+    let (mut sites, mut last) = (Vec::new(), Revision::ZERO);
     for number in 0..SITES {
         let name = format!("site-{number}");
         fleet.apply(&[site(&name, &format!("10.{}.0.0/16", 50 + number))]).await.expect("new");
         fleet.enrol(&name, &format!("agent-{number}")).await;
         let hosts: Vec<_> = (0..OF_SITE).map(|host| document(&name, number, host)).collect();
         for hosts in hosts.chunks(10) {
-            fleet.apply(hosts).await.expect("new");
+            last = fleet.apply(hosts).await.expect("new").revision;
         }
         let hosts = fleet.catalog.list::<HostSpec>(Some(&name)).await.expect("readable").items;
         sites.push((name, hosts.iter().filter_map(|host| host.id().map(Into::into)).collect()));
     }
-    planner.reached(store.revision().await.expect("readable")).await;
+    planner.reached(last).await;
     let (vault, catalog) = (fleet.vault, fleet.catalog);
     // The system's clock: what is waited for is waited for here as well.
     let clock = Clock::system();
@@ -111,9 +115,20 @@ async fn ten_thousand_attempts() {
     }
     let (wall, spent) = (began.elapsed(), processor() - before);
     println!("{} boots counted after {wall:?}, of which a boot waits {:?}", counted(&lab), table::SETTLED);
-    let lost = lab.lines("bootlane_controller_events_missed_total ");
-    println!("{spent:?} of processor time, {} of the news read again", lost.concat());
+    let lost = lab.lines("bootlane_controller_events_missed_total");
+    println!("{spent:?} of processor time, {} news lost", lost.concat());
     following.abort();
+    explain_list(&lab.app).await;
+}
+
+/// What a list of boots with their causes costs.
+#[expect(clippy::print_stdout, reason = "its result")]
+async fn explain_list(app: &App) {
+    let filter = BootFilter { limit: LISTED, ..BootFilter::default() };
+    let boots = app.events.boots(filter).await.expect("readable");
+    let began = Instant::now();
+    let lines = crate::overview::lines(app, boots).await.expect("readable");
+    println!("{} boots explained in {:?}", lines.len(), began.elapsed());
 }
 
 fn counted(lab: &Lab) -> usize {
