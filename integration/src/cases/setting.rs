@@ -63,6 +63,12 @@ impl<'a> Setting<'a> {
         (self.bench.say)(line);
     }
 
+    /// Keeps a text beside the run's logs.
+    pub(super) fn keep(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let file = self.bench.run.folder().join(name);
+        std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
+    }
+
     pub(super) fn import(&self, folder: &Path, family: &str, name: &str) -> anyhow::Result<()> {
         let folder = text(folder)?;
         let arguments = ["image", "import", folder, "--family", family, "--name", name];

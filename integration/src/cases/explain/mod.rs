@@ -140,11 +140,18 @@ pub(super) fn must_name(setting: &Setting<'_>, host: &str, cause: Cause) -> anyh
         let answer = explained["answer"].as_str().unwrap_or_default();
         if named(&causes(&seen), cause) {
             setting.say(&format!("{host}, {}: {answer}", cause.word()));
+            keep(setting, host)?;
             return Ok(answer.to_owned());
         }
         ensure!(Instant::now() < end, "{host} has {}, and is explained by {:?}", cause.word(), causes(&seen));
         std::thread::sleep(Duration::from_millis(500));
     }
+}
+
+/// Keeps what people read of a host, for who wants to try whether they understand it.
+fn keep(setting: &Setting<'_>, host: &str) -> anyhow::Result<()> {
+    let text = setting.fleet.cli().run(&["host", "explain", host])?;
+    setting.keep(&format!("explained-{}.txt", host.replace(':', "-")), &text)
 }
 
 /// The first answers; only a loop comes behind what each of its attempts met.
