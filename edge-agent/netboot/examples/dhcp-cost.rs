@@ -124,11 +124,26 @@ impl Bench {
         reply.map(|datagram| Message::parse(&datagram).expect("legal"))
     }
 
+    /// The leases of a snapshot as the agent takes them, between which machines are answered.
+    fn pieces(&self) {
+        let (mut place, mut count, mut longest) = (None, 0, Duration::ZERO);
+        loop {
+            let (began, mut bytes) = (Instant::now(), Vec::new());
+            place = self.site.dhcp().leases_behind(place, 1_024, |record| record.encode_to(&mut bytes));
+            (count, longest) = (count + 1, longest.max(began.elapsed()));
+            if place.is_none() {
+                break;
+            }
+        }
+        println!("its leases in {count} pieces: {longest:?} for the longest");
+    }
+
     /// What does not belong to an exchange.
     fn rest(mut self) {
         let began = Instant::now();
         let records: Vec<Vec<u8>> = self.site.snapshot().map(|record| record.encode()).collect();
         println!("snapshot of {} records: {:?}", records.len(), began.elapsed());
+        self.pieces();
         let began = Instant::now();
         let mut again = site();
         for record in &records {

@@ -79,14 +79,43 @@ pub(super) struct Bundle {
     pub(super) ended: Vec<OrderId>,
     /// The number of the engine's last event.
     pub(super) last_event: u64,
-    /// Takes the place of the whole ledger, these records among it.
-    pub(super) snapshot: Option<Records>,
+    /// Takes the place of the whole ledger, these records among it, or a part of what does.
+    pub(super) snapshot: Option<Part>,
+}
+
+/// Of a snapshot: all of it, or a piece, since to copy a million leases in one turn would hold the engine up. Every record of the
+/// turns behind the first piece stands behind the snapshot, so it does not matter that pieces have some of that already: a
+/// record says what holds, whatever held before.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// All, as of this turn.
+    Whole(Records),
+    /// Everything but the leases, as of this turn.
+    First(Records),
+    /// Leases, as of this turn.
+    Next(Records),
+    /// The last of them.
+    Last(Records),
+}
+
+impl Part {
+    /// Does it begin a snapshot? Then it stands behind what was recorded until this turn, and before all else.
+    pub(super) fn begins(&self) -> bool {
+        match self {
+            Self::Whole(_) | Self::First(_) => true,
+            Self::Next(_) | Self::Last(_) => false,
+        }
+    }
 }
 
 impl Bundle {
     /// Is there nothing to be put on disk?
     pub(super) fn is_light(&self) -> bool {
         self.records.is_empty() && self.snapshot.is_none()
+    }
+
+    pub(super) fn begins_snapshot(&self) -> bool {
+        self.snapshot.as_ref().is_some_and(Part::begins)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -62,6 +62,23 @@ pub struct Options {
     pub tap: Tap,
     /// Told of boots that have failed, whose packets are to be kept.
     pub failed_boots: mpsc::Sender<FailedBoot>,
+    /// How the ledger is kept short.
+    pub snapshots: Snapshots,
+}
+
+/// When a snapshot of the engine's state takes the place of the ledger's records, and how it is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Snapshots {
+    /// After so many bytes of records, or as many as the last snapshot has, if that is more.
+    pub after_bytes: u64,
+    /// As many leases are copied in one turn: some tenths of a millisecond, in which no machine is answered.
+    pub piece: usize,
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Self { after_bytes: 16 << 20, piece: 1_024 }
+    }
 }
 
 /// An interface whose machines are answered.

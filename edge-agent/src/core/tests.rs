@@ -9,6 +9,7 @@ use netboot::{
 use proto::{
     AttemptId, Digest, Generation, HostId, Mac,
     event::{AlarmKind, Event, Transport},
+    ledger::{Lease, LeaseKey},
     plan::{
         BlobRef, Boot, Content, DhcpMode, Guard, HostPlan, Network, PlanDocument, PlannedFile, ReplySettings,
         SitePlan, Stage, Subnet, UnknownMachines, host_entry, network_entry,
@@ -23,9 +24,16 @@ use crate::{
 };
 
 fn worker(folder: &Path) -> (Worker, watch::Receiver<View>, mpsc::Receiver<OrderId>) {
+    worker_with(folder, Snapshots::default())
+}
+
+fn worker_with(
+    folder: &Path,
+    snapshots: Snapshots,
+) -> (Worker, watch::Receiver<View>, mpsc::Receiver<OrderId>) {
     let (ended_orders, to_destroy) = mpsc::channel(2);
     let (view_out, view) = watch::channel(View::default());
-    let options = options(folder, ended_orders);
+    let options = Options { snapshots, ..options(folder, ended_orders) };
     let shared = Shared { view: view_out, epoch: Epoch::default(), counts: Arc::default() };
     (Worker::open(options, shared).expect("it opens"), view, to_destroy)
 }
@@ -39,6 +47,7 @@ fn options(folder: &Path, ended_orders: mpsc::Sender<OrderId>) -> Options {
         ended_orders,
         tap: crate::Tap::default(),
         failed_boots: mpsc::channel(1).0,
+        snapshots: Snapshots::default(),
     }
 }
 
@@ -239,6 +248,119 @@ fn more_than_a_batch_and_no_room(mount: &Path) {
     assert!(worker.writer.has_backlog());
     try_again(&mut worker);
     assert!(worker.writer.has_backlog(), "it still goes first");
+}
+
+/// Leases of machines 0 to 19 at the pool's addresses, of before the start.
+fn with_leases(worker: &mut Worker) {
+    let network = "10.1.0.0/24".parse().expect("a network");
+    for machine in 0..20 {
+        let key = LeaseKey { mac: stranger(machine), network };
+        let until = Wall::from(SystemTime::now()).plus(Duration::from_secs(600));
+        worker.site.restore(&Record::Lease(Lease { key, address: address_of(machine), until }));
+    }
+}
+
+fn stranger(machine: u8) -> Mac {
+    Mac([2, 0, 0, 0, 1, machine])
+}
+
+fn address_of(machine: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 1, 0, 100 + machine)
+}
+
+/// A machine renews its lease (3), or gives it back (7): the message type of option 53.
+fn says(machine: u8, kind: u8) -> Command {
+    let mut options = DhcpOptions::default();
+    options.set(53, [kind]);
+    if kind == 7 {
+        options.set(54, [10, 1, 0, 2]);
+    }
+    let mut message = Message::new(Operation::Request, stranger(machine), 7);
+    message.options = Some(options);
+    message.ciaddr = address_of(machine);
+    let request = Request::parse(&message.emit()).expect("legal");
+    let arrival = Arrival { interface: 0, server: [10, 1, 0, 2].into(), base_url: "http://10.1.0.2".into() };
+    Command::Input(Input::Dhcp(arrival, Box::new(request)))
+}
+
+fn leases(worker: &Worker) -> Vec<Lease> {
+    let mut all: Vec<_> = worker.site.dhcp().leases().copied().collect();
+    all.sort_by_key(|lease| lease.key);
+    all
+}
+
+/// The ledger as a kill would leave it now: nobody is at the disk while it is copied.
+fn killed(worker: &Worker, folder: &Path, copy: &Path) {
+    let until = Instant::now() + Duration::from_secs(20);
+    let copied = || {
+        worker.writer.is_settled().then(|| worker.writer.with_ledger(|_| copy_files(folder, copy))).flatten()
+    };
+    while copied().is_none() {
+        assert!(Instant::now() < until, "somebody is at the disk for ever");
+        std::thread::yield_now();
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        // One that is being written beside the ledger may go meanwhile.
+        let _ = std::fs::copy(entry.path(), to.join(entry.file_name()));
+    }
+}
+
+fn is_being_written(ledger: &Path) -> bool {
+    let mut entries = std::fs::read_dir(ledger).expect("a folder");
+    entries.any(|entry| entry.expect("an entry").path().extension().is_some_and(|end| end == "tmp"))
+}
+
+/// Renewals and releases go on between the pieces of snapshots; a kill at any moment finds every lease as it was.
+#[test]
+fn a_snapshot_in_pieces_loses_nothing_that_changes_meanwhile() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let few = Snapshots { after_bytes: 1_500, piece: 3 };
+    let (mut worker, ..) = worker_with(&folder.path().join("live"), few);
+    worker.writer.start_thread().expect("a thread");
+    turn(&mut worker, [Command::Input(Input::Plan(Arc::new(plan())))]);
+    with_leases(&mut worker);
+    let ledger = folder.path().join("live/ledger");
+    let (mut complete, mut in_pieces, mut killed_between) = (false, 0, 0);
+    for round in 0..200_u8 {
+        let machine = round.wrapping_mul(7) % 20;
+        let kind = if round % 17 == 16 { 7 } else { 3 };
+        turn(&mut worker, [says(machine, kind)]);
+        let under_way = worker.pieces.is_some();
+        in_pieces += usize::from(under_way);
+        // The leases of before the start are on disk with the first snapshot.
+        complete |= in_pieces > 0 && !under_way && !is_being_written(&ledger);
+        if !complete {
+            continue;
+        }
+        killed_between += usize::from(under_way);
+        let copy = folder.path().join(format!("killed-{round}"));
+        killed(&worker, &ledger, &copy.join("ledger"));
+        let (again, ..) = worker_with(&copy, few);
+        assert_eq!(leases(&again), leases(&worker), "round {round}");
+    }
+    assert!(killed_between > 10, "a snapshot was under way in {in_pieces} rounds");
+    let last = leases(&worker);
+    assert!(last.len() < 20, "some were given back");
+    worker.stop();
+    let (again, ..) = worker_with(&folder.path().join("live"), few);
+    assert_eq!(leases(&again), last);
+}
+
+#[test]
+fn a_full_disk_is_not_asked_for_the_pieces_of_a_snapshot() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut worker, ..) = worker(folder.path());
+    turn(&mut worker, []);
+    let past = Instant::now() - Duration::from_millis(1);
+    worker.pieces = Some((None, past));
+    assert!(worker.due() <= past, "a piece is due");
+    worker.full = Some(past + Duration::from_secs(60));
+    assert!(worker.due() > past, "it would turn without end");
 }
 
 #[test]

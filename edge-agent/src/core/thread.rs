@@ -11,7 +11,7 @@ use std::{
 };
 
 use netboot::{
-    dhcp::Destination,
+    dhcp::{Destination, Place},
     site::{Action, Arrival, Disk, FailedBoot, Input, Site},
     time::{Mono, Now},
 };
@@ -24,8 +24,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    Command, Epoch, FileReply, Interface, Options, ReportReply, StartError, View,
-    bundle::{Bundle, Held},
+    Command, Epoch, FileReply, Interface, Options, ReportReply, Snapshots, StartError, View,
+    bundle::{Bundle, Held, Part, Records},
     writer::{State, Writer},
 };
 use crate::{
@@ -45,6 +45,8 @@ const FEW: usize = 4;
 const LOOK_AT_DISK: Duration = Duration::from_secs(1);
 /// How soon a full disk is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// The least time from one piece to the next, so that a snapshot takes a small part of the engine's time.
+const PIECES: Duration = Duration::from_millis(2);
 /// The tag of all records: their own encoding says what they are.
 pub(super) const RECORD: u8 = 1;
 
@@ -113,6 +115,9 @@ struct Worker {
     next_disk: Instant,
     /// The disk has no room at all: when it is tried again. Until then nothing new is taken in.
     full: Option<Instant>,
+    snapshots: Snapshots,
+    /// The snapshot that is being taken has come so far, and when it goes on.
+    pieces: Option<(Option<Place>, Instant)>,
     /// What came meanwhile and nobody will say again: the latest of each kind.
     parked: Vec<Input>,
     readers: Vec<Reader>,
@@ -141,7 +146,9 @@ impl Worker {
             records.push(Record::decode(record.body)?);
             Ok(())
         };
-        let (ledger, opened) = Ledger::open(&options.ledger, LedgerOptions::new(incarnation), &mut visit)?;
+        let mut kept = LedgerOptions::new(incarnation);
+        kept.snapshot_after_bytes = options.snapshots.after_bytes;
+        let (ledger, opened) = Ledger::open(&options.ledger, kept, &mut visit)?;
         let mut site = Site::new(options.site, ledger.incarnation(), seed);
         records.iter().for_each(|record| site.restore(record));
         tracing::info!(records = opened.records, torn_bytes = opened.torn_bytes, "ledger replayed");
@@ -176,6 +183,8 @@ impl Worker {
             pressure: Pressure::Normal,
             next_disk: started,
             full: None,
+            snapshots: options.snapshots,
+            pieces: None,
             parked: Vec::new(),
             readers: Vec::new(),
             ended: BTreeSet::new(),
@@ -236,7 +245,10 @@ impl Worker {
             None if self.parked.is_empty() => self.started + self.site.poll_timeout().0,
             None => self.started,
         };
-        engine.min(self.next_disk)
+        // A full disk takes none.
+        let pieces = self.pieces.filter(|_| self.full.is_none());
+        let piece = pieces.map_or(self.next_disk, |(_, due)| due);
+        engine.min(self.next_disk).min(piece)
     }
 
     fn stop(self) {
@@ -423,12 +435,40 @@ impl Worker {
             }
         }
         self.writer.release(leaving);
-        if self.writer.needs_snapshot() {
-            bundle.snapshot = Some(self.site.snapshot().collect());
-        }
+        bundle.snapshot = self.part_of_snapshot();
         if !bundle.is_empty() || self.full.is_some() {
             self.writer.put(bundle, few);
         }
+    }
+
+    /// What this turn adds to a snapshot, if one is due. Few leases come along at once; many come in pieces, turn by turn.
+    fn part_of_snapshot(&mut self) -> Option<Part> {
+        let due = self.writer.needs_snapshot();
+        let few = self.site.dhcp().lease_count() <= self.snapshots.piece;
+        if due && (few || self.writer.wants_whole_snapshot()) {
+            self.pieces = None;
+            return Some(Part::Whole(self.site.snapshot().collect()));
+        }
+        let now = Instant::now();
+        match self.pieces {
+            None if due => {
+                self.pieces = Some((None, now + PIECES));
+                Some(Part::First(self.site.snapshot_but_leases().collect()))
+            }
+            Some((behind, when)) if when <= now => {
+                self.pieces = Some((behind, now + PIECES));
+                self.writer.takes_pieces().then(|| self.next_piece(behind, now))
+            }
+            None | Some(_) => None,
+        }
+    }
+
+    fn next_piece(&mut self, behind: Option<Place>, now: Instant) -> Part {
+        let mut records = Records::default();
+        let piece = self.snapshots.piece;
+        let place = self.site.dhcp().leases_behind(behind, piece, |record| records.push(&record));
+        self.pieces = place.map(|place| (Some(place), now + PIECES));
+        if place.is_some() { Part::Next(records) } else { Part::Last(records) }
     }
 
     /// From disk alone: an event that a crash takes back must not have been told, for its number is used again.

@@ -21,7 +21,7 @@ use proto::OrderId;
 use tokio::sync::Notify;
 
 use super::{
-    bundle::{Bundle, Held, Records},
+    bundle::{Bundle, Held, Part, Records},
     thread::RECORD,
 };
 use crate::{
@@ -90,6 +90,8 @@ struct Queue {
     state: State,
     ended: Vec<OrderId>,
     needs_snapshot: bool,
+    /// It is to come in one piece.
+    whole: bool,
     /// What has been written beside the ledger, and is to take its place.
     written: Option<Written>,
 }
@@ -108,6 +110,8 @@ struct Disk {
     ended: Vec<OrderId>,
     /// The last snapshot beside the ledger came to nothing: the next one is written in place.
     in_place: bool,
+    /// A snapshot of which not all pieces are here.
+    begun: Option<(Snapshot, Records)>,
     /// No snapshot is asked for before.
     not_before: Option<Instant>,
     sender: Sender,
@@ -117,7 +121,8 @@ impl Writer {
     /// Without a thread of its own everything is put on disk by whoever hands it over.
     pub(super) fn new(ledger: Ledger, sockets: Vec<Arc<dhcp::Sockets>>, durable: u64) -> Self {
         let (backlog, ended, sender) = (Records::default(), Vec::new(), Sender::default());
-        let disk = Disk { ledger, backlog, appended: 0, ended, in_place: false, not_before: None, sender };
+        let (in_place, begun, not_before) = (false, None, None);
+        let disk = Disk { ledger, backlog, appended: 0, ended, in_place, begun, not_before, sender };
         let shared = Shared {
             sockets,
             queue: Mutex::default(),
@@ -192,6 +197,16 @@ impl Writer {
         mem::take(&mut self.shared.queue().needs_snapshot)
     }
 
+    /// Is the next snapshot to come in one piece? Else it may come in several, for which no disk has to do anything.
+    pub(super) fn wants_whole_snapshot(&self) -> bool {
+        self.shared.queue().whole || !self.shared.beside.load(Ordering::Relaxed)
+    }
+
+    /// May a piece of a snapshot be handed over without waiting for the disk?
+    pub(super) fn takes_pieces(&self) -> bool {
+        self.shared.queue().waiting.len() < AHEAD / 2
+    }
+
     /// Waits until there is something new to ask for.
     pub(super) async fn news(&self) {
         self.shared.news.notified().await;
@@ -208,6 +223,13 @@ impl Writer {
         !self.shared.disk.lock().expect("no panic").backlog.is_empty()
     }
 
+    /// Is all that was handed over with the ledger, and nobody at the disk?
+    #[cfg(test)]
+    pub(super) fn is_settled(&self) -> bool {
+        let queue = self.shared.queue();
+        queue.waiting.is_empty() && !queue.busy && queue.written.is_none()
+    }
+
     /// Ends the thread once all is on disk, and closes the ledger.
     ///
     /// # Errors
@@ -222,7 +244,11 @@ impl Writer {
             std::thread::sleep(PAUSE);
         }
         match Arc::try_unwrap(shared) {
-            Ok(shared) => shared.disk.into_inner().unwrap_or_else(PoisonError::into_inner).ledger.close(),
+            Ok(shared) => {
+                let mut disk = shared.disk.into_inner().unwrap_or_else(PoisonError::into_inner);
+                disk.give_up_begun();
+                disk.ledger.close()
+            }
             Err(_) => Err(CommitError::Poisoned),
         }
     }
@@ -314,7 +340,7 @@ impl Shared {
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         queue.busy = true;
-        let snapshot = queue.waiting.iter().position(|bundle| bundle.snapshot.is_some());
+        let snapshot = queue.waiting.iter().position(Bundle::begins_snapshot);
         let count = snapshot.map_or(queue.waiting.len(), |place| place + 1);
         let taken = queue.waiting.drain(..count).collect();
         drop(queue);
@@ -325,13 +351,14 @@ impl Shared {
     /// Only while `busy` is the caller's.
     fn perform(self: &Arc<Self>, bundles: VecDeque<Bundle>) {
         let disk = &mut *self.disk.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut held, mut snapshot) = (Vec::new(), None);
+        let (mut held, mut parts) = (Vec::new(), Vec::new());
         let mut last_event = self.durable.load(Ordering::Acquire);
         for mut bundle in bundles {
             disk.backlog.append(&bundle.records);
             disk.ended.append(&mut bundle.ended);
             held.append(&mut bundle.held);
-            (snapshot, last_event) = (bundle.snapshot, bundle.last_event);
+            parts.extend(bundle.snapshot);
+            last_event = bundle.last_event;
         }
         let outcome = self.timed(disk);
         // Whatever came of it: a snapshot that stayed here would have the thread come back for it without end.
@@ -343,9 +370,7 @@ impl Shared {
                 if let Some(written) = written {
                     disk.finish(written);
                 }
-                if let Some(snapshot) = snapshot {
-                    self.compact(disk, snapshot);
-                }
+                parts.into_iter().for_each(|part| self.take_part(disk, part));
                 self.go_on(disk, told);
             }
             Err(CommitError::Full { records, source }) => {
@@ -370,6 +395,20 @@ impl Shared {
         outcome
     }
 
+    fn take_part(self: &Arc<Self>, disk: &mut Disk, part: Part) {
+        match part {
+            Part::Whole(records) => self.compact(disk, records),
+            Part::First(records) => disk.begin(records),
+            Part::Next(records) => disk.begun.iter_mut().for_each(|(_, all)| all.append(&records)),
+            Part::Last(records) => {
+                if let Some((snapshot, mut all)) = disk.begun.take() {
+                    all.append(&records);
+                    Writing::new(self.clone(), snapshot).start(all);
+                }
+            }
+        }
+    }
+
     /// What takes long does so in a thread of its own. Where there is no room for that, the ledger gives some of its reserve.
     fn compact(self: &Arc<Self>, disk: &mut Disk, records: Records) {
         if !self.beside.load(Ordering::Relaxed) || mem::take(&mut disk.in_place) {
@@ -385,12 +424,13 @@ impl Shared {
     /// `told`: there is no new event on disk.
     fn go_on(&self, disk: &mut Disk, told: bool) {
         let mut queue = self.queue();
-        let on_its_way = queue.waiting.iter().any(|bundle| bundle.snapshot.is_some());
+        let on_its_way = queue.waiting.iter().any(Bundle::begins_snapshot);
         let needs_snapshot = disk.needs_snapshot() && !on_its_way;
         let was_full = matches!(mem::replace(&mut queue.state, State::Fine), State::Full);
         let news = !told || !disk.ended.is_empty() || needs_snapshot || was_full;
         queue.ended.append(&mut disk.ended);
         queue.needs_snapshot = needs_snapshot;
+        queue.whole = disk.in_place;
         queue.busy = false;
         drop(queue);
         self.changed.notify_all();
@@ -472,6 +512,23 @@ impl Disk {
         Ok(())
     }
 
+    /// Pieces follow. Where there is no room, the whole is asked for, to be written in place.
+    fn begin(&mut self, records: Records) {
+        match self.ledger.begin_snapshot() {
+            Ok(snapshot) => self.begun = Some((snapshot, records)),
+            Err(CompactError::NotWritten(error)) if error.is_full() => self.in_place = true,
+            Err(error) => self.put_off(&error),
+        }
+    }
+
+    /// Pieces that are still to come find nothing to belong to.
+    fn give_up_begun(&mut self) -> bool {
+        let begun = self.begun.take();
+        let was = begun.is_some();
+        begun.into_iter().for_each(|(snapshot, _)| self.ledger.give_up_snapshot(snapshot));
+        was
+    }
+
     fn compact(&mut self, snapshot: &Records) {
         if let Err(error) = self.ledger.compact(tagged(snapshot)) {
             self.put_off(&error);
@@ -490,6 +547,7 @@ impl Disk {
 
     /// Makes the room of a snapshot that was written free again.
     fn give_up(&mut self, written: Option<Written>) {
+        self.in_place |= self.give_up_begun();
         if let Some(Written(snapshot, _)) = written {
             self.ledger.give_up_snapshot(snapshot);
             self.in_place = true;

@@ -63,6 +63,7 @@ impl Scene {
             ended_orders: mpsc::channel(1).0,
             tap: crate::Tap::default(),
             failed_boots: mpsc::channel(1).0,
+            snapshots: crate::core::Snapshots::default(),
         };
         let blob = BlobRef { digest: Digest::of(&[7; 100_000]), size: 100_000 };
         let prefetch = Prefetch { name: "image/x".into(), need: Need::Site, rank: 0, blobs: vec![blob] };

@@ -51,6 +51,7 @@ async fn gatherer(folder: &Path) -> Gatherer {
         ended_orders: mpsc::channel(1).0,
         tap: crate::Tap::default(),
         failed_boots: mpsc::channel(1).0,
+        snapshots: crate::core::Snapshots::default(),
     };
     let core = Core::start(options).expect("it starts").0;
     let plan = plan();

@@ -238,6 +238,7 @@ mod tests {
             ended_orders: mpsc::channel(1).0,
             tap: crate::Tap::default(),
             failed_boots: mpsc::channel(1).0,
+            snapshots: crate::core::Snapshots::default(),
         };
         Core::start(options).expect("it starts").0
     }

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::Ipv4Addr,
+    ops::Bound,
 };
 
 use ipnet::Ipv4Net;
@@ -63,6 +64,11 @@ struct Slot {
 /// A machine's link address, and the number of a network: quicker to compare than a [`LeaseKey`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Machine(u64);
+
+/// How far a snapshot that is taken in pieces has come: a machine and a network, by a number that it keeps as long as the
+/// engine runs. So it leads on whatever happens to leases between two pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place(Machine);
 
 impl Machine {
     fn new(mac: Mac, network: u16) -> Self {
@@ -180,6 +186,23 @@ impl Leases {
         self.by_machine.values().filter_map(|index| Some(&self.slot(*index)?.lease))
     }
 
+    /// Hands out up to `count` leases behind a place, by machine; None: there are no more.
+    pub(super) fn piece(
+        &self,
+        behind: Option<Place>,
+        count: usize,
+        mut take: impl FnMut(&Lease),
+    ) -> Option<Place> {
+        let from = behind.map_or(Bound::Unbounded, |Place(machine)| Bound::Excluded(machine));
+        let mut rest = self.by_machine.range((from, Bound::Unbounded));
+        let mut last = None;
+        for (machine, index) in rest.by_ref().take(count) {
+            self.slot(*index).iter().for_each(|slot| take(&slot.lease));
+            last = Some(Place(*machine));
+        }
+        last.filter(|_| rest.next().is_some())
+    }
+
     pub(super) fn len(&self) -> usize {
         self.by_machine.len()
     }
@@ -277,7 +300,80 @@ mod tests {
         }
     }
 
+    /// One step of a ledger's life: what changes in memory, and the record that says so.
+    fn change(leases: &mut Leases, log: &mut Vec<Result<Lease, LeaseKey>>, what: u8, lease: Lease) {
+        match what {
+            0 | 1 => {
+                leases.insert(lease);
+                log.push(Ok(lease));
+            }
+            2 => {
+                leases.remove(lease.key);
+                log.push(Err(lease.key));
+            }
+            _ => {
+                let now = Wall(lease.until.0 / 4);
+                while let Some(ended) = leases.pop_ended(now) {
+                    log.push(Err(ended.key));
+                }
+            }
+        }
+    }
+
+    fn all(leases: &Leases) -> Vec<Lease> {
+        leases.iter().copied().collect()
+    }
+
     proptest! {
+        /// Leases that are written down in pieces, each as of its own moment, and behind them everything that was recorded
+        /// since the first: whatever a piece has of that already, together they are what the engine has in the end.
+        #[test]
+        fn pieces_and_what_was_recorded_since_are_the_whole(
+            before in proptest::collection::vec((0..4_u8, 0..3_u8, 0..9_u8, 0..9_u8, 1..50_u64), 0..40),
+            since in proptest::collection::vec((0..6_u8, 0..3_u8, 0..9_u8, 0..9_u8, 1..50_u64), 0..60),
+            size in 1..4_usize,
+        ) {
+            let lease = |network, mac, address, until| {
+                let mut lease = lease(mac, address, until);
+                lease.key.network = format!("10.{network}.0.0/24").parse().expect("a network");
+                lease
+            };
+            let (mut leases, mut log) = (Leases::default(), Vec::new());
+            for (what, network, mac, address, until) in before {
+                change(&mut leases, &mut log, what, lease(network, mac, address, until));
+            }
+            log.clear();
+            let (mut pieces, mut place, mut done) = (Vec::new(), None, false);
+            let mut take = |leases: &Leases| {
+                if !done {
+                    place = leases.piece(place, size, |lease| pieces.push(*lease));
+                    done = place.is_none();
+                }
+                done
+            };
+            for (what, network, mac, address, until) in since {
+                match what {
+                    4.. => drop(take(&leases)),
+                    _ => change(&mut leases, &mut log, what, lease(network, mac, address, until)),
+                }
+            }
+            while !take(&leases) {}
+            let mut restored = Leases::default();
+            pieces.into_iter().for_each(|lease| restored.insert(lease));
+            for record in log {
+                match record {
+                    Ok(lease) => restored.insert(lease),
+                    Err(key) => drop(restored.remove(key)),
+                }
+            }
+            let sorted = |leases: &Leases| {
+                let mut all = all(leases);
+                all.sort_by_key(|lease| (lease.key, lease.address));
+                all
+            };
+            prop_assert_eq!(sorted(&restored), sorted(&leases));
+        }
+
         #[test]
         fn as_if_each_was_looked_at(
             steps in proptest::collection::vec((0..3_u8, 0..2_u8, 0..6_u8, 0..8_u8, 1..50_u64), 0..60)

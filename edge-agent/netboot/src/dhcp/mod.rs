@@ -42,6 +42,7 @@ pub(crate) use foreign::{ForeignServers, question};
 
 pub use context::{BootAnswer, Context, Destination, Effect};
 pub use freed::Freed;
+pub use lease::Place;
 pub use message::{MAX_FILE, Malformed, Message, Operation};
 pub use option::Options;
 pub use overheard::{BootHints, ServerMessage};

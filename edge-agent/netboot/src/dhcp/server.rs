@@ -15,6 +15,7 @@ use super::{
     alarm::{Alarms, Subject},
     book::Book,
     exchange::Exchange,
+    lease::Place,
     pool,
     probe::Probes,
     quarantine::QUARANTINE,
@@ -64,9 +65,27 @@ impl Server {
 
     /// The records that bring this server's durable state back, for a compacted ledger.
     pub fn snapshot(&self) -> impl Iterator<Item = Record> {
-        let leases = self.book.leases.iter().copied().map(Record::Lease);
+        self.book.leases.iter().copied().map(Record::Lease).chain(self.snapshot_but_leases())
+    }
+
+    /// The same without the leases, which [`Self::leases_behind`] gives in pieces.
+    pub fn snapshot_but_leases(&self) -> impl Iterator<Item = Record> {
         let sightings = self.sightings.iter().map(Record::Sighting);
-        leases.chain(self.book.quarantined.iter().map(Record::Quarantine)).chain(sightings)
+        self.book.quarantined.iter().map(Record::Quarantine).chain(sightings)
+    }
+
+    /// Hands out the records of up to `count` leases behind a place; None: these were the last.
+    ///
+    /// Pieces that are taken at different moments, with every record since before the first behind them, bring the leases
+    /// back: a record says what holds of a machine and an address, whatever held before.
+    #[must_use]
+    pub fn leases_behind(
+        &self,
+        place: Option<Place>,
+        count: usize,
+        mut take: impl FnMut(Record),
+    ) -> Option<Place> {
+        self.book.leases.piece(place, count, |lease| take(Record::Lease(*lease)))
     }
 
     /// The lease of an address, if it is leased.

@@ -183,9 +183,22 @@ impl Site {
     /// The records that make the engine's durable state again. The wall time stands first, by which forms are judged, and
     /// last: what was written while the clock ran ahead does not bring that time back.
     pub fn snapshot(&self) -> impl Iterator<Item = Record> + '_ {
+        self.snapshot_with(self.dhcp.snapshot())
+    }
+
+    /// The same without the leases, which may be many: those come in pieces ([`dhcp::Server::leases_behind`]), each as of its
+    /// own moment, with everything behind them that is recorded from now on.
+    pub fn snapshot_but_leases(&self) -> impl Iterator<Item = Record> + '_ {
+        self.snapshot_with(self.dhcp.snapshot_but_leases())
+    }
+
+    fn snapshot_with<'a>(
+        &'a self,
+        dhcp: impl Iterator<Item = Record> + 'a,
+    ) -> impl Iterator<Item = Record> + 'a {
         let wall = std::iter::once(Record::Wall(self.recorded));
         let forms = self.forms.snapshot().map(Record::Form);
-        let others = self.orders.snapshot().chain(self.dhcp.snapshot()).chain(forms);
+        let others = self.orders.snapshot().chain(dhcp).chain(forms);
         let last = std::iter::once(Record::WallSet(self.recorded));
         wall.chain(self.journal.snapshot()).chain(others).chain(last)
     }

@@ -36,7 +36,7 @@ fn some(count: u64) -> Bundle {
 }
 
 fn snapshot() -> Bundle {
-    Bundle { snapshot: Some(records(2)), ..Bundle::default() }
+    Bundle { snapshot: Some(Part::Whole(records(2))), ..Bundle::default() }
 }
 
 /// A writer that has said that a snapshot is due.

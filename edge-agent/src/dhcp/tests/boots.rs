@@ -167,6 +167,7 @@ async fn serve() {
         ended_orders,
         tap: tap.clone(),
         failed_boots,
+        snapshots: crate::core::Snapshots::default(),
     })
     .expect("a folder of its own");
     let captures = (folder.join("captures"), 1 << 20);

@@ -158,6 +158,7 @@ async fn serve() {
         ended_orders,
         tap: crate::Tap::default(),
         failed_boots: mpsc::channel(1).0,
+        snapshots: crate::core::Snapshots::default(),
     })
     .expect("a folder of its own");
     let mut plan = plan();

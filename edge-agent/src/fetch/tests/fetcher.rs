@@ -75,6 +75,7 @@ impl Bench {
             ended_orders: mpsc::channel(1).0,
             tap: crate::Tap::default(),
             failed_boots: mpsc::channel(1).0,
+            snapshots: crate::core::Snapshots::default(),
         });
         let core = core.expect("it starts").0;
         let (plan, seen_plan) = watch::channel(None);
