@@ -293,6 +293,12 @@ fn an_answer_file_that_is_refused_is_found() {
     assert_eq!(cause(scene.events()), Some(Cause::AnswerRefused));
     assert!(scene.ask(ADDRESS, Transport::Http, &name).is_some(), "its own lease gets it");
     assert_eq!(cause(scene.events()), Some(Cause::InstallerSilent));
+    assert_eq!(scene.ask(elsewhere, Transport::Http, &name), None);
+    assert_eq!(
+        cause(scene.events()),
+        Some(Cause::InstallerSilent),
+        "another machine asked, and its own has it"
+    );
 }
 
 #[test]

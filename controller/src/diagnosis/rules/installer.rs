@@ -64,7 +64,10 @@ pub(super) fn order_ended(case: &Case<'_>) -> Option<Finding> {
 pub(super) fn answer_refused(case: &Case<'_>) -> Option<Finding> {
     let (at, name, refusal, why) = case.kinds().enumerate().filter_map(refused_by_token).last()?;
     let given_since = case.kinds().skip(at).any(is_given_by_token);
-    if given_since {
+    // Who has the file needs it no more: then another machine asked, and was rightly refused.
+    let is_anothers =
+        refusal == Some(Refusal::Elsewhere) && case.kinds().take(at).any(|kind| is_answer(kind, name));
+    if given_since || is_anothers {
         return None;
     }
     let remedy = match refusal {
@@ -138,6 +141,12 @@ type Refused<'a> = (usize, &'a str, Option<Refusal>, &'a str);
 fn refused_by_token((at, kind): (usize, &EventKind)) -> Option<Refused<'_>> {
     let EventKind::FileRefused { name, refusal, why, by_token: true, .. } = kind else { return None };
     Some((at, name.rsplit('/').next().unwrap_or(name), *refusal, why))
+}
+
+/// Is it the order's file of this name, on its way to the order's machine?
+fn is_answer(kind: &EventKind, wanted: &str) -> bool {
+    let EventKind::FileServed { stage: Stage::Answer, name, .. } = kind else { return false };
+    name.rsplit('/').next() == Some(wanted)
 }
 
 fn is_given_by_token(kind: &EventKind) -> bool {
