@@ -186,7 +186,7 @@ impl Site {
         self.snapshot_with(self.dhcp.snapshot())
     }
 
-    /// The same without the leases, which may be many: those come in pieces ([`dhcp::Server::leases_behind`]), each as of its
+    /// The same without the leases, which may be many: those come in pieces (`leases_behind` of the DHCP server), each as of its
     /// own moment, with everything behind them that is recorded from now on.
     pub fn snapshot_but_leases(&self) -> impl Iterator<Item = Record> + '_ {
         self.snapshot_with(self.dhcp.snapshot_but_leases())

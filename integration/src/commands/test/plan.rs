@@ -65,7 +65,7 @@ fn lints() -> Step {
 }
 
 fn documentation() -> Step {
-    let arguments = ["doc", "--workspace", "--no-deps", "--document-private-items"];
+    let arguments = ["doc", "--workspace", "--no-deps", "--document-private-items", "--keep-going"];
     Step::new("documentation", Program::Cargo, &arguments)
         // Private items are documented too, so links to them lead somewhere.
         .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links")
