@@ -28,6 +28,7 @@ pub mod rounds;
 pub mod soak;
 pub mod swarm;
 pub mod table;
+mod telemetry;
 pub mod tftp;
 pub mod tree;
 pub mod trial;

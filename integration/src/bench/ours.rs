@@ -21,9 +21,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::contender::{Contender, Ready, Role, Server};
 use super::ground::{Ground, NETWORK, SERVED, SERVER};
+use super::telemetry::METRICS;
 
 /// As goals and tables name us.
 pub const NAME: &str = "bootlane";
+/// The same, which tells nothing but events.
+const SILENT: &str = "bootlane-silent";
 /// Only these folders of an agent's state outlive a start: it begins with no lease, no event and no identity.
 const KEPT: [&str; 2] = ["plans", "cache"];
 /// The loader set that holds the files of a bench.
@@ -52,9 +55,45 @@ pub struct Offer {
     pub blobs: Vec<String>,
 }
 
+/// What the agent tells of itself besides its events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Telling {
+    /// As it is shipped: packets are captured.
+    Shipped,
+    /// Metrics and traces too.
+    Everything,
+    /// Not even captures.
+    Nothing,
+}
+
+impl Telling {
+    /// As goals and tables name who does so.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Shipped | Self::Everything => NAME,
+            Self::Nothing => SILENT,
+        }
+    }
+
+    /// Lines of the configuration, before its tables and behind them. Nobody listens at the collector's address.
+    fn lines(self) -> (&'static str, String) {
+        match self {
+            Self::Shipped => ("", String::new()),
+            Self::Everything => (
+                "",
+                format!(
+                    "[metrics]\nlisten = \"{SERVER}:{METRICS}\"\n[telemetry]\notlp = \"http://127.0.0.1:9\"\n"
+                ),
+            ),
+            Self::Nothing => ("captures = \"0\"\n", String::new()),
+        }
+    }
+}
+
 /// The agent. Started anew for each piece of work.
 #[derive(Debug)]
 pub struct Ours {
+    telling: Telling,
     program: PathBuf,
     state: PathBuf,
     configuration: PathBuf,
@@ -67,14 +106,27 @@ impl Ours {
     /// # Errors
     /// When the disk fails, or a file is missing.
     pub fn lay_down(ground: &Ground, program: PathBuf, offer: Offer) -> anyhow::Result<Self> {
-        let folder = ground.fresh_folder(NAME)?;
+        Self::telling(ground, program, offer, Telling::Shipped)
+    }
+
+    /// The same, for one that tells more or less than it does as shipped.
+    ///
+    /// # Errors
+    /// When the disk fails, or a file is missing.
+    pub fn telling(
+        ground: &Ground,
+        program: PathBuf,
+        offer: Offer,
+        telling: Telling,
+    ) -> anyhow::Result<Self> {
+        let folder = ground.fresh_folder(telling.name())?;
         let state = folder.join("state");
         fs::create_dir(&state)?;
         let files = store(&state, &ground.files(), offer.files.iter().chain(&offer.blobs))?;
         adopt(&state, plan(&offer, &files))?;
         let configuration = folder.join("agent.toml");
-        fs::write(&configuration, text(&state))?;
-        Ok(Self { program, state, configuration, starts: 0 })
+        fs::write(&configuration, text(&state, telling))?;
+        Ok(Self { telling, program, state, configuration, starts: 0 })
     }
 
     /// The agent's state folder.
@@ -99,11 +151,14 @@ impl Ours {
 
 impl<P> Contender<P> for Ours {
     fn name(&self) -> &str {
-        NAME
+        self.telling.name()
     }
 
     fn role(&self) -> Role {
-        Role::Ours
+        match self.telling {
+            Telling::Shipped | Telling::Everything => Role::Ours,
+            Telling::Nothing => Role::Peer,
+        }
     }
 
     fn version(&self) -> String {
@@ -113,7 +168,7 @@ impl<P> Contender<P> for Ours {
     fn start(&mut self, ground: &Ground, _piece: &P) -> anyhow::Result<Server> {
         self.forget().context("failed to tidy up the agent's state")?;
         self.starts += 1;
-        let launch = ground.command(NAME, &self.program).numbered(self.starts);
+        let launch = ground.command(self.telling.name(), &self.program).numbered(self.starts);
         let process = launch.arg("--config").arg(&self.configuration).spawn(ground.run())?;
         Server::wait(vec![(process, Ready::Says("serving"))])
     }
@@ -230,10 +285,11 @@ pub fn host_at(address: Ipv4Addr) -> HostPlan {
 }
 
 /// The shipped defaults but for the user, who is whoever runs the bench. Nobody listens at the controller's address.
-fn text(state: &Path) -> String {
+fn text(state: &Path, telling: Telling) -> String {
+    let (before, behind) = telling.lines();
     format!(
-        "state = {state:?}\nuser = \"root\"\n[[interface]]\nname = \"{SERVED}\"\n[controller]\n\
-         enrol = [\"127.0.0.1:9\"]\nfleet = [\"127.0.0.1:9\"]\nname = \"bench-1\"\n"
+        "state = {state:?}\nuser = \"root\"\n{before}[[interface]]\nname = \"{SERVED}\"\n[controller]\n\
+         enrol = [\"127.0.0.1:9\"]\nfleet = [\"127.0.0.1:9\"]\nname = \"bench-1\"\n{behind}"
     )
 }
 
@@ -255,8 +311,17 @@ mod tests {
         adopt(&state, plan(&offer, &stored)).expect("adopted");
 
         let path = folder.path().join("agent.toml");
-        fs::write(&path, text(&state)).expect("written");
-        assert_eq!(edge_agent::config::Config::load(&path).expect("legal").state, state);
+        for (telling, metrics, captures) in [
+            (Telling::Shipped, false, true),
+            (Telling::Everything, true, true),
+            (Telling::Nothing, false, false),
+        ] {
+            fs::write(&path, text(&state, telling)).expect("written");
+            let config = edge_agent::config::Config::load(&path).expect("legal");
+            assert_eq!(config.state, state);
+            let told = (config.metrics.listen.is_some(), config.captures.memory_bytes > 0);
+            assert_eq!(told, (metrics, captures), "{telling:?}");
+        }
         let (plans, _) = PlanStore::open(&state.join("plans")).expect("opened");
         let adopted = plans.current().expect("it was adopted");
         let plan = proto::plan::SitePlan::decode(adopted).expect("a plan");

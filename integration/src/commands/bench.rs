@@ -41,6 +41,11 @@ enum Bench {
         #[command(flatten)]
         arguments: measuring::Arguments,
     },
+    /// What captures, metrics and traces cost: the agent with all of them beside the agent with none.
+    Telemetry {
+        #[command(subcommand)]
+        of: Costing,
+    },
     /// Whether we and all peers do their work at all: one file or lease from each.
     Trial(measuring::Arguments),
     /// All of the above, one after the other, with everything written into a folder.
@@ -54,6 +59,17 @@ enum Bench {
     Limit { name: String, words: Vec<String> },
 }
 
+/// Work that telemetry may cost something.
+#[derive(Debug, Subcommand)]
+enum Costing {
+    /// Files over TFTP.
+    Tftp(measuring::Arguments),
+    /// Images over HTTP.
+    Http(measuring::Arguments),
+    /// Leases.
+    Dhcp(measuring::Arguments),
+}
+
 /// Measures one thing. Whatever loads a server or is timed by the millisecond goes on as a release build.
 pub(crate) fn run(arguments: &Arguments, console: &Console) -> anyhow::Result<Verdict> {
     match &arguments.bench {
@@ -63,6 +79,11 @@ pub(crate) fn run(arguments: &Arguments, console: &Console) -> anyhow::Result<Ve
         Bench::Cache(arguments) => measuring::run(arguments, console, bench::cache::run),
         Bench::Delta(arguments) => delta::run(arguments, console),
         Bench::Swarm(arguments) => measuring::run(arguments, console, bench::swarm::run),
+        Bench::Telemetry { of } => match of {
+            Costing::Tftp(arguments) => measuring::run(arguments, console, bench::tftp::telemetry),
+            Costing::Http(arguments) => measuring::run(arguments, console, bench::http::telemetry),
+            Costing::Dhcp(arguments) => measuring::run(arguments, console, bench::dhcp::telemetry),
+        },
         Bench::Trial(arguments) => measuring::run(arguments, console, bench::trial::run),
         Bench::Soak { minutes, arguments } => {
             measuring::run(arguments, console, |setting| bench::soak::run(setting, *minutes))

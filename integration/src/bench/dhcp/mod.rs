@@ -23,7 +23,7 @@ use super::limit::Arguments;
 use super::peers::{self, Partly};
 use super::{
     Cell, Contenders, Goal, Ground, Limit, Load, Measure, Offer, Ours, Place, Report, Server, Setting, Unit,
-    Work, rounds,
+    Work, rounds, telemetry,
 };
 use load::{SERVER_PORT, Task};
 use machines::Fleet;
@@ -56,8 +56,7 @@ fn pool() -> Range {
 /// When it cannot be set up.
 pub fn run(setting: &Setting<'_>) -> anyhow::Result<Report> {
     peers::install(setting.say).context("failed to install the peers")?;
-    let ground = Ground::create(setting.lab, setting.cores, MTU)?;
-    let offer = Offer { pool: Some(pool()), ..Offer::default() };
+    let (ground, offer) = prepared(setting)?;
     let ours = Ours::lay_down(&ground, setting.binaries.agent.clone(), offer)?;
     let slow = |piece: &Piece| {
         let in_flight = match piece.by {
@@ -78,9 +77,21 @@ pub fn run(setting: &Setting<'_>) -> anyhow::Result<Report> {
         Box::new(Partly::new(peers::dnsmasq_dhcp(pool()), slow)),
         Box::new(Limit::new("dhcp", limit)),
     ];
-    let time = Duration::from_millis(if setting.options.quick { 500 } else { 2_000 });
-    let fleet = Mutex::new(Fleet::new(pool(), None));
-    rounds::run(&Dhcp { time, fleet }, &mut contenders, &ground, setting.options, setting.say)
+    rounds::run(&Dhcp::new(setting), &mut contenders, &ground, setting.options, setting.say)
+}
+
+/// Runs it beside an agent without telemetry in place of peers.
+///
+/// # Errors
+/// When it cannot be set up.
+pub fn telemetry(setting: &Setting<'_>) -> anyhow::Result<Report> {
+    let (ground, offer) = prepared(setting)?;
+    telemetry::run(("telemetry-dhcp", &Dhcp::new(setting)), &ground, setting, &offer)
+}
+
+fn prepared(setting: &Setting<'_>) -> anyhow::Result<(Ground, Offer)> {
+    let ground = Ground::create(setting.lab, setting.cores, MTU)?;
+    Ok((ground, Offer { pool: Some(pool()), ..Offer::default() }))
 }
 
 /// Is the kernel's limit of this bench; see [`super::limit`].
@@ -116,6 +127,11 @@ struct Dhcp {
 }
 
 impl Dhcp {
+    fn new(setting: &Setting<'_>) -> Self {
+        let time = Duration::from_millis(if setting.options.quick { 500 } else { 2_000 });
+        Self { time, fleet: Mutex::new(Fleet::new(pool(), None)) }
+    }
+
     fn ask(&self, piece: &Piece, exchanges: u64, time: Duration) -> anyhow::Result<Load> {
         let (path, in_flight) = match piece.by {
             By::Ours { path, in_flight } => (path, in_flight),

@@ -19,7 +19,7 @@ use super::contender::Ready;
 use super::ground::{Ground, LOAD, MACHINES, Place, SERVER};
 use super::limit::{Arguments, Limit};
 use super::ours::{Offer, Ours};
-use super::{Cell, Contenders, Goal, Load, Report, Server, Setting, Unit, Work, peers, rounds};
+use super::{Cell, Contenders, Goal, Load, Report, Server, Setting, Unit, Work, peers, rounds, telemetry};
 use client::{Plan, Reading};
 
 /// The addresses of machines that stand beside the server: of the segment, and nobody else's.
@@ -181,15 +181,7 @@ fn machine(place: Place, number: u32) -> Ipv4Addr {
 /// When it cannot be set up.
 pub fn run(setting: &Setting<'_>) -> anyhow::Result<Report> {
     peers::install(setting.say).context("failed to install the peers")?;
-    let ground = Ground::create(setting.lab, setting.cores, MTU)?;
-    for file in File::ALL {
-        ground.make_file(file.name(), file.bytes())?;
-    }
-    ground.server().ip(["route", "add", "local", &NEIGHBOURS.to_string(), "dev", "lo"])?;
-    let machines = |place| (0..CONNECTIONS).map(move |number| machine(place, number));
-    let all = machines(Place::Cable).chain(machines(Place::Beside)).chain([LOAD]);
-    let files = File::ALL.map(|file| file.name().to_owned()).into();
-    let offer = Offer { files, clients: all.collect(), ..Offer::default() };
+    let (ground, offer) = prepared(setting)?;
     let ours = Ours::lay_down(&ground, setting.binaries.agent.clone(), offer)?;
     let files = ground.files();
     let limit = Limit::new("http", move |piece: &Piece| {
@@ -206,6 +198,30 @@ pub fn run(setting: &Setting<'_>) -> anyhow::Result<Report> {
     ];
     let work = Http { quick: setting.options.quick };
     rounds::run(&work, &mut contenders, &ground, setting.options, setting.say)
+}
+
+/// Runs it beside an agent without telemetry in place of peers.
+///
+/// # Errors
+/// When it cannot be set up.
+pub fn telemetry(setting: &Setting<'_>) -> anyhow::Result<Report> {
+    let (ground, offer) = prepared(setting)?;
+    let work = Http { quick: setting.options.quick };
+    telemetry::run(("telemetry-http", &work), &ground, setting, &offer)
+}
+
+/// The ground with its files, and what of it ours offers.
+fn prepared(setting: &Setting<'_>) -> anyhow::Result<(Ground, Offer)> {
+    let ground = Ground::create(setting.lab, setting.cores, MTU)?;
+    for file in File::ALL {
+        ground.make_file(file.name(), file.bytes())?;
+    }
+    ground.server().ip(["route", "add", "local", &NEIGHBOURS.to_string(), "dev", "lo"])?;
+    let machines = |place| (0..CONNECTIONS).map(move |number| machine(place, number));
+    let all = machines(Place::Cable).chain(machines(Place::Beside)).chain([LOAD]);
+    let files = File::ALL.map(|file| file.name().to_owned()).into();
+    let offer = Offer { files, clients: all.collect(), ..Offer::default() };
+    Ok((ground, offer))
 }
 
 /// Is the kernel's limit of this bench; see [`super::limit`].

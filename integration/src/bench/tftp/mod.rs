@@ -20,7 +20,7 @@ use super::limit::Arguments;
 use super::peers::{self, Partly};
 use super::{
     Bound, Cell, Contenders, Goal, Ground, Latencies, Limit, Load, Measure, Offer, Ours, Place, Report,
-    Server, Setting, Unit, Work, rounds,
+    Server, Setting, Unit, Work, rounds, telemetry,
 };
 use load::Outcome;
 use machine::Ask;
@@ -48,15 +48,7 @@ const SILENCES: &str = "silences";
 /// When it cannot be set up.
 pub fn run(setting: &Setting<'_>) -> anyhow::Result<Report> {
     peers::install(setting.say).context("failed to install the peers")?;
-    let ground = Ground::create(setting.lab, setting.cores, 1500)?;
-    // Beside the server, machines are this namespace's own addresses.
-    ground.server().ip(["route", "add", "local", &MACHINES.to_string(), "dev", "lo"])?;
-    for (name, size) in [LARGE, SMALL] {
-        ground.make_file(name, size).context("failed to make the files")?;
-    }
-    let files = vec![LARGE.0.into(), SMALL.0.into()];
-    let offer =
-        Offer { files, clients: (1..=MOST_MACHINES).map(machine_address).collect(), ..Offer::default() };
+    let (ground, offer) = prepared(setting)?;
     let ours = Ours::lay_down(&ground, setting.binaries.agent.clone(), offer)?;
     let windows = |piece: &Piece| (piece.window > 1).then_some("no windows");
     let mut contenders: Contenders<Piece> = vec![
@@ -67,8 +59,30 @@ pub fn run(setting: &Setting<'_>) -> anyhow::Result<Report> {
         Box::new(peers::rs_tftpd(setting.lab, setting.say)),
         Box::new(kernel(&ground)),
     ];
-    let time = Duration::from_millis(if setting.options.quick { 500 } else { 2_000 });
-    rounds::run(&Tftp { time }, &mut contenders, &ground, setting.options, setting.say)
+    rounds::run(&Tftp::new(setting), &mut contenders, &ground, setting.options, setting.say)
+}
+
+/// Runs it beside an agent without telemetry in place of peers.
+///
+/// # Errors
+/// When it cannot be set up.
+pub fn telemetry(setting: &Setting<'_>) -> anyhow::Result<Report> {
+    let (ground, offer) = prepared(setting)?;
+    telemetry::run(("telemetry-tftp", &Tftp::new(setting)), &ground, setting, &offer)
+}
+
+/// The ground with its files, and what of it ours offers.
+fn prepared(setting: &Setting<'_>) -> anyhow::Result<(Ground, Offer)> {
+    let ground = Ground::create(setting.lab, setting.cores, 1500)?;
+    // Beside the server, machines are this namespace's own addresses.
+    ground.server().ip(["route", "add", "local", &MACHINES.to_string(), "dev", "lo"])?;
+    for (name, size) in [LARGE, SMALL] {
+        ground.make_file(name, size).context("failed to make the files")?;
+    }
+    let files = vec![LARGE.0.into(), SMALL.0.into()];
+    let offer =
+        Offer { files, clients: (1..=MOST_MACHINES).map(machine_address).collect(), ..Offer::default() };
+    Ok((ground, offer))
 }
 
 /// Is the kernel's limit of this bench; see [`super::limit`].
@@ -101,6 +115,12 @@ pub struct Piece {
 struct Tftp {
     /// Of one load.
     time: Duration,
+}
+
+impl Tftp {
+    fn new(setting: &Setting<'_>) -> Self {
+        Self { time: Duration::from_millis(if setting.options.quick { 500 } else { 2_000 }) }
+    }
 }
 
 impl Work for Tftp {
