@@ -48,8 +48,8 @@ fn store_read_only() -> Alert {
         lasting: "1m",
         measures: vec![measure("bootlane_controller_store_writable", "== 0")],
         summary: "the controller {{ $labels.instance }} cannot write its {{ $labels.store }}",
-        description: "Usually its disk is full. Changes are refused, and agents keep their events. Make room, then restart the \
-                      controller.",
+        description: "Usually its disk is full. Changes are refused, and agents keep their events. Make room; the \
+                      controller tries again by itself.",
     }
 }
 
