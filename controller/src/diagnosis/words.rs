@@ -5,7 +5,8 @@ use std::time::Duration;
 /// `40 s`, `7 min`, `3 h`, `4 days`: rounded down.
 pub(super) fn length(length: Duration) -> String {
     match length.as_secs() {
-        seconds @ 0..120 => format!("{seconds} s"),
+        0 => "a second".to_owned(),
+        seconds @ 1..120 => format!("{seconds} s"),
         seconds @ 120..7_200 => format!("{} min", seconds / 60),
         seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
         seconds => format!("{} days", seconds / 86_400),
@@ -39,8 +40,8 @@ mod tests {
 
     #[test]
     fn lengths_and_sizes() {
-        let lengths = [119, 120, 7_199, 7_200, 172_799, 172_800].map(|s| length(Duration::from_secs(s)));
-        assert_eq!(lengths, ["119 s", "2 min", "119 min", "2 h", "47 h", "2 days"]);
+        let lengths = [0, 119, 120, 7_199, 7_200, 172_799, 172_800].map(|s| length(Duration::from_secs(s)));
+        assert_eq!(lengths, ["a second", "119 s", "2 min", "119 min", "2 h", "47 h", "2 days"]);
         assert_eq!([0, 1_023, 1_536, 3 << 20].map(size), ["0 bytes", "1023 bytes", "1.5 KiB", "3.0 MiB"]);
         assert_eq!([1, 2].map(times), ["once", "2 times"]);
     }

@@ -1,13 +1,12 @@
 //! What is known of the agent that serves a machine.
 
-use proto::Wall;
 use proto::catalog::{AgentStatus, Kind};
 use proto::event::AlarmKind;
+use proto::{Following, Wall};
 
 use super::{Inquiry, Unreadable};
 use crate::agents::status::last_heard;
 use crate::diagnosis::AgentFacts;
-use crate::readiness;
 
 /// An agent's link, and how old what it lives by is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,12 +33,9 @@ impl Inquiry {
         let status = self.app.catalog.status(Kind::Agent, agent).await?;
         let status: AgentStatus =
             status.and_then(|status| serde_json::from_value(status).ok()).unwrap_or_default();
-        let plan = self.app.planner.latest(site);
-        let newest = plan.as_ref().map(|plan| plan.document.id());
-        let current = match &plan {
-            Some(plan) => readiness::obeys_newest(&self.app, agent, plan).await.unwrap_or(true),
-            None => true,
-        };
+        let newest = self.app.planner.latest(site).map(|plan| plan.document.id().to_string());
+        let newest = newest.unwrap_or_default();
+        let current = Following::of(&newest, &status.applied) != Following::Behind;
         let facts = AgentFacts {
             name: agent.to_owned(),
             connected: away.is_none(),
@@ -47,11 +43,7 @@ impl Inquiry {
             current,
             refused: if current { String::new() } else { self.refused(site, agent).await? },
         };
-        Ok(AgentLink {
-            facts,
-            applied: status.applied,
-            newest: newest.map(|id| id.to_string()).unwrap_or_default(),
-        })
+        Ok(AgentLink { facts, applied: status.applied, newest })
     }
 
     /// What it said of a plan that it did not understand.

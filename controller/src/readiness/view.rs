@@ -117,11 +117,6 @@ fn speaks_of(known: &Known, plan: &Published) -> bool {
     said.digest == newest.digest && said.generation.epoch == newest.generation.epoch
 }
 
-/// Does the agent obey the newest plan of its site, by its own word? None: it never said what it obeys.
-pub(crate) async fn obeys_newest(app: &App, agent: &str, plan: &Published) -> Option<bool> {
-    Some(speaks_of(&known(app, agent).await?, plan))
-}
-
 /// Where what a site's plan names of an image stands at an agent; None: nothing of it is in the plan.
 ///
 /// # Errors

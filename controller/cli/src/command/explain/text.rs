@@ -70,7 +70,7 @@ pub(super) fn host(explained: &ExplainHostResponse, width: usize, colours: bool)
 fn facts(explained: &ExplainHostResponse, width: usize) -> Vec<String> {
     let now = Wall(explained.now_ms);
     let mut out = labelled("machine", &machine(explained), width);
-    out.extend(labelled("would get now", &format!("{}: {}", explained.given, explained.given_why), width));
+    out.extend(labelled("by the plan", &format!("{}: {}", explained.given, explained.given_why), width));
     out.extend(explained.order.iter().flat_map(|order| labelled("order", &order_words(order, now), width)));
     let lacks = explained.readiness.as_ref().and_then(|readiness| readiness::lacks(readiness, now));
     out.extend(lacks.iter().flat_map(|lacks| labelled("its image", lacks, width)));
@@ -176,7 +176,7 @@ pub(super) mod tests {
             "  what to do      look at its screen",
             "",
             "  machine         web-1, 02:00:00:00:00:09, site lyon",
-            "  would get now   its local disk: no order stands",
+            "  by the plan     its local disk: no order stands",
             "  agent           lyon-1\u{fffd}: away, never heard by this controller, obeys the",
             "                  newest plan",
             "",
