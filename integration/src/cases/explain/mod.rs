@@ -148,7 +148,7 @@ pub(super) fn must_name(setting: &Setting<'_>, host: &str, cause: Cause) -> anyh
     }
 }
 
-/// Keeps what people read of a host, for who wants to try whether they understand it.
+/// Keeps what people read of a host beside the logs (`--keep-logs`), for who wants to try whether they understand it.
 fn keep(setting: &Setting<'_>, host: &str) -> anyhow::Result<()> {
     let text = setting.fleet.cli().run(&["host", "explain", host])?;
     setting.keep(&format!("explained-{}.txt", host.replace(':', "-")), &text)
