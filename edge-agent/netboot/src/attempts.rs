@@ -1,8 +1,10 @@
 //! Boot attempts: which packets and requests belong to one boot of one machine (DESIGN §7).
 //!
 //! One boot is three or four DHCP dialogues (ROM, loader, kernel, installed system) with other transaction ids and
-//! client ids each, so they are joined by MAC address, order of stages and time (QUIRKS 64). Memory only: after a
-//! restart they are made again from the order's state and from the journal.
+//! client ids each, so they are joined by MAC address, order of stages and time: [`boundary`] has the rule. Memory only:
+//! after a restart they are made again from the order's state and from the journal.
+
+mod boundary;
 
 use std::{
     cmp::Reverse,
@@ -15,6 +17,9 @@ use proto::{
     AttemptId, HostId, Mac, OrderId,
     event::{Answer, Because, Client},
 };
+
+pub(crate) use boundary::NEXT_TRY;
+use boundary::Programs;
 
 use crate::time::Mono;
 
@@ -65,7 +70,10 @@ pub struct Attempt {
     pub judged: bool,
     /// When something of it was last told that was no word of the machine, such as a file sent in full.
     pub progress: Mono,
+    spoken: Programs,
     last: Mono,
+    /// For how long it had been silent at `last` already: before a restart nobody knows the time by this clock.
+    silent: Duration,
 }
 
 /// The latest attempt of each machine.
@@ -98,7 +106,7 @@ impl Attempt {
     #[must_use]
     pub fn recalled(id: AttemptId, mac: Mac, host: HostId, client: Client, uuid: Option<[u8; 16]>) -> Self {
         let known = Self::new(Mono::default(), id, mac, Some(host), reached_by(client));
-        Self { uuid, ..known }
+        Self { uuid, spoken: Programs::default().with(client), ..known }
     }
 
     fn new(now: Mono, id: AttemptId, mac: Mac, host: Option<HostId>, reached: Reached) -> Self {
@@ -117,8 +125,15 @@ impl Attempt {
             trouble: None,
             judged: false,
             progress: now,
+            spoken: Programs::default(),
             last: now,
+            silent: Duration::ZERO,
         }
+    }
+
+    /// This program has spoken in it.
+    pub fn note_program(&mut self, client: Client) {
+        self.spoken = self.spoken.with(client);
     }
 
     /// For how long nothing has been heard or told of it.
@@ -139,8 +154,8 @@ impl Attempt {
 }
 
 impl Attempts {
-    /// After so long without a word, a boot-class packet begins another attempt.
-    pub const QUIET: Duration = Duration::from_secs(300);
+    /// After so long without a word, any boot-class packet begins another attempt.
+    pub const QUIET: Duration = boundary::NEXT_PROGRAM;
 
     /// Room for so many machines.
     #[must_use]
@@ -159,7 +174,9 @@ impl Attempts {
     ) -> (&mut Attempt, Joined) {
         let reached = reached_by(client);
         let joined = match self.latest.get(&mac) {
-            Some(attempt) if continues(attempt, reached, now) => Joined::Continues,
+            Some(attempt) if boundary::continues(attempt, client, attempt.quiet(now) + attempt.silent) => {
+                Joined::Continues
+            }
             Some(_) | None => Joined::Begins,
         };
         if joined == Joined::Begins {
@@ -168,7 +185,8 @@ impl Attempts {
         }
         let attempt = self.latest.get_mut(&mac).expect("it was found or has just been inserted");
         attempt.reached = attempt.reached.max(reached);
-        attempt.last = now;
+        attempt.note_program(client);
+        (attempt.last, attempt.silent) = (now, Duration::ZERO);
         attempt.host = host;
         (attempt, joined)
     }
@@ -179,9 +197,9 @@ impl Attempts {
         self.insert(Attempt { loaded: true, ..Attempt::new(now, id, mac, host, reached) });
     }
 
-    /// Goes on with an attempt as it was before a restart.
-    pub fn recall(&mut self, now: Mono, attempt: Attempt) {
-        self.insert(Attempt { began: now, last: now, ..attempt });
+    /// Goes on with an attempt as it was before a restart, when nothing had been heard of it for so long.
+    pub fn recall(&mut self, now: Mono, attempt: Attempt, silent: Duration) {
+        self.insert(Attempt { began: now, last: now, silent, ..attempt });
     }
 
     /// The attempt under way on this machine.
@@ -199,7 +217,7 @@ impl Attempts {
     /// The attempt under way on this machine; it has just been heard.
     pub fn heard(&mut self, now: Mono, mac: Mac) -> Option<&mut Attempt> {
         let attempt = self.latest.get_mut(&mac)?;
-        attempt.last = now;
+        (attempt.last, attempt.silent) = (now, Duration::ZERO);
         Some(attempt)
     }
 
@@ -255,15 +273,6 @@ pub(crate) fn reached_by(client: Client) -> Reached {
     }
 }
 
-/// A ROM that speaks after its loader has, or anybody who speaks after the kernel was fetched, has been reset. A
-/// machine that was sent to its disk may still try its other boot options for a while: UEFI asks by PXE, then by HTTP.
-fn continues(attempt: &Attempt, reached: Reached, now: Mono) -> bool {
-    let to_disk = attempt.answered.is_some_and(|(_, answer, _)| answer == Answer::LocalDisk);
-    let forward = reached >= attempt.reached || to_disk;
-    let open = attempt.reached < Reached::Handover;
-    forward && open && now.since(attempt.last) < Attempts::QUIET
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,8 +319,25 @@ mod tests {
     fn quiet_ends_an_attempt() {
         let mut attempts = Attempts::default();
         packet(&mut attempts, 0, Client::PxeRom, 1);
-        assert_eq!(packet(&mut attempts, 299, Client::PxeRom, 2).1, Joined::Continues);
-        assert_eq!(packet(&mut attempts, 599, Client::PxeRom, 3).1, Joined::Begins);
+        assert_eq!(packet(&mut attempts, 60, Client::PxeRom, 2).1, Joined::Continues);
+        assert_eq!(packet(&mut attempts, 359, Client::HttpRom, 3).1, Joined::Continues);
+        assert_eq!(packet(&mut attempts, 659, Client::Ipxe, 4).1, Joined::Begins);
+    }
+
+    #[test]
+    fn silence_before_a_restart_counts() {
+        let mut attempts = Attempts::default();
+        let host = HostId([1; 16]);
+        let before = || Attempt::recalled(id(1), MAC, host, Client::PxeRom, None);
+        attempts.recall(at(0), before(), Duration::from_secs(40));
+        assert_eq!(packet(&mut attempts, 20, Client::PxeRom, 2), (id(1), Joined::Continues));
+        assert_eq!(
+            packet(&mut attempts, 70, Client::PxeRom, 3),
+            (id(1), Joined::Continues),
+            "it was heard since"
+        );
+        attempts.recall(at(100), before(), Duration::from_secs(40));
+        assert_eq!(packet(&mut attempts, 125, Client::PxeRom, 4), (id(4), Joined::Begins));
     }
 
     #[test]

@@ -13,7 +13,10 @@ use std::{
 
 use proto::{FirmwareModel, Mac, Wall, ledger::FormMemory, plan::ReplyForm};
 
-use crate::time::{Mono, Now};
+use crate::{
+    attempts::NEXT_TRY,
+    time::{Mono, Now},
+};
 
 /// Misses in a row before a form is given up that was never seen to work.
 const MISSES: u8 = 2;
@@ -21,8 +24,6 @@ const MISSES: u8 = 2;
 const MISSES_OF_PROVED: u8 = 4;
 /// A ROM sends so many DISCOVERs before it gives up or begins anew: after 4, 8, 16 and 32 s (EDK2, PXE 2.1 §2.2).
 const OFFERS: u8 = 4;
-/// Between two DISCOVERs of one pass lies less; twice the longest of those waits.
-const QUIET: Duration = Duration::from_secs(64);
 /// How long all of that takes a ROM: who is quicker, is not one.
 const ROUND: Duration = Duration::from_secs(28);
 /// A DISCOVER so soon after the same, or after its own REQUEST, is a copy that the network made: relay agents that stand in
@@ -340,7 +341,7 @@ fn goes_on(pass: &Pass, xid: u32, now: Mono) -> bool {
     if copy || pass.taken || pass.asked {
         return copy;
     }
-    !pass.over && (pass.offers < OFFERS || !pass.lasted_a_round(now)) && quiet < QUIET
+    !pass.over && (pass.offers < OFFERS || !pass.lasted_a_round(now)) && quiet < NEXT_TRY
 }
 
 /// Does a pass that has ended now speak against its form?

@@ -52,7 +52,7 @@ impl Recall {
                 // Its firmware's next word begins another attempt.
                 attempt.reached = Reached::Handover;
             }
-            attempts.recall(now.mono, attempt);
+            attempts.recall(now.mono, attempt, age);
         }
     }
 }
@@ -64,9 +64,9 @@ fn follow(attempt: &mut Attempt, kind: &EventKind) {
             attempt.answered = Some((speaker(attempt.reached), *answer, *order));
             attempt.because = *because;
         }
-        EventKind::Offered { client, .. } => attempt.reached = attempt.reached.max(before_handover(*client)),
+        EventKind::Offered { client, .. } => note_program(attempt, *client),
         EventKind::Leased { address, client, .. } => {
-            attempt.reached = attempt.reached.max(before_handover(*client));
+            note_program(attempt, *client);
             attempt.address = Some(*address);
         }
         EventKind::FileServed { stage: Stage::Kernel, .. } => attempt.reached = Reached::Handover,
@@ -97,10 +97,13 @@ fn follow(attempt: &mut Attempt, kind: &EventKind) {
 }
 
 /// The system's own DHCP ends attempts elsewhere; here it moves none.
-fn before_handover(client: Client) -> Reached {
+fn note_program(attempt: &mut Attempt, client: Client) {
     match client {
-        Client::Os => Reached::Rom,
-        Client::PxeRom | Client::HttpRom | Client::Bootp | Client::Ipxe | Client::Gpxe => reached_by(client),
+        Client::Os => {}
+        Client::PxeRom | Client::HttpRom | Client::Bootp | Client::Ipxe | Client::Gpxe => {
+            attempt.note_program(client);
+            attempt.reached = attempt.reached.max(reached_by(client));
+        }
     }
 }
 

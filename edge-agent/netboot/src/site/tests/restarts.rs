@@ -58,3 +58,17 @@ fn nobody_comes_up_a_day_later() {
     after.dora(86_401, Voice::Os);
     assert!(!is_up(&after));
 }
+
+#[test]
+fn a_machine_that_is_reset_minutes_after_it_was_sent_to_its_disk_begins_another_attempt_with_and_without_a_restart()
+ {
+    let mut before = Paper::new(plan());
+    before.dora(1, Voice::UefiRom);
+    let first = before.attempt();
+    let mut after = restarted(&before, 190, plan());
+    for paper in [&mut before, &mut after] {
+        paper.dora(197, Voice::UefiRom);
+        assert_ne!(paper.attempt(), first);
+        assert_eq!(began(paper), 2);
+    }
+}
