@@ -17,6 +17,11 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
+    /// Of a boot that began then, of which some events are shown.
+    pub(crate) fn since(began: Wall) -> Self {
+        Self { began: Some(began) }
+    }
+
     /// The line of the next event.
     pub(crate) fn line(&mut self, event: &v1::BootEvent) -> String {
         let at = at(event);
@@ -74,6 +79,7 @@ pub(crate) fn phase(event: &v1::BootEvent) -> Option<OrderPhase> {
         | EventKind::Leased { .. }
         | EventKind::LeaseEnded { .. }
         | EventKind::LeaseRenewed { .. }
+        | EventKind::AddressRefused { .. }
         | EventKind::LeaseReleaseAnswered { .. }
         | EventKind::FileServed { .. }
         | EventKind::FileRefused { .. }

@@ -109,6 +109,7 @@ impl Fold {
             EventKind::Decided { answer: Answer::Silence | Answer::AddressOnly, .. }
             | EventKind::LeaseEnded { .. }
             | EventKind::LeaseRenewed { .. }
+            | EventKind::AddressRefused { .. }
             | EventKind::LeaseReleaseAnswered { .. }
             | EventKind::FileRefused { .. }
             | EventKind::Alarm { .. }

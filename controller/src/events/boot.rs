@@ -139,6 +139,7 @@ fn stage(kind: &EventKind) -> Option<String> {
         EventKind::Decided { .. }
         | EventKind::LeaseEnded { .. }
         | EventKind::LeaseRenewed { .. }
+        | EventKind::AddressRefused { .. }
         | EventKind::LeaseReleaseAnswered { .. }
         | EventKind::FileRefused { .. }
         | EventKind::FileProbed { .. }
@@ -184,6 +185,7 @@ fn outcome(kind: &EventKind) -> Option<Outcome> {
         | EventKind::Leased { .. }
         | EventKind::LeaseEnded { .. }
         | EventKind::LeaseRenewed { .. }
+        | EventKind::AddressRefused { .. }
         | EventKind::LeaseReleaseAnswered { .. }
         | EventKind::FileServed { .. }
         | EventKind::FileRefused { .. }

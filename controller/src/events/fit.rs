@@ -16,6 +16,7 @@ pub(super) fn fit(mut event: Event) -> Event {
         | EventKind::OrderMoved { reason: text, .. }
         | EventKind::Progress { text, .. }
         | EventKind::ForeignOfferTaken { known: text, .. }
+        | EventKind::AddressRefused { why: text, .. }
         | EventKind::Alarm { detail: text, .. }
         | EventKind::CaptureKept { why: text, .. }
         | EventKind::PlanRefused { why: text, .. } => cut(text),

@@ -268,6 +268,7 @@ impl<'a> Paper<'a> {
             | EventKind::Leased { .. }
             | EventKind::LeaseEnded { .. }
             | EventKind::LeaseRenewed { .. }
+            | EventKind::AddressRefused { .. }
             | EventKind::LeaseReleaseAnswered { .. }
             | EventKind::FileServed { .. }
             | EventKind::FileProbed { .. }

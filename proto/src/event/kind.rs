@@ -170,6 +170,17 @@ pub enum EventKind {
         /// What was heard of it, for people; "" for nothing.
         known: String,
     },
+    /// A REQUEST for an address was not granted.
+    AddressRefused {
+        /// The address.
+        address: Ipv4Addr,
+        /// Who asked for it.
+        client: Client,
+        /// The machine was told so, by a NAK; else its request was passed over.
+        told: bool,
+        /// For people.
+        why: String,
+    },
     /// Something that an operator should look at.
     Alarm {
         /// What.
@@ -248,6 +259,7 @@ impl EventKind {
             Self::Progress { .. } => "progress",
             Self::OsUp { .. } => "system up",
             Self::ForeignOfferTaken { .. } => "foreign offer taken",
+            Self::AddressRefused { .. } => "address refused",
             Self::Alarm { .. } => "alarm",
             Self::PlanAdopted(_) => "plan adopted",
             Self::PlanRefused { .. } => "plan refused",
@@ -255,6 +267,46 @@ impl EventKind {
             Self::CaptureKept { .. } => "capture kept",
             Self::SyslogLine { .. } => "syslog line",
             Self::Gap { .. } => "gap",
+        }
+    }
+
+    /// Does it tell of a request that was not granted, or of an answer that was not accepted?
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::FileRefused { .. } | Self::AddressRefused { .. } | Self::ForeignOfferTaken { .. } => true,
+            Self::LeaseEnded { how, .. } => *how == LeaseEnd::Declined,
+            Self::FileBroken { breakage, .. } => *breakage == Some(Breakage::MachineError),
+            Self::Alarm { kind, .. } => match kind {
+                AlarmKind::PoolEmpty | AlarmKind::AddressInUse => true,
+                // The decision or the refusal beside it says the same.
+                AlarmKind::IdentityDisagrees
+                | AlarmKind::NoLoader
+                | AlarmKind::OrderFileFromElsewhere
+                | AlarmKind::ForeignDhcp
+                | AlarmKind::DiskLow
+                | AlarmKind::ClockBehind
+                | AlarmKind::PlanNotUnderstood
+                | AlarmKind::UnknownIgnored
+                | AlarmKind::TooManyEvents => false,
+            },
+            Self::AttemptBegan { .. }
+            | Self::Decided { .. }
+            | Self::Offered { .. }
+            | Self::Leased { .. }
+            | Self::LeaseRenewed { .. }
+            | Self::LeaseReleaseAnswered { .. }
+            | Self::FileServed { .. }
+            | Self::FileProbed { .. }
+            | Self::OrderMoved { .. }
+            | Self::Progress { .. }
+            | Self::OsUp { .. }
+            | Self::PlanAdopted(_)
+            | Self::PlanRefused { .. }
+            | Self::FormMoved { .. }
+            | Self::CaptureKept { .. }
+            | Self::SyslogLine { .. }
+            | Self::Gap { .. } => false,
         }
     }
 
@@ -279,6 +331,7 @@ impl EventKind {
             | Self::Progress { .. }
             | Self::OsUp { .. }
             | Self::ForeignOfferTaken { .. }
+            | Self::AddressRefused { .. }
             | Self::Alarm { .. }
             | Self::PlanAdopted(_)
             | Self::PlanRefused { .. }

@@ -105,6 +105,10 @@ fn describe(kind: &EventKind) -> (&'static str, String) {
             let known = if known.is_empty() { String::new() } else { format!(" ({known})") };
             ("foreign", format!("it took the offer of another DHCP server, {server}{known}"))
         }
+        EventKind::AddressRefused { address, client, told, why } => {
+            let how = if *told { "got a NAK" } else { "got no answer" };
+            ("refused", format!("{} asked for {address} and {how}: {why}", program(*client)))
+        }
         EventKind::Alarm { kind, detail } => ("ALARM", format!("{}: {detail}", kind.words())),
         EventKind::PlanAdopted(plan) => ("plan", format!("generation {} is obeyed", generation(plan))),
         EventKind::PlanRefused { plan, why } => {

@@ -10,14 +10,16 @@ use crate::time::Mono;
 /// How long a subject stays silent after it was reported.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// Subjects that are remembered; beyond it new ones are not reported until one may speak again.
+/// Subjects that are remembered, of machines and of others; beyond it new ones are not reported until one may speak again.
 const MAX_SUBJECTS: usize = 256;
 
 /// What an alarm is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Subject {
-    /// The pools of a subnet.
-    Pool(Ipv4Net),
+    /// The pools of a subnet, which had nothing for a machine.
+    Pool(Ipv4Net, Mac),
+    /// The machine whose REQUEST was not granted.
+    Request(Mac),
     /// An address that is used by the wrong machine.
     Address(Ipv4Addr),
     /// An address that somebody has answered for.
@@ -28,18 +30,32 @@ pub(super) enum Subject {
     Claims(Ipv4Net),
 }
 
+impl Subject {
+    /// Anybody can make up machines: a flood of them is to silence nothing but their like.
+    const fn is_a_machine(self) -> bool {
+        match self {
+            Self::Pool(..) | Self::Request(_) => true,
+            Self::Address(_) | Self::Claim(_) | Self::Claimant(_) | Self::Claims(_) => false,
+        }
+    }
+}
+
 /// When each subject was reported.
 #[derive(Debug, Default)]
-pub(super) struct Alarms(BTreeMap<Subject, Mono>);
+pub(super) struct Alarms {
+    machines: BTreeMap<Subject, Mono>,
+    others: BTreeMap<Subject, Mono>,
+}
 
 impl Alarms {
     /// May this subject be reported now?
     pub(super) fn raise(&mut self, now: Mono, subject: Subject) -> bool {
-        self.0.retain(|_, raised| now.since(*raised) < SILENCE);
-        if self.0.contains_key(&subject) || self.0.len() >= MAX_SUBJECTS {
+        let raised = if subject.is_a_machine() { &mut self.machines } else { &mut self.others };
+        raised.retain(|_, raised| now.since(*raised) < SILENCE);
+        if raised.contains_key(&subject) || raised.len() >= MAX_SUBJECTS {
             return false;
         }
-        self.0.insert(subject, now);
+        raised.insert(subject, now);
         true
     }
 }
@@ -57,6 +73,7 @@ mod tests {
         for n in 0..1000 {
             alarms.raise(at(61), subject(n));
         }
-        assert_eq!(alarms.0.len(), MAX_SUBJECTS);
+        assert_eq!(alarms.others.len(), MAX_SUBJECTS);
+        assert!(alarms.raise(at(61), Subject::Request(Mac([2; 6]))), "machines are counted apart");
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use ipnet::Ipv4Net;
 use proto::{
-    Range,
+    Mac, Range,
     ledger::{Lease, LeaseKey},
     plan::SitePlan,
 };
@@ -89,6 +89,37 @@ impl Book {
     /// Would only a full disk or a full memory stand in the way?
     pub(super) fn would_be_free(&self, address: Ipv4Addr, exchange: Exchange<'_>) -> bool {
         self.fixed(exchange).is_none() && self.is_free(address, exchange)
+    }
+
+    /// Why [`Self::may_take`] says no, for people.
+    pub(super) fn why_not(&self, address: Ipv4Addr, exchange: Exchange<'_>) -> String {
+        let (context, mac) = (exchange.context, exchange.request.mac);
+        let others = |holder: Option<Mac>| holder.filter(|holder| *holder != mac);
+        if exchange.subnet_with(address).is_none() {
+            return format!("it is no address of {}", exchange.link());
+        }
+        if let Some(fixed) = self.fixed(exchange) {
+            return format!("the host has the fixed address {fixed}");
+        }
+        if let Some(holder) = others(self.leases.holder(address)) {
+            let host = context.plan.host_of(holder).map(|host| format!(", host {}", host.name));
+            return format!("it is leased to {holder}{}", host.unwrap_or_default());
+        }
+        if let Some(holder) = others(self.offers.holder(address)) {
+            return format!("it is offered to {holder}");
+        }
+        if self.quarantined.contains(address) {
+            return "another machine was found to use it".to_owned();
+        }
+        if self.reservations.is_for_another(address, context.host.map(|host| host.id)) {
+            return "it is another host's fixed address".to_owned();
+        }
+        match in_pool(exchange, address) {
+            true => {
+                "nothing new can be recorded: the agent's disk is full, or it has too many leases".to_owned()
+            }
+            false => "it is in no pool".to_owned(),
+        }
     }
 
     /// The host's fixed address, if it can be used on this subnet now.

@@ -56,6 +56,18 @@ pub(super) fn size(subnet: &Subnet) -> u64 {
     subnet.pools.iter().map(|range| range.count()).sum()
 }
 
+/// Why the pools of a link can have no address for a machine; the same words as long as the plan is the same.
+pub(super) fn in_words<'a>(subnets: impl Iterator<Item = &'a Subnet>) -> String {
+    let ranges: Vec<_> = subnets.flat_map(|subnet| &subnet.pools).collect();
+    let [first, ..] = ranges.as_slice() else { return "it has no pool".to_owned() };
+    let size: u64 = ranges.iter().map(|range| range.count()).sum();
+    let ranges = match ranges.len() {
+        1 => format!("pool {} to {}", first.first(), first.last()),
+        count => format!("{count} pools, the first {} to {},", first.first(), first.last()),
+    };
+    format!("all {size} addresses of its {ranges} are leased, offered, kept for hosts or found in use")
+}
+
 /// Is the address in one of the pools?
 pub(super) fn contains(subnet: &Subnet, address: Ipv4Addr) -> bool {
     subnet.pools.iter().any(|range| range.contains(address))

@@ -229,12 +229,24 @@ impl Server {
         }
         // QUIRKS 7: a ROM gives up at a NAK; without an answer it asks anew. RFC 2131 §3.2: so do others.
         // A full disk is no fault of the address.
-        let wrong = !self.book.would_be_free(wanted, exchange);
-        if request.is_boot_class() || !wrong {
-            Vec::new()
-        } else {
-            vec![exchange.nak("address not available")]
-        }
+        let told = !request.is_boot_class() && !self.book.would_be_free(wanted, exchange);
+        let nak = told.then(|| exchange.nak("address not available"));
+        self.report_refusal(now, exchange, wanted, told).into_iter().chain(nak).collect()
+    }
+
+    /// Machines ask again and again: told once a minute of each.
+    fn report_refusal(
+        &mut self,
+        now: Now,
+        exchange: Exchange<'_>,
+        address: Ipv4Addr,
+        told: bool,
+    ) -> Option<Effect> {
+        let request = exchange.request;
+        self.alarms.raise(now.mono, Subject::Request(request.mac)).then(|| {
+            let why = self.book.why_not(address, exchange);
+            Effect::Report(EventKind::AddressRefused { address, client: request.client, told, why })
+        })
     }
 
     fn acknowledge(&mut self, now: Now, exchange: Exchange<'_>, address: Ipv4Addr) -> Vec<Effect> {
@@ -323,7 +335,12 @@ impl Server {
             return Vec::new();
         }
         let detail = match self.book.leases.holder(address) {
-            Some(mac) => format!("the fixed address {address} of {} is leased to {mac}", host.name),
+            Some(mac) => {
+                let holder =
+                    exchange.context.plan.host_of(mac).map(|holder| format!(", host {}", holder.name));
+                let holder = holder.unwrap_or_default();
+                format!("the fixed address {address} of {} is leased to {mac}{holder}", host.name)
+            }
             None => format!("the fixed address {address} of {} is in use", host.name),
         };
         self.alarm(now, Subject::Address(address), AlarmKind::AddressInUse, detail)
@@ -334,8 +351,8 @@ impl Server {
             return Vec::new();
         }
         let network = exchange.link();
-        let detail = format!("no address of {network} is free");
-        self.alarm(now, Subject::Pool(network), AlarmKind::PoolEmpty, detail)
+        let detail = format!("no address of {network} is free: {}", pool::in_words(exchange.subnets()));
+        self.alarm(now, Subject::Pool(network, exchange.request.mac), AlarmKind::PoolEmpty, detail)
     }
 
     pub(super) fn alarm(

@@ -170,6 +170,7 @@ impl Told {
             | EventKind::Leased { .. }
             | EventKind::LeaseEnded { .. }
             | EventKind::LeaseRenewed { .. }
+            | EventKind::AddressRefused { .. }
             | EventKind::LeaseReleaseAnswered { .. }
             | EventKind::Alarm { .. }
             | EventKind::PlanAdopted(_)

@@ -201,7 +201,7 @@ impl Site {
         name: &str,
     ) -> Result<(Source, Served), Refusal> {
         let (order, attempt, mac) =
-            self.open_order(asker, token).map_err(|error| self.not_opened(error, token))?;
+            self.open_order(asker, token).map_err(|error| self.not_opened(error, request, token))?;
         let Some(file) = order.boot.files.get(name).filter(|file| file.guard == Guard::Order) else {
             return refuse(Because::NoSuchFile, "no such file in this order");
         };
@@ -280,11 +280,11 @@ impl Site {
     }
 
     /// Whoever asked had the token from the order's own boot, which is to show that it came to nothing there.
-    fn not_opened(&self, error: OpenError, token: &str) -> Refusal {
+    fn not_opened(&self, error: OpenError, request: &FileRequest, token: &str) -> Refusal {
         let (because, why) = match error {
             OpenError::NoSuchToken => (Because::NoSuchFile, "no order has this token".into()),
             OpenError::Elsewhere => {
-                (Because::Elsewhere, "the address is no lease of the order's host".into())
+                (Because::Elsewhere, format!("{} is no lease of the order's host", request.from))
             }
             OpenError::Closed(phase) => (Because::OrderEnded, format!("the order is {}", phase.word())),
         };

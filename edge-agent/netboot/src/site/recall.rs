@@ -79,6 +79,7 @@ fn follow(attempt: &mut Attempt, kind: &EventKind) {
         EventKind::AttemptBegan { .. }
         | EventKind::LeaseEnded { .. }
         | EventKind::LeaseRenewed { .. }
+        | EventKind::AddressRefused { .. }
         | EventKind::LeaseReleaseAnswered { .. }
         | EventKind::FileServed { .. }
         | EventKind::FileRefused { .. }

@@ -104,6 +104,12 @@ impl TryFrom<v1::event::Kind> for EventKind {
                 server: address("foreign_offer_taken.server", m.server)?,
                 known: m.known,
             },
+            Kind::AddressRefused(m) => Self::AddressRefused {
+                address: address("address_refused.address", m.address)?,
+                client: Client::from_wire("client", m.client)?,
+                told: m.told,
+                why: m.why,
+            },
             Kind::Alarm(m) => Self::Alarm { kind: AlarmKind::from_wire("kind", m.kind)?, detail: m.detail },
             Kind::PlanAdopted(m) => Self::PlanAdopted(required("plan", m.plan)?.try_into()?),
             Kind::PlanRefused(m) => {

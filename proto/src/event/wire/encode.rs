@@ -92,6 +92,10 @@ impl From<EventKind> for v1::event::Kind {
             EventKind::ForeignOfferTaken { server, known } => {
                 Self::ForeignOfferTaken(v1::ForeignOfferTaken { server: server.to_bits(), known })
             }
+            EventKind::AddressRefused { address, client, told, why } => {
+                let (address, client) = (address.to_bits(), client.into());
+                Self::AddressRefused(v1::AddressRefused { address, client, told, why })
+            }
             EventKind::Alarm { kind, detail } => Self::Alarm(v1::Alarm { kind: kind.into(), detail }),
             EventKind::PlanAdopted(plan) => Self::PlanAdopted(v1::PlanAdopted { plan: Some(plan.into()) }),
             EventKind::PlanRefused { plan, why } => {

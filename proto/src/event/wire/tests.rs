@@ -40,6 +40,7 @@ fn kinds() -> Vec<EventKind> {
         EventKind::LeaseRenewed { address, until: Wall(9) },
         EventKind::LeaseReleaseAnswered { release: ReleaseId([6; 16]), address, refused: None },
         EventKind::LeaseReleaseAnswered { release: ReleaseId([6; 16]), address, refused: Some(why.clone()) },
+        EventKind::AddressRefused { address, client: Client::PxeRom, told: true, why: why.clone() },
         EventKind::FileServed {
             transport,
             stage,

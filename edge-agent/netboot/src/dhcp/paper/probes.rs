@@ -5,7 +5,10 @@ use proto::{
     ledger::Quarantine,
 };
 
-use super::{rules::alarms, *};
+use super::{
+    rules::{alarms, refusals},
+    *,
+};
 use crate::{arp::Claim, dhcp::Freed};
 
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -105,7 +108,12 @@ fn firmware_that_asks_for_an_address_in_use_is_passed_over_and_asks_anew() {
     let mut site = site();
     let (offer, _) = sent(&site.hear(&rom(STRANGER))).expect("an OFFER");
     assert_eq!(alarms(&site.claim(offer.yiaddr, SQUATTER)), [AlarmKind::AddressInUse]);
-    assert_eq!(site.hear(&select(&rom(STRANGER), &offer)), Vec::new(), "QUIRKS 7: no NAK");
+    let passed_over = site.hear(&select(&rom(STRANGER), &offer));
+    assert_eq!(sent(&passed_over), None, "QUIRKS 7: no NAK");
+    assert_eq!(
+        refusals(&passed_over),
+        [(offer.yiaddr, false, "another machine was found to use it".to_owned())]
+    );
     let (other, _) = sent(&site.hear(&rom(STRANGER))).expect("another OFFER");
     assert_ne!(other.yiaddr, offer.yiaddr);
     assert_eq!(site.rom_boot(STRANGER), other.yiaddr);

@@ -18,6 +18,17 @@ fn machine(n: u16) -> Mac {
     Mac([2, 0, 0, 1, high, low])
 }
 
+/// The addresses that were refused, whether the machine was told, and why.
+pub(super) fn refusals(effects: &[Effect]) -> Vec<(Ipv4Addr, bool, String)> {
+    let refused = |effect: &Effect| {
+        let Effect::Report(EventKind::AddressRefused { address, told, why, .. }) = effect else {
+            return None;
+        };
+        Some((*address, *told, why.clone()))
+    };
+    effects.iter().filter_map(refused).collect()
+}
+
 pub(super) fn alarms(effects: &[Effect]) -> Vec<AlarmKind> {
     effects
         .iter()
@@ -114,6 +125,38 @@ fn wrong_addresses_are_refused_to_systems_and_passed_over_in_firmware() {
     relayed.giaddr = [10, 9, 0, 1].into();
     let (nak, to) = site.reply(&relayed);
     assert_eq!((nak.broadcast, to), (true, Destination::Relay([10, 9, 0, 1].into())));
+}
+
+#[test]
+fn who_is_refused_an_address_is_told_of_with_the_reason() {
+    let mut site = Site::new();
+    let taken = site.boot(STRANGER);
+    let mut why = |mac, address| refusals(&site.hear(&reboot(mac, address)));
+    let elsewhere = [192, 168, 7, 7].into();
+    let expected = |address, why: &str| vec![(address, true, why.to_owned())];
+    assert_eq!(why(machine(1), elsewhere), expected(elsewhere, "it is no address of 10.1.0.0/24"));
+    assert_eq!(why(machine(1), taken), [], "once a minute of one machine");
+    assert_eq!(why(machine(2), taken), expected(taken, &format!("it is leased to {STRANGER}")));
+    assert_eq!(why(machine(3), FIXED), expected(FIXED, "it is another host's fixed address"));
+    assert_eq!(why(KNOWN, taken), expected(taken, &format!("the host has the fixed address {FIXED}")));
+}
+
+#[test]
+fn each_machine_that_finds_the_pool_empty_is_told_of() {
+    let mut site = Site::new();
+    (0..4).for_each(|n| drop(site.reply(&discover(machine(n)))));
+    let details = |effects: Vec<Effect>| -> Vec<String> {
+        let detail = |effect| {
+            let Effect::Report(EventKind::Alarm { detail, .. }) = effect else { return None };
+            Some(detail)
+        };
+        effects.into_iter().filter_map(detail).collect()
+    };
+    let expected = "no address of 10.1.0.0/24 is free: all 5 addresses of its pool 10.1.0.8 to 10.1.0.12 are leased, offered, \
+                    kept for hosts or found in use";
+    for number in [8, 9] {
+        assert_eq!(details(site.hear(&discover(machine(number)))), [expected]);
+    }
 }
 
 #[test]
