@@ -8,22 +8,26 @@ use crate::output::plain;
 /// The narrowest text.
 const NARROWEST: usize = 40;
 
-/// The lines of one finding; `width` in characters.
+/// The lines of one finding, its name and what that means first; `width` in characters.
 #[must_use]
 pub(crate) fn lines(finding: &v1::Finding, width: usize) -> Vec<String> {
+    let name = match finding.meaning.as_str() {
+        "" => format!("{}:", finding.cause),
+        meaning => format!("{}: {meaning}", finding.cause),
+    };
+    wrapped(&plain(&name), width.max(NARROWEST)).into_iter().chain(parts(finding, width)).collect()
+}
+
+fn parts(finding: &v1::Finding, width: usize) -> Vec<String> {
     let likely = match finding.certainty.as_str() {
         "seen" => "cause",
         "likely" => "likely cause",
         _ => "possible cause",
     };
-    let parts = [
-        ("stopped", &finding.stopped_at),
-        ("expected", &finding.expected),
-        (likely, &finding.likely),
-        ("what to do", &finding.remedy),
-    ];
-    let label = |label: &str, text: &str| labelled(label, text, width);
-    parts.into_iter().flat_map(|(name, text)| label(name, text)).collect()
+    let said = [("stopped", &finding.stopped_at), ("expected", &finding.expected), (likely, &finding.likely)];
+    let evidence = finding.evidence.iter().map(|evidence| ("evidence", evidence));
+    let parts = said.into_iter().chain(evidence).chain([("what to do", &finding.remedy)]);
+    parts.flat_map(|(name, text)| labelled(name, text, width)).collect()
 }
 
 /// `label     text`, and further lines under the text.
@@ -65,6 +69,8 @@ mod tests {
             likely: "UDP ports 69 and 4011 cannot be reached\u{1b}[2J".into(),
             remedy: "let them pass".into(),
             certainty: "likely".into(),
+            evidence: vec!["web-2 passed".into()],
+            meaning: "it has an address, and did not ask for what to boot".into(),
             ..v1::Finding::default()
         }
     }
@@ -72,11 +78,14 @@ mod tests {
     #[test]
     fn a_finding_reads_from_where_it_stopped_to_what_to_do() {
         let expected = [
+            "nothing-asked: it has an address, and did not ask for what",
+            "to boot",
             "  stopped         its ROM took the address 10.1.0.9 and then",
             "                  asked for nothing",
             "  expected        a request for ipxe.efi",
             "  likely cause    UDP ports 69 and 4011 cannot be",
             "                  reached\u{fffd}[2J",
+            "  evidence        web-2 passed",
             "  what to do      let them pass",
         ];
         assert_eq!(lines(&finding(), 60), expected);

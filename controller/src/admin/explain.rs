@@ -6,10 +6,13 @@ use tonic::Status;
 use super::{boots, refusal};
 use crate::{
     app::App,
-    diagnosis::{Diagnosis, End, Finding, OrderFacts, OrderState, StageSpan},
-    events::BootSummary,
+    diagnosis::{End, Finding, OrderFacts, OrderState, StageSpan},
+    events::StoredEvent,
     explain::{AgentLink, Explained, HostExplained, Inquiry, Subject, Unreadable},
 };
+
+/// Refused requests of one attempt that are told: of a loader that tries many names the last matter.
+const REFUSALS: usize = 8;
 
 pub(super) async fn boot(app: &App, request: &v1::ShowBootRequest) -> Result<v1::ShowBootResponse, Status> {
     let attempt = AttemptId::from_wire("attempt", &request.attempt)
@@ -23,7 +26,7 @@ pub(super) async fn boot(app: &App, request: &v1::ShowBootRequest) -> Result<v1:
     for event in &explained.events {
         events.push(boots::message(app, event).await?);
     }
-    let boot = message(app, &inquiry, explained.boot, &explained.diagnosis).await?;
+    let boot = message(app, &inquiry, explained).await?;
     Ok(v1::ShowBootResponse { boot: Some(boot), events })
 }
 
@@ -40,8 +43,8 @@ pub(super) async fn host(
     let found = inquiry.host(subject).await.map_err(unexplained)?;
     let HostExplained { site, answer, given, findings, boots, order, readiness, agent } = found;
     let mut explained = Vec::with_capacity(boots.len());
-    for Explained { boot, diagnosis, .. } in boots {
-        explained.push(message(app, &inquiry, boot, &diagnosis).await?);
+    for boot in boots {
+        explained.push(message(app, &inquiry, boot).await?);
     }
     Ok(v1::ExplainHostResponse {
         host: name,
@@ -87,11 +90,15 @@ async fn subject(app: &App, request: &v1::ExplainHostRequest) -> Result<(Subject
 async fn message(
     app: &App,
     inquiry: &Inquiry,
-    boot: BootSummary,
-    diagnosis: &Diagnosis,
+    Explained { boot, events, diagnosis }: Explained,
 ) -> Result<v1::ExplainedBoot, Status> {
+    let mut refusals = Vec::new();
+    for event in refused(&events) {
+        refusals.push(boots::message(app, event).await?);
+    }
     Ok(v1::ExplainedBoot {
-        boot: Some(boots::summary(app, boot, Some(diagnosis)).await?),
+        boot: Some(boots::summary(app, boot, Some(&diagnosis)).await?),
+        refusals,
         stages: diagnosis.stages.iter().map(stage).collect(),
         findings: diagnosis.findings.iter().map(finding).collect(),
         firmware: diagnosis.firmware.map(|platform| platform.to_string()).unwrap_or_default(),
@@ -99,6 +106,12 @@ async fn message(
         standing: diagnosis.standing.word().to_owned(),
         now_ms: inquiry.now().0,
     })
+}
+
+/// The latest events that tell of a request which was not granted.
+fn refused(events: &[StoredEvent]) -> Vec<&StoredEvent> {
+    let refused: Vec<_> = events.iter().filter(|event| event.numbered.event.kind.is_refusal()).collect();
+    refused[refused.len().saturating_sub(REFUSALS)..].to_vec()
 }
 
 fn stage(span: &StageSpan) -> v1::BootStage {
@@ -129,6 +142,8 @@ fn finding(finding: &Finding) -> v1::Finding {
         likely: finding.likely.clone(),
         remedy: finding.remedy.clone(),
         certainty: finding.certainty.word().to_owned(),
+        evidence: finding.evidence.clone(),
+        meaning: finding.cause.meaning().to_owned(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use proto::Platform;
-use proto::event::{Client, Event, EventKind};
+use proto::event::{Client, Event, EventKind, OrderPhase};
 use proto::plan::Stage;
 
 use super::context::Context;
@@ -40,6 +40,16 @@ impl<'a> Case<'a> {
     /// Was anything heard of what runs after the hand-over?
     pub(super) fn is_awake(&self) -> bool {
         self.stages.iter().any(|stage| stage.step == Step::System && stage.end == End::Done)
+    }
+
+    /// Is it an installation, as far as is known?
+    pub(super) fn may_install(&self) -> bool {
+        self.context.boots.as_ref().is_none_or(|boots| boots.installs)
+    }
+
+    /// Has its order's installation begun?
+    pub(super) fn has_started(&self) -> bool {
+        self.kinds().any(|kind| matches!(kind, EventKind::OrderMoved { phase: OrderPhase::Started, .. }))
     }
 
     pub(super) fn kinds(&self) -> impl DoubleEndedIterator<Item = &'a EventKind> + use<'a> {

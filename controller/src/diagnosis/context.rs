@@ -1,11 +1,16 @@
 //! What is known of a machine beside the events of its attempt. Who knows little leaves most of it out.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use proto::catalog::Family;
 use proto::plan::{DhcpMode, UnknownMachines};
-use proto::{Platform, Wall};
+use proto::words::moment;
+use proto::{Mac, Platform, Wall};
 
+use super::neighbour::Neighbour;
+use super::words::{ago, length};
 use crate::events::BootSummary;
 
 /// What the rules are told.
@@ -21,6 +26,8 @@ pub struct Context {
     pub host: Option<HostFacts>,
     /// Its latest order.
     pub order: Option<OrderFacts>,
+    /// The order that the attempt boots under, however that stands now.
+    pub ordered: Option<OrderFacts>,
     /// What it was to boot; None: its disk, or nobody knows.
     pub boots: Option<BootFacts>,
     /// Whether its site holds what it boots.
@@ -31,6 +38,12 @@ pub struct Context {
     pub site: Option<(DhcpMode, UnknownMachines)>,
     /// The other DHCP servers that were heard there, in words.
     pub foreign_servers: Vec<String>,
+    /// Other machines that were heard at its site of late, each by its latest attempt, the latest first.
+    pub neighbours: Vec<Neighbour>,
+    /// The lease of the address that it was not given because somebody else has it.
+    pub holder: Option<Holder>,
+    /// The pools of its site.
+    pub pools: Vec<Pool>,
     /// How long an installation of this image usually takes there.
     pub usual: Option<Usual>,
     /// The loader that it fetched last, as the controller's bytes of it show.
@@ -63,6 +76,29 @@ pub struct OrderFacts {
     pub since: Wall,
     /// When it may no longer start.
     pub not_after: Wall,
+}
+
+impl OrderFacts {
+    /// It stands, and its machine is to come.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        match self.state {
+            OrderState::Armed => true,
+            OrderState::Waiting | OrderState::Offered | OrderState::Started | OrderState::Ended => false,
+        }
+    }
+
+    /// Its window: from when until when it may begin.
+    pub(super) fn window(&self, now: Wall) -> String {
+        let Self { name, since, not_after, .. } = self;
+        let (from, to) = (moment(*since), moment(*not_after));
+        let open = if now > *not_after {
+            format!("which was {}", ago(now.since(*not_after)))
+        } else {
+            format!("which is in {}", length(not_after.since(now)))
+        };
+        format!("order {name} stood from {from} and could be begun until {to}, {open}")
+    }
 }
 
 /// How an order stands.
@@ -160,6 +196,34 @@ pub struct LoaderFacts {
     pub runs_on: Vec<Platform>,
     /// It bears a signature, as Secure Boot wants it.
     pub signed: bool,
+}
+
+/// Who has an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// The host's name; None: it is no host.
+    pub host: Option<String>,
+    /// The machine.
+    pub mac: Mac,
+    /// Since when.
+    pub since: Wall,
+    /// Until when.
+    pub until: Wall,
+}
+
+/// Addresses that a site leases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// The subnet.
+    pub subnet: Ipv4Net,
+    /// The pools' ranges; none: only hosts with an address of their own are given one.
+    pub ranges: Vec<(Ipv4Addr, Ipv4Addr)>,
+    /// Addresses in all of them.
+    pub size: u64,
+    /// How many of them are leased now.
+    pub leased: u64,
 }
 
 impl Context {

@@ -41,6 +41,9 @@ pub struct Finding {
     pub remedy: String,
     /// How sure that is.
     pub certainty: Certainty,
+    /// What tells it from other causes: what others did there of late, times, who has what. Sentences without their full
+    /// stops; often none.
+    pub evidence: Vec<String>,
 }
 
 impl Finding {

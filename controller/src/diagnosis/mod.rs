@@ -13,6 +13,7 @@ mod cause;
 mod context;
 mod finding;
 mod given;
+mod neighbour;
 mod program;
 mod rules;
 mod stage;
@@ -22,11 +23,12 @@ mod words;
 
 pub use cause::Cause;
 pub use context::{
-    AgentFacts, BootFacts, Context, HostFacts, LoaderFacts, OrderFacts, OrderState, Supply, SupplyState,
-    Usual,
+    AgentFacts, BootFacts, Context, Holder, HostFacts, LoaderFacts, OrderFacts, OrderState, Pool, Supply,
+    SupplyState, Usual,
 };
 pub use finding::{Certainty, Finding};
 pub use given::{Given, given};
+pub use neighbour::{Neighbour, Rom};
 pub use stage::{End, StageSpan, Step};
 pub use standing::Standing;
 pub use words::ago;

@@ -1,7 +1,7 @@
 //! Why a host did not boot, and what it would be given now.
 
 use proto::catalog::{HostSpec, Resource};
-use proto::{Mac, v1};
+use proto::{HostId, Mac, v1};
 
 use super::agent::AgentLink;
 use super::{ATTEMPTS, Explained, Inquiry, Unreadable, facts, supply};
@@ -55,7 +55,8 @@ impl Inquiry {
             }
             Subject::Machine(mac) => (None, Some(mac)),
         };
-        let attempts = self.attempts(host.as_ref(), mac).await?;
+        let id: Option<HostId> = host.as_ref().and_then(|host| host.id()).map(Into::into);
+        let attempts = self.attempts(id, mac).await?;
         let site = host.as_ref().map(|host| host.spec.site.clone());
         let site = site.or_else(|| attempts.first().map(|boot| boot.site.clone())).unwrap_or_default();
         let order = self.live_order(host.as_ref()).await?;
@@ -77,6 +78,7 @@ impl Inquiry {
             agent: agent.as_ref().map(|agent| agent.facts.clone()),
             site: self.site_facts(&site),
             foreign_servers: self.foreign_servers(&site).await?,
+            neighbours: self.neighbours(&site, id, mac).await?,
             former: attempts,
             order,
             ..Context::at(self.now)
@@ -94,12 +96,7 @@ impl Inquiry {
         })
     }
 
-    async fn attempts(
-        &self,
-        host: Option<&Resource<HostSpec>>,
-        mac: Option<Mac>,
-    ) -> Result<Vec<BootSummary>, Unreadable> {
-        let host = host.and_then(|host| host.id()).map(Into::into);
+    async fn attempts(&self, host: Option<HostId>, mac: Option<Mac>) -> Result<Vec<BootSummary>, Unreadable> {
         if host.is_none() && mac.is_none() {
             return Ok(Vec::new());
         }
@@ -134,6 +131,15 @@ fn findings(context: &Context, last: Option<&Explained>) -> Vec<Finding> {
 fn answer(context: &Context, findings: &[Finding], last: Option<&Explained>) -> String {
     if let Some(finding) = findings.first() {
         return finding.sentence();
+    }
+    if let Some(order) = context.order.as_ref().filter(|order| order.is_awaited()) {
+        let heard_since = last.is_some_and(|last| last.boot.last_ms >= order.since);
+        if !heard_since {
+            let (number, made) = (order.number, ago(context.now.since(order.since)));
+            return format!(
+                "Nothing is known to be wrong: order {number} was made {made}, and its machine has not asked to boot yet."
+            );
+        }
     }
     let Some(Explained { boot, diagnosis, .. }) = last else {
         return "It was never heard, and nothing is expected of it.".into();

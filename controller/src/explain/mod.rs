@@ -4,9 +4,11 @@
 //! agent's link, a profile. What the store does not tell is left out of the [`Context`], so that a controller which lacks a
 //! part says less and fails nobody. Whoever judges attempts does it here, so one attempt has one cause wherever it is shown.
 
+mod addresses;
 mod agent;
 mod host;
 mod installs;
+mod neighbours;
 mod order;
 mod plan;
 mod supply;
@@ -28,7 +30,7 @@ use crate::events::{self, BootFilter, BootSummary, StoredEvent};
 
 /// Attempts of one machine that are looked at.
 const ATTEMPTS: usize = 50;
-/// An alarm about another DHCP server counts for so long.
+/// An alarm about another DHCP server counts for so long, and what other machines did.
 const FRESH: Duration = Duration::from_secs(86_400);
 
 /// What is stored could not be read.
@@ -64,6 +66,7 @@ struct Read {
     profiles: HashMap<String, Option<plan::ProfileFacts>>,
     agents: HashMap<String, AgentLink>,
     foreign_servers: HashMap<String, Vec<String>>,
+    neighbours: HashMap<String, Vec<neighbours::Known>>,
     lengths: HashMap<(String, String), Vec<installs::Length>>,
 }
 
@@ -124,14 +127,21 @@ impl Inquiry {
         let context = Context {
             boots: self.boot_facts(profile, ordered.is_some()).await?,
             order: self.live_order(host.as_ref()).await?,
+            ordered: ordered.as_ref().map(order::stored),
             agent: Some(self.agent_link(&boot.site, &boot.agent).await?.facts),
             foreign_servers: self.foreign_servers(&boot.site).await?,
             host: host.map(|host| facts(&host)),
             ..alone
         };
+        let context = self.addresses(boot, events, context).await?;
         if progress.standing == Standing::Ended {
             return Ok(context);
         }
+        let neighbours = match progress.standing {
+            Standing::Silent => self.neighbours(&boot.site, boot.host, boot.mac).await?,
+            Standing::UnderWay | Standing::Ended => Vec::new(),
+        };
+        let context = Context { neighbours, ..context };
         let supply = self.supply(boot, ordered.as_ref(), context.boots.as_ref()).await?;
         let usual = match (&ordered, progress.step) {
             (Some(order), Some(Step::Installation)) => self.usual(boot, &order.spec.profile).await?,

@@ -32,6 +32,11 @@ impl Inquiry {
     }
 }
 
+/// Of an order whose phase does not matter.
+pub(super) fn stored(order: &Resource<OrderSpec>) -> OrderFacts {
+    facts(order, None)
+}
+
 fn facts(order: &Resource<OrderSpec>, phase: Option<OrderPhase>) -> OrderFacts {
     let spec = &order.spec;
     let made = order.meta.as_ref().map(|meta| meta.created_ms).unwrap_or_default();

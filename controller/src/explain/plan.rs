@@ -30,7 +30,7 @@ pub(super) struct ProfileFacts {
 }
 
 impl Inquiry {
-    fn plan(&mut self, site: &str) -> Option<Arc<SitePlan>> {
+    pub(super) fn plan(&mut self, site: &str) -> Option<Arc<SitePlan>> {
         let Self { app, read, .. } = self;
         if read.plans.len() >= PLANS && !read.plans.contains_key(site) {
             read.plans.clear();

@@ -6,6 +6,7 @@ use proto::{HostId, Mac, Platform};
 
 use super::*;
 use crate::catalog::keys;
+use crate::diagnosis::Cause;
 use crate::store::Txn;
 
 const ATTEMPT: AttemptId = AttemptId([1; 16]);
@@ -128,6 +129,44 @@ async fn a_host_is_explained_by_its_name_and_by_its_address() {
     assert_eq!(status.code(), Code::NotFound);
     let nobody = lab.client().explain_host(by("nobody", of_host("web-1"))).await.expect_err("no operator");
     assert_eq!(nobody.code(), Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn other_machines_and_refused_requests_are_evidence() {
+    let (lab, id) = stuck().await;
+    lab.apply(&[host("web-2", 2)]).await.expect("new");
+    let found = lab.app.catalog.get_host("web-2").await.expect("read").expect("there");
+    let other: HostId = found.id().expect("stored").into();
+    let refused = EventKind::FileRefused {
+        transport: proto::event::Transport::Tftp,
+        name: "pxelinux.0".into(),
+        why: "no such loader".into(),
+        refusal: Some(proto::event::Refusal::NoSuchFile),
+        by_token: false,
+    };
+    let address = std::net::Ipv4Addr::new(10, 1, 0, 8);
+    let leased = EventKind::Leased { address, until: Wall(u64::MAX), client: Client::PxeRom };
+    let source = Source { site: "lyon".into(), agent: "edge-1".into() };
+    let event = |(number, kind)| {
+        let mut event = boot_event(number, AttemptId([2; 16]), other, kind);
+        event.event.mac = Some(Mac([2, 0, 0, 0, 0, 2]));
+        event.event.at = Wall(BEGAN + number * 1_000);
+        event
+    };
+    let events = (3..).zip([leased, refused]).map(event).collect();
+    lab.app.events.append(&source, Incarnation([2; 16]), events).await.expect("stored");
+    let explain = async |name| {
+        lab.client().explain_host(by("viewer", of_host(name))).await.expect("known").into_inner()
+    };
+    let stuck = explain("web-1").await.findings.remove(0);
+    let expected = "0 of 1 other machine heard here last fetched a loader from the agent";
+    assert_eq!(
+        (stuck.evidence, stuck.meaning.as_str()),
+        (vec![expected.to_owned()], Cause::NothingAsked.meaning())
+    );
+    let boots = explain("web-2").await.boots;
+    assert_eq!((boots[0].refusals.len(), boots[0].refusals[0].host.as_str()), (1, "web-2"));
+    assert_ne!(id, other);
 }
 
 #[tokio::test]

@@ -15,10 +15,11 @@ pub(super) fn identity_disagrees(case: &Case<'_>) -> Option<Finding> {
         stopped_at: "it was told to boot its disk".into(),
         expected: "the machine that is recorded for this address".into(),
         likely: reason.to_owned(),
-        remedy: "if its mainboard or network card was changed, write the new `uuid` into the host; else find out which \
-                 machine this is"
+        remedy: "if its mainboard was changed, write the new UUID into the host (`bootlane host set NAME --uuid UUID`); else \
+                 its network card sits in another machine now: find out in which"
             .into(),
         certainty: Certainty::Seen,
+        evidence: Vec::new(),
     })
 }
 
@@ -30,10 +31,11 @@ pub(super) fn no_loader(case: &Case<'_>) -> Option<Finding> {
         stopped_at: "it was told to boot its disk".into(),
         expected: "a loader that its firmware can run".into(),
         likely: reason.split("; ").next().unwrap_or(reason).to_owned(),
-        remedy: "import a loader for its architecture (`bootlane image import`, family loaders) and name it in the site, \
-                 the profile or the host"
+        remedy: "import a loader for its architecture (`bootlane image import FOLDER --family loaders --loader PLATFORM=FILE`) \
+                 and name that image as `loaders` of the site, the profile or the host"
             .into(),
         certainty: Certainty::Seen,
+        evidence: Vec::new(),
     })
 }
 
@@ -43,15 +45,20 @@ pub(super) fn order_not_obeyed(case: &Case<'_>) -> Option<Finding> {
     let (likely, remedy) = match because {
         Because::Locked => (
             reason.to_owned(),
-            "take the lock from the host (`locked: false`), or mend what its site's status says of its plan",
+            "unlock it (`bootlane host set NAME --unlock`) if it may be installed; where the reason names the plan, `bootlane \
+             alarm list` says which part its agent does not understand",
         ),
         Because::OrderDoubt => {
             (format!("its order is not obeyed: {reason}"), "revoke the order and make a new one")
         }
-        Because::Clock => {
-            (reason.to_owned(), "set the clock of the agent's machine right, and let it reach the controller")
-        }
-        Because::DiskFull => (reason.to_owned(), "make room on the agent's disk"),
+        Because::Clock => (
+            reason.to_owned(),
+            "set the clock of the agent's machine right (NTP), and let the agent reach the controller",
+        ),
+        Because::DiskFull => (
+            reason.to_owned(),
+            "make room on the disk of the agent's machine: no order is begun that could not be recorded",
+        ),
         Because::NothingStands => return order_not_known(case),
         Because::Order
         | Because::Profile
@@ -80,6 +87,7 @@ fn order_not_known(case: &Case<'_>) -> Option<Finding> {
         likely: format!("agent {} does not obey the newest plan of its site{refused}", agent.name),
         remedy: format!("look at `bootlane agent get {}`; update or restart that agent", agent.name),
         certainty: Certainty::Seen,
+        evidence: Vec::new(),
     })
 }
 
@@ -91,6 +99,7 @@ fn not_obeyed(likely: String, remedy: &str) -> Finding {
         likely,
         remedy: remedy.into(),
         certainty: Certainty::Seen,
+        evidence: Vec::new(),
     }
 }
 

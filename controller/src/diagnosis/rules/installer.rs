@@ -19,6 +19,13 @@ pub(super) fn installer_failed(case: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let reason = if reason.is_empty() { "it did not say why" } else { reason };
+    let remedy = if took_too_long(reason) {
+        "look at its screen: if it still installs, raise the profile's `install_time` and make a new order; if it stands \
+         at a question, let the profile's answer file answer that"
+    } else {
+        "look at the installer's messages, on its screen and among its syslog lines in `bootlane boot show`; mend what they \
+         name, and make a new order"
+    };
     Some(Finding {
         cause: Cause::InstallerFailed,
         stopped_at: format!(
@@ -27,8 +34,9 @@ pub(super) fn installer_failed(case: &Case<'_>) -> Option<Finding> {
         ),
         expected: "the installer's word that it is done".into(),
         likely: reason.to_owned(),
-        remedy: "look at the installer's log on its screen or disk; then make a new order".into(),
+        remedy: remedy.into(),
         certainty: Certainty::Seen,
+        evidence: Vec::new(),
     })
 }
 
@@ -36,9 +44,15 @@ pub(super) fn installer_failed(case: &Case<'_>) -> Option<Finding> {
 pub(super) fn order_ended(case: &Case<'_>) -> Option<Finding> {
     let (phase, reason) = last_move(case)?;
     let because = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
-    let likely = match phase {
-        OrderPhase::Expired => format!("the order's time was over{because}"),
-        OrderPhase::Revoked => format!("the order was taken back{because}"),
+    let (likely, remedy) = match phase {
+        OrderPhase::Expired => (
+            format!("the order expired{because}"),
+            "make a new order and boot the machine within its time, or give it more (`bootlane order create --expires`)",
+        ),
+        OrderPhase::Revoked => (
+            format!("the order was revoked{because}"),
+            "`bootlane audit list` says who did it; if the machine is to be installed, make a new order",
+        ),
         OrderPhase::Armed
         | OrderPhase::Offered
         | OrderPhase::Started
@@ -46,17 +60,21 @@ pub(super) fn order_ended(case: &Case<'_>) -> Option<Finding> {
         | OrderPhase::Failed => return None,
     };
     let at = case.progress().map_or_else(
-        || case.last_step().map_or("its beginning", Step::title).to_owned(),
+        || format!("the {}", case.last_step().map_or("beginning", Step::title)),
         |progress| format!("\"{progress}\""),
     );
     Some(Finding {
         cause: Cause::OrderEnded,
         stopped_at: format!("its order ended while it was at {at}"),
-        expected: "the installer's word that it is done".into(),
+        expected: if case.has_started() {
+            "the installer's word that it is done".into()
+        } else {
+            "the beginning of the installation, while the order stood".into()
+        },
         likely,
-        remedy: "make a new order; if installations take longer here, raise the profile's `install_time`"
-            .into(),
+        remedy: remedy.into(),
         certainty: Certainty::Seen,
+        evidence: window(case).into_iter().filter(|_| phase == OrderPhase::Expired).collect(),
     })
 }
 
@@ -71,12 +89,17 @@ pub(super) fn answer_refused(case: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let remedy = match refusal {
-        Some(Refusal::OrderEnded | Refusal::TimeOver) => "make a new order and boot it again",
+        Some(Refusal::OrderEnded) => "make a new order and boot it again before that ends",
+        Some(Refusal::TimeOver) => {
+            "make a new order; if installations take longer here, raise the profile's `install_time`"
+        }
         Some(Refusal::Elsewhere) => {
-            "let the installer keep the address and the network card that its loader had: an order's files are given to \
+            "let the installer use the network card and the address that its loader had: an order's files are given to \
              its host's leases alone"
         }
-        Some(Refusal::OrderWaits) => "see to what keeps the order from starting, and boot it again",
+        Some(Refusal::OrderWaits) => {
+            "`bootlane host explain` says what keeps the order from beginning; boot it again after that"
+        }
         Some(Refusal::NoSuchFile) => "mend the file's name in the profile's kernel arguments",
         Some(Refusal::NoLease | Refusal::AttemptOver | Refusal::NothingToBoot | Refusal::NotHere) | None => {
             "boot it again"
@@ -89,6 +112,19 @@ pub(super) fn answer_refused(case: &Case<'_>) -> Option<Finding> {
         likely: why.to_owned(),
         remedy: remedy.into(),
         certainty: Certainty::Seen,
+        evidence: match refusal {
+            Some(Refusal::OrderEnded | Refusal::TimeOver) => window(case).into_iter().collect(),
+            Some(Refusal::Elsewhere) => leased_here(case).into_iter().collect(),
+            Some(
+                Refusal::OrderWaits
+                | Refusal::NoSuchFile
+                | Refusal::NoLease
+                | Refusal::AttemptOver
+                | Refusal::NothingToBoot
+                | Refusal::NotHere,
+            )
+            | None => Vec::new(),
+        },
     })
 }
 
@@ -119,14 +155,32 @@ pub(super) fn installer_silent(case: &Case<'_>) -> Option<Finding> {
             length(case.boot.last_ms.since(began))
         ),
         expected: "the installer's next report, or its word that it is done".into(),
-        likely: "it stands at a question or an error on its screen, or cannot reach a package source".into(),
-        remedy: "look at its screen; `bootlane mirror list` tells whether packages can be had".into(),
+        likely: "it stands at a question or an error on its screen, or does not reach a package source".into(),
+        remedy: "look at its screen, and at its syslog lines in `bootlane boot show`; `bootlane mirror list` tells whether the mirrors \
+                 of packages are well".into(),
         certainty: if case.is_silent() { Certainty::Likely } else { Certainty::Possible },
+        evidence: Vec::new(),
     })
 }
 
 /// An installer that is heard every few minutes is at work, however long it takes.
 const QUIET: Duration = Duration::from_secs(300);
+
+/// When its order could begin.
+fn window(case: &Case<'_>) -> Option<String> {
+    case.context.ordered.as_ref().map(|order| order.window(case.context.now))
+}
+
+/// The address from which its order's files are given.
+fn leased_here(case: &Case<'_>) -> Option<String> {
+    let address = case.leased(|_| true)?;
+    Some(format!("the agent leased {address} to the order's host in this boot"))
+}
+
+/// The agent's words for an installation whose time was over.
+fn took_too_long(reason: &str) -> bool {
+    reason.starts_with("the installer did not say that it had ended")
+}
 
 /// The last step of its order.
 fn last_move<'a>(case: &Case<'a>) -> Option<(OrderPhase, &'a str)> {

@@ -7,6 +7,7 @@ use crate::diagnosis::case::Case;
 use crate::diagnosis::cause::Cause;
 use crate::diagnosis::context::LoaderFacts;
 use crate::diagnosis::finding::{Certainty, Finding};
+use crate::diagnosis::neighbour::Others;
 use crate::diagnosis::stage::Step;
 
 /// Its firmware cannot run what it fetched.
@@ -31,13 +32,15 @@ pub(super) fn wrong_loader(case: &Case<'_>) -> Option<Finding> {
     };
     Some(Finding {
         cause: Cause::WrongLoader,
-        stopped_at: format!("it fetched the loader {name} whole, and the loader was never heard"),
+        stopped_at: format!("it fetched the whole loader {name}, and the loader was never heard"),
         expected: "the loader's first word: its DHCPDISCOVER, or a request for its script".into(),
         likely: format!("{name} {what} and the machine is {platform}"),
         remedy: format!(
-            "name a loader for {platform} in the image of loaders, or import one (`bootlane image import`)"
+            "import the loaders again with one for {platform} (`bootlane image import FOLDER --family loaders --loader \
+             {platform}=FILE`)"
         ),
         certainty: if by_bytes { Certainty::Seen } else { Certainty::Likely },
+        evidence: Vec::new(),
     })
 }
 
@@ -52,13 +55,13 @@ pub(super) fn file_missing(case: &Case<'_>) -> Option<Finding> {
     let whose = if case.has(Step::Loader) { "its loader" } else { "its ROM" };
     let (likely, remedy) = match refusal {
         Some(Refusal::NoSuchFile) | None => (
-            "no such file is among its loader's and its boot's".to_owned(),
-            "add the file to the image of loaders (`bootlane image import`), or mend the name in the loader's \
+            "neither its image of loaders nor what it boots has a file of that name".to_owned(),
+            "import the loaders again with that file (`bootlane image import`), or mend the name in the loader's \
              configuration or the profile's script",
         ),
         Some(Refusal::NothingToBoot) => (
-            "the agent has it boot its disk, and something else sent it here".to_owned(),
-            "look at what it was told, above, and at other DHCP servers there",
+            "the agent told it to boot its disk, so something else sent it for this file".to_owned(),
+            "`bootlane boot show` has what it was told; look for another DHCP server (`bootlane alarm list`)",
         ),
         Some(Refusal::NoLease) => (
             "the agent does not know it by the address that it asks from".to_owned(),
@@ -75,11 +78,12 @@ pub(super) fn file_missing(case: &Case<'_>) -> Option<Finding> {
     };
     Some(Finding {
         cause: Cause::FileMissing,
-        stopped_at: format!("{whose} asked for {name}, which it was not given, and then for nothing"),
-        expected: "a request for a file that there is".into(),
+        stopped_at: format!("{whose} asked for {name}, was refused it, and asked for nothing more"),
+        expected: "a request for a file that it can be given".into(),
         likely,
         remedy: remedy.into(),
         certainty: Certainty::Likely,
+        evidence: Vec::new(),
     })
 }
 
@@ -90,26 +94,32 @@ pub(super) fn loader_silent(case: &Case<'_>) -> Option<Finding> {
     let uefi = case.platform().is_some_and(|platform| platform.to_string().starts_with("uefi"));
     let (likely, remedy) = match (uefi, unsigned) {
         (true, true) => (
-            "Secure Boot refuses it, for it bears no signature",
-            "boot by a signed loader (shim), or turn Secure Boot off in the firmware's setup",
+            "its firmware has Secure Boot on and refuses it, since it bears no signature",
+            "import a signed loader (shim) for it, or turn Secure Boot off in the firmware's setup; its screen shows a \
+             security violation if that is it",
         ),
         (true, false) => (
-            "Secure Boot refuses it, or it has no driver for the network card",
-            "its screen shows which: for Secure Boot import a loader that this firmware trusts, for the card try \
-             snponly.efi in place of ipxe.efi",
+            "its firmware has Secure Boot on and does not trust it, or the loader has no driver for the network card",
+            "its screen tells which: at a security violation import a loader that this firmware trusts; if the loader \
+             starts and finds no network card, use snponly.efi in place of ipxe.efi",
         ),
         (false, _) => (
-            "it does not run there, or has no driver for the network card",
-            "its screen shows which; try undionly.kpxe, which uses the ROM's own driver",
+            "the loader does not run there, or has no driver for the network card",
+            "its screen tells which; try undionly.kpxe, which uses the ROM's own driver",
         ),
     };
     Some(Finding {
         cause: Cause::LoaderSilent,
-        stopped_at: format!("it fetched the loader {name} whole, and the loader was never heard"),
+        stopped_at: format!("it fetched the whole loader {name}, and the loader was never heard"),
         expected: "the loader's first word: its DHCPDISCOVER, or a request for its script".into(),
         likely: likely.into(),
         remedy: remedy.into(),
         certainty: Certainty::Likely,
+        evidence: vec![
+            Others::of(case).say(&format!("fetched {name} too and were heard after it"), |other| {
+                other.loader.as_deref() == Some(name) && other.runs_loader()
+            }),
+        ],
     })
 }
 

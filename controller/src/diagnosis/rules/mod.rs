@@ -12,6 +12,7 @@ mod supply;
 mod transfer;
 
 use super::case::Case;
+use super::cause::Cause;
 use super::context::Context;
 use super::finding::Finding;
 
@@ -29,7 +30,6 @@ const RULES: &[Rule] = &[
     supply::image_arriving,
     silence::agent_away,
     address::foreign_offer_taken,
-    // Whose own address is taken gets none of an empty pool, either.
     address::address_in_use,
     address::pool_empty,
     transfer::stopped_at_size_probe,
@@ -59,9 +59,63 @@ const SILENCE: &[fn(&Context) -> Option<Finding>] = &[
     silence::not_heard,
 ];
 
+/// What a finding leaves no room for: the other is a consequence of it, or says less of the same.
+const fn explains(found: Cause) -> &'static [Cause] {
+    match found {
+        // Its silence is the agent's.
+        Cause::AgentAway => SILENT,
+        Cause::DhcpOff => &[Cause::NotHeard],
+        Cause::WrongLoader => &[Cause::LoaderSilent],
+        Cause::AnswerRefused => &[Cause::OrderEnded, Cause::NoAnswerAsked, Cause::KernelSilent],
+        // Whose own address is taken gets none of an empty pool, either.
+        Cause::AddressInUse => &[Cause::PoolEmpty, Cause::OfferNotTaken],
+        Cause::ForeignOfferTaken => {
+            &[Cause::AddressInUse, Cause::PoolEmpty, Cause::OfferNotTaken, Cause::NothingAsked]
+        }
+        Cause::BlockTooLarge => &[Cause::StuckRetransmitting, Cause::TransferBroken],
+        Cause::StuckRetransmitting => &[Cause::TransferBroken],
+        Cause::ImageArriving => &[Cause::TransferBroken, Cause::NoKernelAsked, Cause::FileMissing],
+        Cause::StoppedAtSizeProbe => &[Cause::NothingAsked],
+        Cause::NotHeard
+        | Cause::PlanNotObeyed
+        | Cause::UnknownMachine
+        | Cause::PoolEmpty
+        | Cause::OfferNotTaken
+        | Cause::NothingAsked
+        | Cause::TransferBroken
+        | Cause::NoLoader
+        | Cause::LoaderSilent
+        | Cause::FileMissing
+        | Cause::NoKernelAsked
+        | Cause::KernelSilent
+        | Cause::NoAnswerAsked
+        | Cause::InstallerSilent
+        | Cause::InstallerFailed
+        | Cause::OrderEnded
+        | Cause::OrderNotObeyed
+        | Cause::IdentityDisagrees
+        | Cause::Loops
+        | Cause::Unexplained => &[],
+    }
+}
+
+/// What is concluded from silence alone.
+const SILENT: &[Cause] = &[
+    Cause::NotHeard,
+    Cause::OfferNotTaken,
+    Cause::NothingAsked,
+    Cause::StoppedAtSizeProbe,
+    Cause::FileMissing,
+    Cause::LoaderSilent,
+    Cause::NoKernelAsked,
+    Cause::KernelSilent,
+    Cause::NoAnswerAsked,
+    Cause::InstallerSilent,
+];
+
 /// What is wrong with an attempt, the answer first.
 pub(super) fn of_attempt(case: &Case<'_>) -> Vec<Finding> {
-    let mut findings: Vec<_> = RULES.iter().filter_map(|rule| rule(case)).collect();
+    let mut findings = unexplained_by_others(RULES.iter().filter_map(|rule| rule(case)).collect());
     if findings.is_empty() {
         findings.extend(loops::unexplained(case));
     }
@@ -70,5 +124,12 @@ pub(super) fn of_attempt(case: &Case<'_>) -> Vec<Finding> {
 
 /// What is wrong where nothing was heard, the answer first.
 pub(super) fn of_silence(context: &Context) -> Vec<Finding> {
-    SILENCE.iter().filter_map(|rule| rule(context)).collect()
+    unexplained_by_others(SILENCE.iter().filter_map(|rule| rule(context)).collect())
+}
+
+/// Those that none of them explains: advice against what cannot be the cause misleads.
+fn unexplained_by_others(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let explained: Vec<_> = findings.iter().flat_map(|finding| explains(finding.cause)).copied().collect();
+    findings.retain(|finding| !explained.contains(&finding.cause));
+    findings
 }

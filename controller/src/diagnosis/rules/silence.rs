@@ -4,10 +4,12 @@ use proto::plan::{DhcpMode, UnknownMachines};
 
 use crate::diagnosis::case::Case;
 use crate::diagnosis::cause::Cause;
-use crate::diagnosis::context::{AgentFacts, Context, OrderFacts, OrderState};
+use crate::diagnosis::context::{AgentFacts, Context, OrderFacts};
 use crate::diagnosis::finding::{Certainty, Finding};
+use crate::diagnosis::neighbour::machines;
+use crate::diagnosis::stage::Step;
 use crate::diagnosis::standing::{Standing, silent_from};
-use crate::diagnosis::words::length;
+use crate::diagnosis::words::{ago, length};
 
 /// What the attempt did since is with an agent that cannot be reached, and was not when the machine's silence was one.
 pub(super) fn agent_away(case: &Case<'_>) -> Option<Finding> {
@@ -31,15 +33,16 @@ pub(super) fn agent_silent(context: &Context) -> Option<Finding> {
 fn away(context: &Context, agent: &AgentFacts, stopped_at: String) -> Finding {
     let since = agent.last_heard.map_or_else(
         || "was never heard by this controller".to_owned(),
-        |heard| format!("was last heard {} ago", length(context.now.since(heard))),
+        |heard| format!("was last heard {}", ago(context.now.since(heard))),
     );
     Finding {
         cause: Cause::AgentAway,
         stopped_at,
         expected: format!("the events of agent {}", agent.name),
-        likely: format!("agent {} {since}; it goes on alone, and tells when it is back", agent.name),
-        remedy: "start the agent, or mend its link to the controller".into(),
+        likely: format!("agent {} {since}; it serves its site alone, and tells what happened when it is back", agent.name),
+        remedy: "see that the agent runs (`systemctl status bootlane-agent` on its machine) and reaches the controller".into(),
         certainty: Certainty::Seen,
+        evidence: Vec::new(),
     }
 }
 
@@ -51,15 +54,17 @@ pub(super) fn unknown_machine(context: &Context) -> Option<Finding> {
     let likely = match context.site {
         Some((_, UnknownMachines::Ignore)) => "its site ignores such machines (`unknown: ignore`)",
         Some((_, UnknownMachines::Lease)) => "such machines get an address and their disk",
-        None => "what such machines get is their site's to say",
+        None => "such machines get what their site's `unknown` says",
     };
     Some(Finding {
         cause: Cause::UnknownMachine,
         stopped_at: "no host of the catalog has this address".into(),
         expected: "a host with this MAC address".into(),
         likely: likely.into(),
-        remedy: "make it a host (`bootlane host add`), or correct the `macs` of the one that it is".into(),
+        remedy: "make it a host (`bootlane host add`), or correct the `macs` of the host that it should be"
+            .into(),
         certainty: Certainty::Seen,
+        evidence: Vec::new(),
     })
 }
 
@@ -73,11 +78,21 @@ pub(super) fn plan_not_obeyed(context: &Context) -> Option<Finding> {
     };
     Some(Finding {
         cause: Cause::PlanNotObeyed,
-        stopped_at: "its order is not known at its site".into(),
+        stopped_at: "its site's agent does not know its order".into(),
         expected: "the agent's word that it obeys the newest plan".into(),
         likely,
-        remedy: format!("look at `bootlane agent get {}`; update or restart that agent", agent.name),
+        remedy: match agent.refused.as_str() {
+            "" => format!(
+                "wait a moment; if `bootlane agent get {}` says the same then, restart that agent",
+                agent.name
+            ),
+            _ => format!(
+                "update agent {} to the controller's version (`bootlane agent get {0}` has its own)",
+                agent.name
+            ),
+        },
         certainty: Certainty::Seen,
+        evidence: Vec::new(),
     })
 }
 
@@ -90,9 +105,9 @@ pub(super) fn host_locked(context: &Context) -> Option<Finding> {
         stopped_at: format!("order {} waits for it", order.number),
         expected: "its permission to be installed".into(),
         likely: format!("host {} is locked, and no order is obeyed for it", host.name),
-        remedy: "take the lock away (`locked: false`), or mend what its site's status says of its plan"
-            .into(),
+        remedy: format!("unlock it if it may be installed (`bootlane host set {} --unlock`)", host.name),
         certainty: Certainty::Seen,
+        evidence: Vec::new(),
     })
 }
 
@@ -101,41 +116,65 @@ pub(super) fn dhcp_off(context: &Context) -> Option<Finding> {
     let (DhcpMode::Off, _) = context.site? else { return None };
     Some(Finding {
         cause: Cause::DhcpOff,
-        stopped_at: "nothing is answered at its site".into(),
+        stopped_at: "its site's agent answers no machine".into(),
         expected: "an agent that answers DHCP".into(),
         likely: "its site says `dhcp: off`".into(),
-        remedy: "set the site's `dhcp` to `authoritative` or `proxy`".into(),
+        remedy:
+            "set the site's `dhcp` to `authoritative`, or to `proxy` where another server gives the addresses"
+                .into(),
         certainty: Certainty::Seen,
+        evidence: Vec::new(),
     })
 }
 
-/// An order waits, and its machine does not come.
+/// An order waits, and its machine does not come. Right after it was made, that is to be expected.
 pub(super) fn not_heard(context: &Context) -> Option<Finding> {
     let order = waiting_order(context)?;
-    let waits = length(context.now.since(order.since));
+    let waits = context.now.since(order.since);
+    if waits < Step::RomAddress.patience() {
+        return None;
+    }
     let last = context.former.first().map_or_else(
         || "it was never heard here".to_owned(),
-        |last| format!("it was last heard {} ago", length(context.now.since(last.last_ms))),
+        |last| format!("it was last heard {}", ago(context.now.since(last.last_ms))),
     );
-    let others = match context.foreign_servers.first() {
-        Some(other) => format!("; another DHCP server answers there, too: {other}"),
-        None => String::new(),
-    };
     Some(Finding {
         cause: Cause::NotHeard,
-        stopped_at: format!("order {} waits since {waits} and no DHCPDISCOVER came of its machine; {last}", order.number),
-        expected: "its DHCPDISCOVER".into(),
-        likely: format!(
-            "it is off, does not boot from the network first, is on another VLAN, or its port does not forward yet \
-             (spanning tree){others}"
+        stopped_at: format!(
+            "order {} has waited for {} and its machine has sent no DHCPDISCOVER; {last}",
+            order.number,
+            length(waits)
         ),
-        remedy: "turn it on and look at its screen; put network boot first in its setup, set its switch port to the \
-                 agent's VLAN and to edge (portfast), and compare its MAC address with the host's"
+        expected: "its DHCPDISCOVER".into(),
+        likely: "it is off or still starts up, does not boot from the network first, is on another VLAN than the agent, or \
+                 has another MAC address than its host"
+            .into(),
+        remedy: "look for the host's MAC address in the switch's table: not there, the machine is off or unplugged or has \
+                 another address; in another VLAN, move the port; in the agent's VLAN, put network boot first in its setup \
+                 and set the port to edge (portfast)"
             .into(),
         certainty: Certainty::Possible,
+        evidence: vec![heard_since(context, order)],
     })
+}
+
+/// Does the agent hear anybody there?
+fn heard_since(context: &Context, order: &OrderFacts) -> String {
+    let since: Vec<_> = context.neighbours.iter().filter(|other| other.last >= order.since).collect();
+    match since.first() {
+        Some(last) => {
+            let (machines, ago) = (machines(since.len()), ago(context.now.since(last.last)));
+            format!(
+                "the agent hears others: {machines} since the order was made, the last {}, {ago}",
+                last.name
+            )
+        }
+        None => {
+            "the agent has heard no other machine at this site since the order was made either".to_owned()
+        }
+    }
 }
 
 fn waiting_order(context: &Context) -> Option<&OrderFacts> {
-    context.order.as_ref().filter(|order| order.state == OrderState::Armed)
+    context.order.as_ref().filter(|order| order.is_awaited())
 }

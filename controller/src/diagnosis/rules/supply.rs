@@ -36,9 +36,14 @@ pub(super) fn image_arriving(case: &Case<'_>) -> Option<Finding> {
         Standing::Silent => broke_for_want_of_bytes(case),
         Standing::Ended => false,
     };
-    let at = case.last_step().map_or("its boot", Step::title);
+    let at = case.last_step().map_or("boot", Step::title);
     waits.then(|| {
-        arriving(case.context, format!("it waits at: {at}"), forecast(case.context, supply), &supply.remedy)
+        arriving(
+            case.context,
+            format!("it waits for bytes at the stage of the {at}"),
+            forecast(case.context, supply),
+            &supply.remedy,
+        )
     })
 }
 
@@ -50,14 +55,15 @@ pub(super) fn order_waits(context: &Context) -> Option<Finding> {
         |supply| forecast(context, supply),
     );
     let remedy = context.supply.as_ref().map_or("", |supply| supply.remedy.as_str());
-    let stopped_at = format!("order {} waits until the site holds what it installs", order.number);
+    let stopped_at = format!("order {} does not stand before its site holds what it installs", order.number);
     Some(Finding { certainty: Certainty::Seen, ..arriving(context, stopped_at, likely, remedy) })
 }
 
 fn arriving(context: &Context, stopped_at: String, likely: String, remedy: &str) -> Finding {
     let image = context.boots.as_ref().map(|boots| boots.image.as_str()).filter(|image| !image.is_empty());
     let expected = image.map_or_else(|| "its image".to_owned(), |image| format!("image {image}"));
-    let remedy = if remedy.is_empty() { "wait; `bootlane image status` shows how it comes" } else { remedy };
+    let remedy =
+        if remedy.is_empty() { "wait; `bootlane image status` shows how much has come" } else { remedy };
     Finding {
         cause: Cause::ImageArriving,
         stopped_at,
@@ -65,6 +71,7 @@ fn arriving(context: &Context, stopped_at: String, likely: String, remedy: &str)
         likely,
         remedy: remedy.into(),
         certainty: Certainty::Likely,
+        evidence: Vec::new(),
     }
 }
 

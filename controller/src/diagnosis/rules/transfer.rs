@@ -8,6 +8,8 @@ use proto::plan::Stage;
 use crate::diagnosis::case::Case;
 use crate::diagnosis::cause::Cause;
 use crate::diagnosis::finding::{Certainty, Finding};
+use crate::diagnosis::neighbour::Others;
+use crate::diagnosis::stage::Step;
 use crate::diagnosis::words::{length, size};
 
 /// What every client takes without asking (RFC 1350); larger ones were granted.
@@ -44,11 +46,12 @@ pub(super) fn stopped_at_size_probe(case: &Case<'_>) -> Option<Finding> {
         cause: Cause::StoppedAtSizeProbe,
         stopped_at: format!("its ROM asked how large {name} is ({}) and never fetched it", size(*bytes)),
         expected: format!("a second request for {name}"),
-        likely: "its firmware has no room for a loader of that size, or a fault of its own after the size probe".into(),
+        likely: "its firmware has no room for a loader of that size, or gives up after asking for a size (a fault of its own)".into(),
         remedy: "update its firmware, or name a smaller loader for it (snponly.efi and undionly.kpxe are the smallest of \
                  iPXE's)"
             .into(),
         certainty: Certainty::Likely,
+        evidence: Vec::new(),
     })
 }
 
@@ -69,10 +72,11 @@ pub(super) fn block_too_large(case: &Case<'_>) -> Option<Finding> {
         ),
         expected: "an acknowledgement of block 1".into(),
         likely: "the path to it carries no packets of that size: a tunnel, or an MTU that is too small".into(),
-        remedy: "raise the MTU on the path to the Ethernet one (1500), or set a smaller one on the agent's interface; for \
-                 the next minutes the agent gives it small blocks, so boot it again"
+        remedy: "boot it again: for some minutes the agent sends it small blocks; then raise the MTU on the path to that \
+                 of Ethernet (1500), or set a smaller one on the agent's interface"
             .into(),
         certainty: Certainty::Likely,
+        evidence: Vec::new(),
     })
 }
 
@@ -95,6 +99,7 @@ pub(super) fn stuck_retransmitting(case: &Case<'_>) -> Option<Finding> {
         likely: "packets are lost on the way to it, or it was turned off".into(),
         remedy: "look at the error counters of its switch port (cable, duplex), and at its screen".into(),
         certainty: Certainty::Possible,
+        evidence: vec![Others::of(case).say_of(Step::Loader)],
     })
 }
 
@@ -103,9 +108,9 @@ pub(super) fn transfer_broken(case: &Case<'_>) -> Option<Finding> {
     let broken = last_broken(case)?;
     let Broken { stage, name, bytes, why, breakage, .. } = broken;
     let (likely, remedy) = match breakage {
-        Some(Breakage::MachineError) => (why.to_owned(), "its screen shows the error; look up its firmware's release notes"),
+        Some(Breakage::MachineError) => (why.to_owned(), "its screen shows the error; look it up in its firmware's release notes"),
         Some(Breakage::NotHere) => {
-            (why.to_owned(), "look at `bootlane image status` and at the agent's log: the agent could not give the file")
+            (why.to_owned(), "`bootlane image status` and the agent's log say why the agent could not give the file")
         }
         Some(Breakage::NeverAcknowledged) => {
             ("the agent's first packet does not come back to it: it goes out from a port of its own (RFC 1350 §4), which a \
@@ -120,11 +125,12 @@ pub(super) fn transfer_broken(case: &Case<'_>) -> Option<Finding> {
     };
     Some(Finding {
         cause: Cause::TransferBroken,
-        stopped_at: format!("its {} {name} broke off after {}", stage.word(), size(bytes)),
+        stopped_at: format!("the transfer of its {} {name} broke off after {}", stage.word(), size(bytes)),
         expected: "the rest of the file".into(),
         likely,
         remedy: remedy.into(),
         certainty: Certainty::Likely,
+        evidence: Vec::new(),
     })
 }
 

@@ -22,12 +22,15 @@ fn each_sentence_is_one_and_names_what_it_found() {
         let sentence = finding.sentence();
         assert!(sentence.starts_with(char::is_uppercase) && sentence.ends_with('.'), "{sentence}");
         assert!(!sentence.contains("..") && !sentence.contains(": ."), "{sentence}");
-        for (part, text) in [
+        let meaning = cause.meaning().to_owned();
+        let parts = [
             ("stopped_at", &finding.stopped_at),
             ("expected", &finding.expected),
             ("likely", &finding.likely),
             ("remedy", &finding.remedy),
-        ] {
+            ("meaning", &meaning),
+        ];
+        for (part, text) in parts.into_iter().chain(finding.evidence.iter().map(|text| ("evidence", text))) {
             assert!(
                 !text.is_empty() && !text.ends_with('.') && !text.contains("  "),
                 "{cause:?} {part}: {text:?}"

@@ -6,18 +6,18 @@ use std::time::Duration;
 use proto::catalog::Family;
 use proto::event::{AlarmKind, Answer, Because, Breakage, Client, EventKind, OrderPhase, Refusal, Transport};
 use proto::plan::{DhcpMode, Stage, UnknownMachines};
-use proto::{Platform, Wall};
+use proto::{Mac, Platform, Wall};
 
 use super::super::{
-    AgentFacts, BootFacts, Cause, Context, Finding, HostFacts, LoaderFacts, OrderFacts, OrderState, Supply,
-    SupplyState, Usual, expect,
+    AgentFacts, BootFacts, Cause, Context, Finding, Holder, HostFacts, LoaderFacts, Neighbour, OrderFacts,
+    OrderState, Pool, Rom, Step, Supply, SupplyState, Usual, expect,
 };
 use super::golden::{BEGAN, MAC, Story};
 
 /// What is found where this is wrong.
 pub(super) fn of(cause: Cause) -> Vec<Finding> {
     match cause {
-        Cause::NotHeard => expect(&waiting()),
+        Cause::NotHeard => expect(&Context { neighbours: vec![neighbour(&[Step::RomAddress])], ..waiting() }),
         Cause::AgentAway => expect(&Context { agent: Some(away()), ..waiting() }),
         Cause::PlanNotObeyed => {
             let refused = "loaders/arm: an architecture that this build does not know".to_owned();
@@ -32,20 +32,26 @@ pub(super) fn of(cause: Cause) -> Vec<Finding> {
             let site = Some((DhcpMode::Off, UnknownMachines::Ignore));
             expect(&Context { site, host: Some(host()), ..Context::at(BEGAN) })
         }
-        Cause::PoolEmpty => silent(&alarmed(AlarmKind::PoolEmpty, "10.1.0.0/24 has no free address"), bare()),
+        Cause::PoolEmpty => {
+            let why = "no address of 10.1.0.0/24 is free: all 100 addresses of its pool 10.1.0.100 to 10.1.0.199 are \
+                       leased, offered, kept for hosts or found in use";
+            silent(&alarmed(AlarmKind::PoolEmpty, why), Context { pools: vec![pool()], ..bare() })
+        }
         Cause::AddressInUse => {
-            silent(&alarmed(AlarmKind::AddressInUse, "10.1.0.9 is used by 02:00:00:00:00:77"), bare())
+            let why = "the fixed address 10.1.0.9 of web-1 is leased to 02:00:00:00:00:77, host web-2";
+            silent(&alarmed(AlarmKind::AddressInUse, why), Context { holder: Some(holder()), ..bare() })
         }
         Cause::OfferNotTaken => {
             let offered = Story::pxe().offered(Client::PxeRom, "ipxe.efi");
-            silent(&offered.offered(Client::PxeRom, "ipxe.efi").offered(Client::PxeRom, "ipxe.efi"), bare())
+            let offered = offered.offered(Client::PxeRom, "ipxe.efi").offered(Client::PxeRom, "ipxe.efi");
+            silent(&offered, among(&[Step::RomAddress, Step::Loader]))
         }
         Cause::ForeignOfferTaken => {
             let (server, known) = (Ipv4Addr::new(10, 1, 0, 3), "it offers pxelinux.0".to_owned());
             let offered = Story::pxe().offered(Client::PxeRom, "ipxe.efi");
             silent(&offered.then(EventKind::ForeignOfferTaken { server, known }), bare())
         }
-        Cause::NothingAsked => silent(&Story::pxe().leased(), bare()),
+        Cause::NothingAsked => silent(&Story::pxe().leased(), among(&[Step::RomAddress, Step::Loader])),
         Cause::StoppedAtSizeProbe => silent(&Story::pxe().leased().then(probed()), bare()),
         Cause::BlockTooLarge => {
             let broken = Broken { bytes: 0, breakage: Breakage::Silent, retransmissions: 6 };
@@ -53,7 +59,7 @@ pub(super) fn of(cause: Cause) -> Vec<Finding> {
         }
         Cause::StuckRetransmitting => {
             let broken = Broken { bytes: 400_384, breakage: Breakage::Silent, retransmissions: 41 };
-            silent(&Story::pxe().leased().then(broken.loader()), bare())
+            silent(&Story::pxe().leased().then(broken.loader()), among(&[Step::Loader]))
         }
         Cause::TransferBroken => {
             let broken = Broken { bytes: 1_428, breakage: Breakage::MachineError, retransmissions: 0 };
@@ -71,7 +77,8 @@ pub(super) fn of(cause: Cause) -> Vec<Finding> {
         Cause::LoaderSilent => {
             let loader =
                 LoaderFacts { name: "ipxe.efi".into(), runs_on: vec![Platform::UefiX64], signed: false };
-            silent(&Story::pxe().loaded(), Context { loader: Some(loader), ..bare() })
+            let others = among(&[Step::Loader, Step::LoaderAddress]);
+            silent(&Story::pxe().loaded(), Context { loader: Some(loader), ..others })
         }
         Cause::FileMissing => {
             let refused = refused("pxe/ldlinux.c32", Refusal::NoSuchFile, "no such loader", false);
@@ -81,11 +88,8 @@ pub(super) fn of(cause: Cause) -> Vec<Finding> {
         Cause::KernelSilent => silent(&Story::pxe().handed_over(), bare()),
         Cause::NoAnswerAsked => silent(&Story::pxe().handed_over().leased_to(Client::Os), bare()),
         Cause::AnswerRefused => {
-            let why = "the address is no lease of the order's host";
-            silent(
-                &Story::pxe().handed_over().then(refused("o/.../preseed.cfg", Refusal::Elsewhere, why, true)),
-                bare(),
-            )
+            let refused = refused("o/.../preseed.cfg", Refusal::OrderEnded, "the order is expired", true);
+            silent(&Story::pxe().handed_over().then(refused), Context { ordered: Some(order()), ..bare() })
         }
         Cause::InstallerSilent => {
             let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
@@ -98,8 +102,9 @@ pub(super) fn of(cause: Cause) -> Vec<Finding> {
             silent(&failed, bare())
         }
         Cause::OrderEnded => {
-            let why = "the installer said nothing for 2h";
-            silent(&Story::pxe().installing().progress(40).moved(OrderPhase::Expired, why), bare())
+            let expired =
+                Story::pxe().handed_over().moved(OrderPhase::Expired, "no installation started in time");
+            silent(&expired, Context { ordered: Some(order()), ..bare() })
         }
         Cause::OrderNotObeyed => {
             silent(&disk(Because::Locked, "the host is locked: no order is obeyed"), bare())
@@ -141,6 +146,48 @@ fn bare() -> Context {
     Context { host: Some(host()), boots: Some(web()), agent: Some(agent()), ..Context::default() }
 }
 
+/// With another machine that came so far, 4 minutes after [`BEGAN`].
+fn among(seen: &[Step]) -> Context {
+    Context { neighbours: vec![neighbour(seen)], ..bare() }
+}
+
+fn neighbour(seen: &[Step]) -> Neighbour {
+    Neighbour {
+        name: "web-2".into(),
+        last: Wall(BEGAN.0 + 240_000),
+        rom: Rom { platform: Some(Platform::UefiX64), class: "PXEClient:Arch:00009".into() },
+        relay: None,
+        leased: true,
+        seen: seen.to_vec(),
+        awake: false,
+        loader: Some("ipxe.efi".into()),
+    }
+}
+
+fn pool() -> Pool {
+    let address = |last| Ipv4Addr::new(10, 1, 0, last);
+    let subnet = "10.1.0.0/24".parse().expect("a subnet");
+    Pool { subnet, ranges: vec![(address(100), address(199))], size: 100, leased: 98 }
+}
+
+fn holder() -> Holder {
+    let (address, mac) = (Ipv4Addr::new(10, 1, 0, 9), Mac([2, 0, 0, 0, 0, 0x77]));
+    let until = Wall(BEGAN.0 + 86_400_000);
+    Holder { address, host: Some("web-2".into()), mac, since: Wall(BEGAN.0 - 3_600_000), until }
+}
+
+fn order() -> OrderFacts {
+    OrderFacts {
+        name: "web-1-3".into(),
+        number: 3,
+        state: OrderState::Armed,
+        profile: "web".into(),
+        agent: "lyon-1".into(),
+        since: BEGAN,
+        not_after: Wall(BEGAN.0 + 7_200_000),
+    }
+}
+
 fn web() -> BootFacts {
     BootFacts {
         profile: "web".into(),
@@ -166,17 +213,8 @@ fn away() -> AgentFacts {
 
 /// An order waits for ten minutes.
 fn waiting() -> Context {
-    let order = OrderFacts {
-        name: "web-1-3".into(),
-        number: 3,
-        state: OrderState::Armed,
-        profile: "web".into(),
-        agent: "lyon-1".into(),
-        since: BEGAN,
-        not_after: Wall(BEGAN.0 + 7_200_000),
-    };
     let site = Some((DhcpMode::Authoritative, UnknownMachines::Ignore));
-    Context { order: Some(order), site, now: Wall(BEGAN.0 + 600_000), ..bare() }
+    Context { order: Some(order()), site, now: Wall(BEGAN.0 + 600_000), ..bare() }
 }
 
 fn ready() -> Supply {

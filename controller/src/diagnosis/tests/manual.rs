@@ -28,10 +28,14 @@ fn causes() -> String {
     for cause in Cause::ALL {
         let finding = examples::of(*cause).swap_remove(examples::place(*cause));
         let _ = writeln!(out, "\n### `{}`\n", cause.word());
+        let _ = writeln!(out, "This means: {}.\n", cause.meaning());
         let _ = writeln!(out, "> {}\n", finding.sentence());
         let _ = writeln!(out, "- Stopped: {}.", finding.stopped_at);
         let _ = writeln!(out, "- Expected: {}.", finding.expected);
         let _ = writeln!(out, "- Cause ({}): {}.", finding.certainty.word(), finding.likely);
+        for evidence in &finding.evidence {
+            let _ = writeln!(out, "- Evidence: {evidence}.");
+        }
         let _ = writeln!(out, "- What to do: {}.", finding.remedy);
     }
     out

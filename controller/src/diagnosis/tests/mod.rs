@@ -1,6 +1,7 @@
 //! Golden events in, stages and findings out.
 
 mod causes;
+mod evidence;
 mod examples;
 mod golden;
 mod manual;

@@ -94,8 +94,9 @@ pub(super) fn finding(finding: &Finding) -> Markup {
         div class="finding" {
             p class="sentence" { (plain(&finding.sentence())) }
             p { "Expected next: " (plain(&finding.expected)) "." }
+            @for evidence in &finding.evidence { p { "Evidence: " (plain(evidence)) "." } }
             p { "What to do: " (plain(&finding.remedy)) "." }
-            p class="quiet" { (finding.certainty.word()) ", cause " code { (finding.cause.word()) } }
+            p class="quiet" { (finding.certainty.word()) ", cause " code { (finding.cause.word()) } ": " (finding.cause.meaning()) }
         }
     }
 }

@@ -7,6 +7,7 @@ use super::super::{boot as boots, readiness};
 use crate::findings::{labelled, lines, wrapped};
 use crate::output::{plain, words};
 use crate::picture::bars;
+use crate::timeline::Timeline;
 
 /// One attempt: what it is, the answer, its stages, its findings.
 pub(super) fn boot(boot: &ExplainedBoot, width: usize, colours: bool) -> Vec<String> {
@@ -17,7 +18,6 @@ pub(super) fn boot(boot: &ExplainedBoot, width: usize, colours: bool) -> Vec<Str
     out.extend(bars(boot, width.saturating_sub(2), colours).into_iter().map(|bar| format!("  {bar}")));
     for finding in &boot.findings {
         out.push(String::new());
-        out.push(format!("{}:", plain(&finding.cause)));
         out.extend(lines(finding, width));
     }
     out
@@ -55,7 +55,6 @@ pub(super) fn host(explained: &ExplainHostResponse, width: usize, colours: bool)
     let mut out = answer_lines(&explained.answer, width);
     for finding in &explained.findings {
         out.push(String::new());
-        out.push(format!("{}:", plain(&finding.cause)));
         out.extend(lines(finding, width));
     }
     out.push(String::new());
@@ -129,7 +128,9 @@ fn evidence(boot: &ExplainedBoot, now: Wall, width: usize, colours: bool) -> Vec
     let attempt: String = boots::hex(&summary.attempt).chars().take(boots::DIGITS).collect();
     let heading = plain(&format!("boot {attempt}, {began}: {}{cause}", outcome(&summary, boot)));
     let bars = bars(boot, width.saturating_sub(2), colours).into_iter().map(|bar| format!("  {bar}"));
-    std::iter::once(heading).chain(bars).collect()
+    let mut timeline = Timeline::since(Wall(summary.began_ms));
+    let refusals = boot.refusals.iter().map(move |event| timeline.line(event));
+    std::iter::once(heading).chain(bars).chain(refusals).collect()
 }
 
 #[cfg(test)]
@@ -148,6 +149,8 @@ pub(super) mod tests {
             likely: "machine fell silent".into(),
             remedy: "look at its screen".into(),
             certainty: "likely".into(),
+            evidence: vec!["web-2 fetched it".into()],
+            meaning: "a transfer ended early".into(),
         }
     }
 
@@ -169,10 +172,11 @@ pub(super) mod tests {
         let lines = host(&explained, 80, false);
         assert_eq!(lines[0], "Its kernel linux broke off: machine fell silent.");
         let expected = [
-            "transfer-broken:",
+            "transfer-broken: a transfer ended early",
             "  stopped         its kernel linux broke off",
             "  expected        the rest of the file",
             "  likely cause    machine fell silent",
+            "  evidence        web-2 fetched it",
             "  what to do      look at its screen",
             "",
             "  machine         web-1, 02:00:00:00:00:09, site lyon",
@@ -182,8 +186,8 @@ pub(super) mod tests {
             "",
             "boot 1f1f1f1f1f1f, 8m ago: fell silent, transfer-broken",
         ];
-        assert_eq!(lines[2..14], expected);
-        assert!(lines[14].starts_with("  address of the ROM"), "{lines:#?}");
+        assert_eq!(lines[2..15], expected);
+        assert!(lines[15].starts_with("  address of the ROM"), "{lines:#?}");
         assert!(!lines.concat().contains('\u{1b}'), "nothing steers the terminal");
     }
 

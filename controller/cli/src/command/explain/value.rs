@@ -30,6 +30,8 @@ fn boot_value(boot: &ExplainedBoot) -> Value {
         fields.insert("standing".into(), json!(boot.standing));
         fields.insert("stages".into(), Value::Array(boot.stages.iter().map(stage).collect()));
         fields.insert("findings".into(), findings_value(&boot.findings));
+        let refusals = boot.refusals.iter().map(boots::value).collect();
+        fields.insert("refusals".into(), Value::Array(refusals));
     }
     value
 }
@@ -39,7 +41,7 @@ fn findings_value(findings: &[Finding]) -> Value {
         json!({
             "cause": finding.cause, "sentence": finding.sentence, "stopped_at": finding.stopped_at,
             "expected": finding.expected, "likely": finding.likely, "remedy": finding.remedy,
-            "certainty": finding.certainty,
+            "certainty": finding.certainty, "evidence": finding.evidence, "meaning": finding.meaning,
         })
     };
     Value::Array(findings.iter().map(one).collect())
