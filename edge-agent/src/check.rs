@@ -3,18 +3,20 @@
 //! A mistake keeps the agent from starting or from joining its fleet; a warning is about what may be otherwise when it
 //! starts: a link, a controller, another user. Nobody's word is final but the start's.
 
+mod controllers;
+
 use std::{
     error::Error,
     fmt::Display,
     fs, io,
-    net::{IpAddr, TcpListener, TcpStream, ToSocketAddrs},
+    net::{IpAddr, SocketAddr, TcpListener},
     num::NonZeroU8,
     path::Path,
-    time::Duration,
 };
 
-use certs::AgentIdentity;
+use certs::{AgentIdentity, JoinToken};
 
+use self::controllers::Known;
 use crate::{
     config::{Config, ControllerConfig, InterfaceConfig},
     dhcp,
@@ -27,8 +29,6 @@ use crate::{
     syslog, tftp, uplink,
 };
 
-/// How long a controller may take to take a connection.
-const PATIENCE: Duration = Duration::from_secs(3);
 /// What the agent keeps in its state folder.
 const PARTS: [&str; 5] = ["identity", "ledger", "plans", "cache", "captures"];
 
@@ -111,6 +111,23 @@ fn ours() -> String {
 #[must_use]
 pub fn check(config: &Config) -> Findings {
     let mut findings = Findings::default();
+    let (user, running) = check_machine(&mut findings, config);
+    let known = check_membership(&mut findings, config, user);
+    check_listeners(&mut findings, config, running);
+    controllers::check(&mut findings, &config.controller, &known);
+    findings
+}
+
+/// The same of this machine alone: what a start needs that has failed.
+#[must_use]
+pub fn check_start(config: &Config) -> Findings {
+    let mut findings = Findings::default();
+    let (_, running) = check_machine(&mut findings, config);
+    check_listeners(&mut findings, config, running);
+    findings
+}
+
+fn check_machine(findings: &mut Findings, config: &Config) -> (Option<Ids>, Running) {
     let running = match log::is_in_use(&config.state.join("ledger")) {
         Some(true) => Running::Yes,
         Some(false) => Running::No,
@@ -125,21 +142,14 @@ pub fn check(config: &Config) -> Findings {
         findings.warn("state", what);
     }
     for interface in &config.interfaces {
-        check_interface(&mut findings, interface, config.http_port, running);
+        check_interface(findings, interface, running);
     }
-    check_metrics(&mut findings, config, running);
-    let user = check_user(&mut findings, config.user.as_deref());
-    check_state(&mut findings, config, user);
-    let enrolled = check_identity(&mut findings, &config.state.join("identity"));
-    check_token(&mut findings, &config.controller, user, enrolled);
-    if !enrolled {
-        check_controllers(&mut findings, "controller.enrol", &config.controller.enrol);
-    }
-    check_controllers(&mut findings, "controller.fleet", &config.controller.fleet);
-    findings
+    let user = check_user(findings, config.user.as_deref());
+    check_state(findings, config, user);
+    (user, running)
 }
 
-fn check_interface(findings: &mut Findings, interface: &InterfaceConfig, http_port: u16, running: Running) {
+fn check_interface(findings: &mut Findings, interface: &InterfaceConfig, running: Running) {
     let key = format!("interface {}", interface.name);
     let (subnet, up) = match interfaces::look(interface) {
         Ok(found) => found,
@@ -166,27 +176,62 @@ fn check_interface(findings: &mut Findings, interface: &InterfaceConfig, http_po
         let what = format!("UDP port {} (syslog) at {address} cannot be used ({error})", syslog::PORT);
         findings.warn(&key, format!("{what}: what machines say by syslog is not told with their boots"));
     }
-    if let Err(error) = TcpListener::bind((address, http_port)) {
-        let port = Port { protocol: Protocol::Tcp, address: Some(address), number: http_port };
-        let what = format!("TCP port {http_port} (HTTP) at {address}");
-        findings.socket(&key, (what, Some(port)), &error, running);
-    }
 }
 
-fn check_metrics(findings: &mut Findings, config: &Config, running: Running) {
-    let Some(telemetry::metrics::Listen(address)) = config.metrics.listen else { return };
-    if let Err(error) = TcpListener::bind(address) {
-        let own = match address.ip() {
-            IpAddr::V4(own) => Some(own),
-            IpAddr::V6(_) => None,
-        };
-        let port = Port { protocol: Protocol::Tcp, address: own, number: address.port() };
-        findings.socket("metrics.listen", (format!("TCP {address}"), Some(port)), &error, running);
+/// A TCP port that the configuration tells the agent to listen at.
+struct Listener {
+    /// Whose words it is of.
+    key: String,
+    /// What for.
+    job: &'static str,
+    address: SocketAddr,
+}
+
+/// All of them: none may be another's, neither of this configuration nor of another program.
+fn check_listeners(findings: &mut Findings, config: &Config, running: Running) {
+    let wanted = listeners(config);
+    for (place, listener) in wanted.iter().enumerate() {
+        let Listener { key, job, address } = listener;
+        let what = format!("TCP port {} ({job}) at {}", address.port(), address.ip());
+        if let Some(other) = wanted[..place].iter().find(|other| overlap(other.address, *address)) {
+            let taken = format!("{what} is that of {} ({}) already: choose another", other.key, other.job);
+            findings.mistake(key, taken);
+        } else if let Err(error) = TcpListener::bind(address) {
+            let own = match address.ip() {
+                IpAddr::V4(own) => Some(own),
+                IpAddr::V6(_) => None,
+            };
+            let port = Port { protocol: Protocol::Tcp, address: own, number: address.port() };
+            findings.socket(key, (what, Some(port)), &error, running);
+        }
     }
-    if !address.ip().is_loopback() {
+    if let Some(telemetry::metrics::Listen(address)) = config.metrics.listen
+        && !address.ip().is_loopback()
+    {
         let what = format!("at {address} nobody is asked who he is: let only the monitoring reach it");
         findings.warn("metrics.listen", what);
     }
+}
+
+fn listeners(config: &Config) -> Vec<Listener> {
+    let http = config.interfaces.iter().filter_map(|interface| {
+        let (subnet, _) = interfaces::look(interface).ok()?;
+        let address = SocketAddr::from((subnet.addr(), config.http_port));
+        Some(Listener { key: format!("interface {}", interface.name), job: "HTTP", address })
+    });
+    let peers = config.peers.map(|address| Listener { key: "peers".into(), job: "other agents", address });
+    let metrics = config.metrics.listen.map(|telemetry::metrics::Listen(address)| Listener {
+        key: "metrics.listen".into(),
+        job: "metrics",
+        address,
+    });
+    http.chain(peers).chain(metrics).collect()
+}
+
+/// Can only one of them be listened at?
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && (any || one.ip() == other.ip())
 }
 
 /// Which of the sockets for DHCP it is about.
@@ -235,6 +280,9 @@ fn check_state(findings: &mut Findings, config: &Config, user: Option<Ids>) {
     if !there.is_dir() {
         return findings.mistake("state", format!("{} is no folder", there.display()));
     }
+    if let Some(why) = holds_no_files(there) {
+        return findings.mistake("state", format!("{} {why}", there.display()));
+    }
     let parts = PARTS.map(|part| state.join(part));
     for folder in
         std::iter::once(there).chain(parts.iter().map(AsRef::as_ref).filter(|part: &&Path| part.exists()))
@@ -258,37 +306,67 @@ fn check_state(findings: &mut Findings, config: &Config, user: Option<Ids>) {
     }
 }
 
+/// Why nothing can be written there, by whomever.
+fn holds_no_files(folder: &Path) -> Option<&'static str> {
+    // EROFS comes whoever asks.
+    if rustix::fs::access(folder, rustix::fs::Access::WRITE_OK) == Err(rustix::io::Errno::ROFS) {
+        return Some("is on a file system that is read-only");
+    }
+    let is_the_kernels = Space::of(folder).is_ok_and(|space| space.total_bytes == 0);
+    is_the_kernels.then_some("is on a file system of the kernel's own, which keeps no files")
+}
+
+/// What the agent knows of its fleet, by its identity or by a join token.
+fn check_membership(findings: &mut Findings, config: &Config, user: Option<Ids>) -> Known {
+    let known = check_identity(findings, &config.state.join("identity"));
+    let enrolled = !matches!(known, Known::Nothing);
+    match check_token(findings, &config.controller, user, enrolled) {
+        Some(token) => Known::Invited(token),
+        None => known,
+    }
+}
+
 /// Is the agent a member of a fleet? What cannot be looked at may be an identity.
-fn check_identity(findings: &mut Findings, folder: &Path) -> bool {
+fn check_identity(findings: &mut Findings, folder: &Path) -> Known {
     match fs::metadata(folder) {
-        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return false,
+        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Known::Nothing,
         Ok(_) | Err(_) => {}
     }
     match AgentIdentity::load(folder) {
-        Ok(_) => true,
-        Err(error) if error.is_not_found() => false,
+        Ok(identity) => Known::Member(Box::new(identity)),
+        Err(error) if error.is_not_found() => Known::Nothing,
         Err(error) => {
             findings.warn("state", chain(&error));
-            true
+            Known::Hidden
         }
     }
 }
 
-fn check_token(findings: &mut Findings, controller: &ControllerConfig, user: Option<Ids>, enrolled: bool) {
+/// The token that the agent would enrol by.
+fn check_token(
+    findings: &mut Findings,
+    controller: &ControllerConfig,
+    user: Option<Ids>,
+    enrolled: bool,
+) -> Option<Box<JoinToken>> {
     const KEY: &str = "controller.token_file";
     let Some(path) = &controller.token_file else {
         if !enrolled {
             findings.mistake(KEY, "is not set, and the agent is no member of a fleet yet");
         }
-        return;
+        return None;
     };
     let metadata = match fs::metadata(path) {
         Ok(_) if enrolled => {
-            return findings.warn(KEY, format!("{} has served: delete it", path.display()));
+            findings.warn(KEY, format!("{} has served: delete it", path.display()));
+            return None;
         }
         Ok(metadata) => metadata,
-        Err(_) if enrolled => return,
-        Err(error) => return findings.mistake(KEY, format!("{}: {error}", path.display())),
+        Err(_) if enrolled => return None,
+        Err(error) => {
+            findings.mistake(KEY, format!("{}: {error}", path.display()));
+            return None;
+        }
     };
     if let Some(user) = user
         && !user.may(&metadata, 0o4)
@@ -297,28 +375,12 @@ fn check_token(findings: &mut Findings, controller: &ControllerConfig, user: Opt
         findings.mistake(KEY, format!("the agent's user may not read {}: {remedy}", path.display()));
     }
     match uplink::read_token(path) {
-        Ok(_) => {}
-        Err(error) => findings.mistake(KEY, chain(&error)),
-    }
-}
-
-fn check_controllers(findings: &mut Findings, key: &str, addresses: &[String]) {
-    for address in addresses {
-        if let Err(error) = reach(address) {
-            findings.warn(key, format!("{address} was not reached: {error}"));
+        Ok((_, token)) => Some(Box::new(token)),
+        Err(error) => {
+            findings.mistake(KEY, chain(&error));
+            None
         }
     }
-}
-
-fn reach(address: &str) -> io::Result<()> {
-    let mut failure = io::Error::from(io::ErrorKind::NotFound);
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(_) => return Ok(()),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
 }
 
 #[cfg(test)]
@@ -416,5 +478,39 @@ mod tests {
         assert!(beside.running && http(&beside) == 0);
         let state = with(&beside.warnings, "state: an agent runs with");
         assert_eq!(state.len(), 1, "{:?}", beside.warnings);
+    }
+
+    #[test]
+    fn a_state_folder_that_keeps_nothing_is_a_mistake() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = Config { state: "/proc/bootlane".into(), ..config(folder.path()) };
+        let mistakes = check(&config).mistakes;
+        let [state] = with(&mistakes, "state: ")[..] else { panic!("{mistakes:?}") };
+        assert!(state.contains("/proc is on a file system of the kernel's own"), "{state}");
+    }
+
+    #[test]
+    fn no_port_is_listened_at_twice() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let plain = config(folder.path());
+        let address: SocketAddr = ([127, 0, 0, 1], plain.http_port).into();
+        let listen = telemetry::metrics::Listen(([0, 0, 0, 0], plain.http_port).into());
+        let metrics = telemetry::metrics::Metrics { listen: Some(listen) };
+        let mistakes = check(&Config { peers: Some(address), metrics, ..plain }).mistakes;
+        for key in ["peers: ", "metrics.listen: "] {
+            let [mistake] = with(&mistakes, key)[..] else { panic!("{key}: {mistakes:?}") };
+            assert!(mistake.contains("is that of interface lo (HTTP) already"), "{mistake}");
+        }
+    }
+
+    #[test]
+    fn a_start_says_what_the_check_says() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = config(folder.path());
+        let _taken = TcpListener::bind(("127.0.0.1", config.http_port)).expect("free");
+        let all = check(&config).mistakes;
+        let start = check_start(&config).mistakes;
+        assert!(start.iter().any(|mistake| mistake.contains("(HTTP)")), "{start:?}");
+        assert!(start.iter().all(|mistake| all.contains(mistake)), "{start:?} of {all:?}");
     }
 }

@@ -3,6 +3,8 @@
 //! `deploy/agent.toml` is the commented default and the manual. Unknown keys are refused, and every mistake is
 //! reported in one go.
 
+mod mistakes;
+
 use std::{
     fmt, fs, io,
     net::{Ipv4Addr, SocketAddr},
@@ -12,6 +14,7 @@ use std::{
 use certs::AgentName;
 use serde::Deserialize;
 
+use self::mistakes::Found;
 use crate::mirror::Proxy;
 
 /// The shipped default.
@@ -90,17 +93,9 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
-    /// It is no TOML, or has unknown or mistyped keys.
-    #[error("{path}: {problem}")]
-    Syntax {
-        /// Which.
-        path: PathBuf,
-        /// With line and column.
-        problem: String,
-    },
-    /// Values that cannot be used.
+    /// It is no TOML, or has keys that are unknown, mistyped or missing, or values that cannot be used.
     #[error("{path}: {problems}")]
-    Values {
+    Mistakes {
         /// Which.
         path: PathBuf,
         /// All of them.
@@ -108,20 +103,21 @@ pub enum ConfigError {
     },
 }
 
-/// Every mistake, a line each.
+/// Every mistake, those of a line of the file with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(pub Vec<String>);
 
 impl fmt::Display for Problems {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|problem| write!(out, "\n  {problem}"))
+        self.0.iter().try_for_each(|problem| write!(out, "\n  {}", problem.replace('\n', "\n  ")))
     }
 }
 
+/// The file, in which anything may be missing: what must not be is said of all of it at once.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
-    state: PathBuf,
+    state: Option<PathBuf>,
     user: Option<String>,
     #[serde(default)]
     interface: Vec<RawInterface>,
@@ -139,6 +135,7 @@ struct Raw {
     captures: String,
     #[serde(default = "capture_memory")]
     capture_memory: String,
+    #[serde(default)]
     controller: RawController,
     #[serde(default)]
     telemetry: telemetry::Settings,
@@ -149,16 +146,16 @@ struct Raw {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawInterface {
-    name: String,
+    name: Option<String>,
     address: Option<Ipv4Addr>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct RawController {
     enrol: Vec<String>,
     fleet: Vec<String>,
-    name: String,
+    name: Option<String>,
     token_file: Option<PathBuf>,
 }
 
@@ -190,77 +187,121 @@ fn capture_memory() -> String {
 /// More memory than this is a mistake: a boot takes some 10 KiB.
 const MOST_CAPTURE_MEMORY: u64 = 256 << 20;
 
+/// A file as it was found.
+#[derive(Debug)]
+pub struct Examined {
+    /// What can be made of it, also where there are mistakes. None: it lacks what nothing can stand in for.
+    pub config: Option<Config>,
+    /// Every mistake.
+    pub problems: Problems,
+}
+
 impl Config {
     /// Reads the file.
     ///
     /// # Errors
     /// Names the file, and every key and value that is wrong.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text =
-            fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        Self::parse(path, &text)
+        match Self::examine(path)? {
+            Examined { config: Some(config), problems: Problems(problems) } if problems.is_empty() => {
+                Ok(config)
+            }
+            Examined { problems, .. } => Err(ConfigError::Mistakes { path: path.into(), problems }),
+        }
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let raw: Raw = toml::from_str(text)
-            .map_err(|error| ConfigError::Syntax { path: path.into(), problem: plainly(&error) })?;
-        raw.check()
-            .map_err(|problems| ConfigError::Values { path: path.into(), problems: Problems(problems) })
+    /// Reads the file as far as it can be.
+    ///
+    /// # Errors
+    /// Where it cannot be read at all.
+    pub fn examine(path: &Path) -> Result<Examined, ConfigError> {
+        let text =
+            fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        Ok(Self::parse(&text))
+    }
+
+    fn parse(text: &str) -> Examined {
+        let (raw, mut found) = mistakes::read::<Raw>(text);
+        let config = raw.and_then(|raw| raw.check(&mut found));
+        Examined { config, problems: Problems(found.problems) }
     }
 }
 
 impl Raw {
-    fn check(self) -> Result<Config, Vec<String>> {
-        let mut problems = Vec::new();
-        if self.interface.is_empty() {
-            problems.push("interface: is missing: name at least one [[interface]] to serve".into());
-        }
-        let names: Vec<_> = self.interface.iter().map(|interface| interface.name.as_str()).collect();
-        for (place, name) in names.iter().enumerate() {
-            if names[..place].contains(name) {
-                problems.push(format!("interface: {name} is named twice"));
-            }
-        }
+    /// None only if a problem was found.
+    fn check(self, found: &mut Found) -> Option<Config> {
+        let state = required(self.state, "state", found);
+        let interfaces = interfaces(self.interface, found);
+        let problems = &mut found.problems;
         if self.http_port == 0 {
             problems.push("http_port: is 0, expected 1 to 65535".into());
         }
         if !(1_000..=1_000_000).contains(&self.journal_events) {
             problems.push(format!("journal_events: is {}, expected 1000 to 1000000", self.journal_events));
         }
-        addresses("controller.enrol", &self.controller.enrol, &mut problems);
-        addresses("controller.fleet", &self.controller.fleet, &mut problems);
-        let name = keep(self.controller.name.parse::<AgentName>(), "controller.name", &mut problems);
-        let cache_bytes = keep(self.cache.parse::<proto::ByteSize>(), "cache", &mut problems);
-        let low_disk_bytes = keep(self.low_disk.parse::<proto::ByteSize>(), "low_disk", &mut problems);
-        let peers = self.peers.as_deref().and_then(|address| peer_address(address, &mut problems));
-        let mirror_proxy = keep(proxy(self.mirror_proxy), "mirror_proxy", &mut problems);
-        let captures = keep_captures(&self.captures, &self.capture_memory, &mut problems);
-        let (Some(name), Some(cache_bytes), Some(low_disk_bytes), Some(mirror_proxy), Some(captures)) =
-            (name, cache_bytes, low_disk_bytes, mirror_proxy, captures)
-        else {
-            return Err(problems);
-        };
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let RawController { enrol, fleet, token_file, .. } = self.controller;
-        let interface = |raw: RawInterface| InterfaceConfig { name: raw.name, address: raw.address };
-        Ok(Config {
-            state: self.state,
+        let cache_bytes = keep(self.cache.parse::<proto::ByteSize>(), "cache", problems);
+        let low_disk_bytes = keep(self.low_disk.parse::<proto::ByteSize>(), "low_disk", problems);
+        let peers = self.peers.as_deref().and_then(|address| peer_address(address, problems));
+        let mirror_proxy = keep(proxy(self.mirror_proxy), "mirror_proxy", problems);
+        let captures = keep_captures(&self.captures, &self.capture_memory, problems);
+        let controller = self.controller.check(found);
+        Some(Config {
+            state: state?,
             user: self.user,
-            interfaces: self.interface.into_iter().map(interface).collect(),
+            interfaces,
             http_port: self.http_port,
             journal_events: self.journal_events,
-            cache_bytes: cache_bytes.0,
-            low_disk_bytes: low_disk_bytes.0,
+            cache_bytes: cache_bytes.map_or(0, |size| size.0),
+            low_disk_bytes: low_disk_bytes.map_or(0, |size| size.0),
             peers,
-            mirror_proxy,
-            captures,
-            controller: ControllerConfig { enrol, fleet, name, token_file },
+            mirror_proxy: mirror_proxy.unwrap_or(Proxy::None),
+            captures: captures.unwrap_or(CapturesConfig { memory_bytes: 0, disk_bytes: 0 }),
+            controller: controller?,
             telemetry: self.telemetry,
             metrics: self.metrics,
         })
     }
+}
+
+impl RawController {
+    fn check(self, found: &mut Found) -> Option<ControllerConfig> {
+        let Self { enrol, fleet, name, token_file } = self;
+        addresses("controller.enrol", &enrol, found);
+        addresses("controller.fleet", &fleet, found);
+        let twice = enrol.iter().filter(|address| fleet.contains(address));
+        found.problems.extend(twice.map(|address| {
+            format!(
+                "controller.fleet: {address} is the enrol listener, too: a controller has a port for each"
+            )
+        }));
+        let name = required(name, "controller.name", found)?;
+        let name = keep(name.parse::<AgentName>(), "controller.name", &mut found.problems)?;
+        Some(ControllerConfig { enrol, fleet, name, token_file })
+    }
+}
+
+fn required<T>(value: Option<T>, key: &str, found: &mut Found) -> Option<T> {
+    if value.is_none() && !found.has_left_out(key) {
+        found.problems.push(format!("{key}: is missing"));
+    }
+    value
+}
+
+fn interfaces(all: Vec<RawInterface>, found: &mut Found) -> Vec<InterfaceConfig> {
+    if all.is_empty() && !found.has_left_out("interface") {
+        let missing = "interface: is missing: name at least one [[interface]] to serve";
+        found.problems.push(missing.into());
+    }
+    let mut interfaces: Vec<InterfaceConfig> = Vec::new();
+    for RawInterface { name, address } in all {
+        let Some(name) = required(name, "interface.name", found) else { continue };
+        if interfaces.iter().any(|interface| interface.name == name) {
+            found.problems.push(format!("interface: {name} is named twice"));
+        } else {
+            interfaces.push(InterfaceConfig { name, address });
+        }
+    }
+    interfaces
 }
 
 /// What is kept on disk comes from memory: without either nothing is kept.
@@ -285,34 +326,6 @@ fn proxy(text: Option<String>) -> Result<Proxy, String> {
     }
 }
 
-/// A complaint of the TOML reader with its message in words of the file. What stands around the message stays: line and
-/// column, and the line itself as its writer has it.
-fn plainly(error: &toml::de::Error) -> String {
-    let (whole, message) = (error.to_string(), error.message());
-    match whole.rsplit_once(message) {
-        Some((place, rest)) => format!("{place}{}{rest}", in_plain_words(message)),
-        None => whole,
-    }
-}
-
-fn in_plain_words(message: &str) -> String {
-    const WORDS: [(&str, &str); 5] = [
-        ("u16", "a number from 1 to 65535"),
-        ("usize", "a whole number"),
-        ("a sequence", "a list: [\"...\"]"),
-        ("struct RawController", "the section [controller]"),
-        ("struct RawInterface", "the section [[interface]]"),
-    ];
-    if message == "invalid type: map, expected a sequence" {
-        return "one section where several may stand: write its name in two brackets, as in [[interface]]"
-            .into();
-    }
-    let Some((found, expected)) = message.rsplit_once("expected ") else { return message.to_owned() };
-    let plain =
-        WORDS.iter().find(|(technical, _)| *technical == expected).map_or(expected, |(_, plain)| plain);
-    format!("{found}expected {plain}")
-}
-
 fn keep<T, E: fmt::Display>(value: Result<T, E>, key: &str, problems: &mut Vec<String>) -> Option<T> {
     value.map_err(|error| problems.push(format!("{key}: {error}"))).ok()
 }
@@ -328,28 +341,36 @@ fn peer_address(text: &str, problems: &mut Vec<String>) -> Option<SocketAddr> {
     }
 }
 
-fn addresses(key: &str, addresses: &[String], problems: &mut Vec<String>) {
-    if addresses.is_empty() {
-        problems.push(format!("{key}: is empty: expected at least one HOST:PORT"));
+fn addresses(key: &str, addresses: &[String], found: &mut Found) {
+    if addresses.is_empty() && !found.has_left_out(key) {
+        found.problems.push(format!("{key}: names none: expected at least one HOST:PORT"));
     }
     let good = |address: &str| {
         address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
     };
     let bad = addresses.iter().filter(|address| !good(address));
-    problems.extend(bad.map(|address| format!("{key}: {address:?} is no HOST:PORT")));
+    found.problems.extend(bad.map(|address| format!("{key}: {address:?} is no HOST:PORT")));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn legal(text: &str) -> Config {
+        let Examined { config, problems } = Config::parse(text);
+        assert_eq!(problems.0, [""; 0]);
+        config.expect("there are no problems")
+    }
+
     fn problems(text: &str) -> String {
-        Config::parse(Path::new("agent.toml"), text).expect_err("a mistake").to_string()
+        let Examined { problems, .. } = Config::parse(text);
+        assert_ne!(problems.0, [""; 0], "a mistake");
+        problems.to_string()
     }
 
     #[test]
     fn the_shipped_default_is_legal() {
-        let config = Config::parse(Path::new("agent.toml"), DEFAULT).expect("it is the manual");
+        let config = legal(DEFAULT);
         assert_eq!(config.http_port, 80);
         assert_eq!(config.journal_events, journal_events());
     }
@@ -410,7 +431,7 @@ mod tests {
         let text = |peers: &str| {
             format!("state = '/x'\npeers = '{peers}'\n[[interface]]\nname = 'eth1'\n{controller}")
         };
-        let config = Config::parse(Path::new("agent.toml"), &text("10.1.0.2:7445")).expect("legal");
+        let config = legal(&text("10.1.0.2:7445"));
         assert_eq!(config.peers, Some(([10, 1, 0, 2], 7445).into()));
         for wrong in ["0.0.0.0:7445", "10.1.0.2:0", "10.1.0.2", "agent:7445"] {
             assert!(problems(&text(wrong)).contains("peers:"), "{wrong}");
@@ -423,7 +444,7 @@ mod tests {
             "[[interface]]\nname = 'eth1'\n[controller]\nenrol = ['c:1']\nfleet = ['c:2']\nname = 'a'\n";
         let text = |metrics: &str| format!("state = '/x'\n{rest}{metrics}");
         let listen = |metrics: &str| {
-            let config = Config::parse(Path::new("agent.toml"), &text(metrics)).expect("legal");
+            let config = legal(&text(metrics));
             config.metrics.listen.map(|listen| listen.to_string())
         };
         assert_eq!(listen(""), None);
@@ -438,7 +459,7 @@ mod tests {
             "[[interface]]\nname = 'eth1'\n[controller]\nenrol = ['c:1']\nfleet = ['c:2']\nname = 'a'\n";
         let captures = |lines: &str| {
             let text = format!("state = '/x'\n{lines}\n{rest}");
-            Config::parse(Path::new("agent.toml"), &text).expect("legal").captures
+            legal(&text).captures
         };
         assert_eq!(captures(""), CapturesConfig { memory_bytes: 8 << 20, disk_bytes: 64 << 20 });
         assert_eq!(captures("captures = '0'").memory_bytes, 0, "nothing is kept that nobody will read");
@@ -456,5 +477,44 @@ mod tests {
     fn an_unknown_key_is_named_with_its_line() {
         let problems = problems("state = '/x'\ncolour = 'red'\n");
         assert!(problems.contains("line 2") && problems.contains("colour"), "{problems}");
+    }
+
+    #[test]
+    fn no_mistake_hides_another() {
+        let text = "stat = '/x'\nhttp_port = 'web'\ncache = 'much'\npeers = 'here'\n[[interface]]\nname = 7\n\
+                    [controller]\nenrol = ['c:1']\nfleet = ['c:1']\nname = 'A'\n[telemetry]\nformt = 'text'\n[moon]\nx = 1\n";
+        let Examined { config, problems: Problems(problems) } = Config::parse(text);
+        assert!(config.is_none(), "there is no state folder");
+        for said in [
+            "unknown field `stat`: did you mean `state`?",
+            "expected a number from 1 to 65535",
+            "cache: ",
+            "peers: ",
+            "invalid type: integer `7`",
+            "controller.fleet: c:1 is the enrol listener, too",
+            "controller.name: ",
+            "unknown field `formt`: did you mean `format`?",
+            "unknown field `moon`",
+            "state: is missing",
+        ] {
+            let with = problems.iter().filter(|problem| problem.contains(said)).count();
+            assert_eq!(with, 1, "{said} in {problems:#?}");
+        }
+        assert_eq!(problems.len(), 10, "{problems:#?}");
+    }
+
+    #[test]
+    fn what_is_mistyped_is_not_missing_and_the_rest_is_used() {
+        let text = "state = '/x'\ncolour = 'red'\ninterface = 'eth1'\n[controller]\nenrol = 'c:1'\nfleet = ['c:2']\nname = 'a'\n";
+        let Examined { config, problems: Problems(problems) } = Config::parse(text);
+        assert_eq!(problems.len(), 3, "{problems:#?}");
+        assert_eq!(config.expect("nothing needed is missing").state, Path::new("/x"));
+    }
+
+    #[test]
+    fn of_what_is_no_toml_the_place_is_told() {
+        let Examined { config, problems: Problems(problems) } = Config::parse("state = '/x\nuser = 'me'\n");
+        assert!(config.is_none());
+        assert!(problems[0].starts_with("line 1, column "), "{problems:?}");
     }
 }

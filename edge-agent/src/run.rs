@@ -123,6 +123,31 @@ pub enum RunError {
     Ended(String),
 }
 
+impl RunError {
+    /// Is it about what the agent finds on this machine, which [`crate::check`] looks at?
+    #[must_use]
+    pub fn is_of_machine(&self) -> bool {
+        match self {
+            Self::Interface(_)
+            | Self::User(_)
+            | Self::Root
+            | Self::State { .. }
+            | Self::Dhcp(_)
+            | Self::Link(_)
+            | Self::Peers(_)
+            | Self::Metrics { .. } => true,
+            Self::Running { .. }
+            | Self::Runtime(_)
+            | Self::Telemetry(_)
+            | Self::Core(_)
+            | Self::Tftp(_)
+            | Self::Http(_)
+            | Self::CoreEnded(_)
+            | Self::Ended(_) => false,
+        }
+    }
+}
+
 /// Runs the agent until it is told to end (SIGTERM, SIGINT).
 ///
 /// # Errors
@@ -478,6 +503,7 @@ async fn destroy_secrets(plans: Arc<Mutex<PlanStore>>, mut orders: mpsc::Receive
     std::future::pending().await
 }
 
+/// Says by which signal.
 async fn told_to_end() {
     use tokio::signal::unix::{SignalKind, signal};
     let terminate = async {
@@ -486,10 +512,11 @@ async fn told_to_end() {
             Err(_) => std::future::pending().await,
         }
     };
-    tokio::select! {
-        () = terminate => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
+    let signal = tokio::select! {
+        () = terminate => "SIGTERM",
+        _ = tokio::signal::ctrl_c() => "SIGINT",
+    };
+    tracing::info!(signal, "told to end");
 }
 
 #[cfg(test)]

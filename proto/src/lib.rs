@@ -8,6 +8,7 @@
 pub mod catalog;
 pub mod chunks;
 pub mod event;
+pub mod hint;
 pub mod holding;
 pub mod ledger;
 pub mod mirror;

@@ -40,6 +40,12 @@ pub fn rough(length: Duration) -> String {
     }
 }
 
+/// `1 boot`, `2 boots`.
+#[must_use]
+pub fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
 /// A number of bytes with three digits or so: `812 B`, `1.4 MiB`.
 #[must_use]
 pub fn size(bytes: u64) -> String {

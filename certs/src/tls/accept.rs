@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::failure::in_words;
 use crate::LeafCertificate;
 
 /// How long to wait after the operating system refused a connection (out of descriptors, mostly).
@@ -109,7 +110,7 @@ async fn handshake(
     match tokio::time::timeout(within, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => Some(Accepted { peer: peer_of(&stream), stream, remote }),
         Ok(Err(error)) => {
-            tracing::info!(%remote, %error, "refused a TLS handshake");
+            tracing::info!(%remote, error = in_words(&error), "refused a TLS handshake");
             None
         }
         Err(_) => {

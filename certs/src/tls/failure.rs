@@ -99,6 +99,16 @@ pub fn peer_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a PeerErr
     None
 }
 
+/// What was wrong with a handshake, for a log: rustls ends some of its sentences with the address of its manual, which is for who
+/// writes programs.
+pub(super) fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(": https://") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
 /// What the two kinds of error hold that do not name it as their source.
 fn held<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     if let Some(error) = error.downcast_ref::<io::Error>() {
@@ -119,6 +129,15 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("failed to connect")]
     struct Outer(#[source] io::Error);
+
+    #[test]
+    fn a_log_names_no_manual_for_programmers() {
+        let cut = io::Error::other(
+            "peer closed connection without sending TLS close_notify: https://docs.rs/rustls#eof",
+        );
+        assert_eq!(in_words(&cut), "peer closed connection without sending TLS close_notify");
+        assert_eq!(in_words(&io::Error::other("no: not at all")), "no: not at all");
+    }
 
     #[test]
     fn the_reason_is_found_below_other_errors() {

@@ -75,8 +75,12 @@ async fn first(addresses: &[String], tls: Arc<ClientConfig>) -> Result<TlsStream
 async fn connect(address: &str, tls: Arc<ClientConfig>) -> io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
+    TlsConnector::from(tls).connect(server_name(address)?, stream).await
+}
+
+/// The host of `HOST:PORT`, as TLS takes it.
+pub(crate) fn server_name(address: &str) -> io::Result<ServerName<'static>> {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    TlsConnector::from(tls).connect(name, stream).await
+    ServerName::try_from(host.to_owned()).map_err(io::Error::other)
 }

@@ -114,6 +114,7 @@ pub(super) async fn identity(config: &ControllerConfig, folder: &Path) -> Result
     let answer = in_time(call).await.map_err(|status| EnrolError::Refused(Box::new(status)))?;
     let identity = join(key, answer.into_inner())?;
     identity.save(folder)?;
+    tracing::info!(fleet = %identity.fleet(), site = %identity.site(), agent = %identity.agent(), "enrolled");
     Ok(identity)
 }
 

@@ -37,6 +37,7 @@ use crate::{
     plans::PlanStore,
 };
 
+pub(crate) use connect::server_name;
 pub use connect::{ConnectError, connect_http};
 pub use enrol::EnrolError;
 pub(crate) use enrol::read_token;
@@ -172,7 +173,8 @@ impl Uplink {
     /// Runs until the core stops.
     pub async fn run(self) {
         let (identity, tls) = self.member().await;
-        tracing::info!(fleet = %identity.fleet(), site = %identity.site(), agent = %identity.agent(), "enrolled");
+        let (fleet, site, agent) = (identity.fleet(), identity.site(), identity.agent());
+        tracing::info!(%fleet, %site, %agent, "goes by its certificate");
         self.link.send_modify(|link| {
             (link.tls, link.site) = (Some(tls.clone()), Some(identity.site().clone()));
             link.certificate_ends = Some(identity.credential().leaf().not_after);
@@ -283,7 +285,8 @@ fn warn(what: &str, lasting: Option<Lasting>, plan: &adopt::PlanOut, error: &(dy
         Some(_) => "machines are served by the last plan",
         None => "no machine is served before the first plan",
     };
-    tracing::warn!(error, reason, lasting_s = seconds, failures, "{what}; {machines}");
+    // All of it: lines in JSON have no sources of an error.
+    tracing::warn!(error = chain(error), reason, lasting_s = seconds, failures, "{what}; {machines}");
 }
 
 /// Pauses that grow, with jitter, so that thousands of agents do not come back at once.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
 use super::{AnyResource, Kind, Problem};
+use crate::hint;
 
 /// As many mistakes of one document are told.
 pub const MOST_MISTAKES: usize = 20;
@@ -69,10 +70,12 @@ struct Found {
 impl Found {
     /// Notes what the reader stopped at, and takes it out; false: there is nothing that could be read without it.
     fn leave_out(&mut self, value: &mut Value, stopped: &Stopped) -> bool {
-        let field = self.as_written(&stopped.path.to_string());
-        let missing = between_ticks(&stopped.message, "missing field ").map(|name| join(&field, name));
+        // What is in the value of a choice has no path of its own.
+        let path = stopped.path.to_string();
+        let field = self.as_written(path.trim_end_matches(".?"));
+        let missing = hint::between_ticks(&stopped.message, "missing field ").map(|name| join(&field, name));
         if missing.is_none_or(|missing| !self.left_out.contains(&missing)) {
-            self.problems.push(Problem::new(&field, with_hint(&stopped.message)));
+            self.problems.push(Problem::new(&field, hint::of_field(&stopped.message)));
         }
         let steps: Vec<_> = stopped.path.iter().map_while(step).collect();
         let Some((last, above)) = steps.split_last() else { return false };
@@ -163,27 +166,6 @@ fn outer(path: &str) -> &str {
 
 fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
-}
-
-/// The word between backticks behind `label` at the beginning of a message.
-fn between_ticks<'a>(message: &'a str, label: &str) -> Option<&'a str> {
-    let (word, _) = message.strip_prefix(label)?.strip_prefix('`')?.split_once('`')?;
-    Some(word)
-}
-
-/// The message of an unknown field with the name that was probably meant.
-fn with_hint(message: &str) -> String {
-    let hint = between_ticks(message, "unknown field ").and_then(|wrong| {
-        let (_, expected) = message.split_once(", expected ")?;
-        let known = expected.split('`').skip(1).step_by(2);
-        let distance = |name: &&str| strsim::damerau_levenshtein(name, wrong);
-        let nearest = known.min_by_key(distance)?;
-        (distance(&nearest) <= (wrong.len() / 3).max(1)).then_some(nearest)
-    });
-    match hint {
-        Some(name) => message.replacen(", expected", &format!(": did you mean `{name}`? expected"), 1),
-        None => message.to_owned(),
-    }
 }
 
 #[cfg(test)]
