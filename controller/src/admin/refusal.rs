@@ -15,11 +15,18 @@ use crate::{
 
 /// The most violations of one answer: they travel in a header, which is bounded.
 const VIOLATIONS: usize = 20;
-/// The longest text of one violation, in characters.
-const TEXT: usize = 200;
+/// The longest name of a field, in characters.
+const FIELD: usize = 200;
+/// The longest texts of all violations of one answer together, in characters: one alone may have them all.
+const TEXTS: usize = 4_000;
 
 pub(super) fn denied(denied: &Denied) -> Status {
-    Status::permission_denied(denied.to_string())
+    let text = denied.to_string();
+    match denied {
+        // Whoever it is, it is no operator: no role would help.
+        Denied::NotAnOperator(_) | Denied::Unknown(_) | Denied::Revoked(_) => Status::unauthenticated(text),
+        Denied::Role { .. } | Denied::Site { .. } => Status::permission_denied(text),
+    }
 }
 
 pub(super) fn access(error: AccessError) -> Status {
@@ -54,16 +61,18 @@ pub(super) fn commit(error: CommitError) -> Status {
     }
 }
 
+/// What to do about a store whose disk takes no writes.
+const ROOM: &str =
+    "make room on the disk of the controller's state, or replace it; it is tried again by itself";
+
 fn store(error: &TxnError) -> Status {
     tracing::error!(%error, "the catalog takes no writes");
     match error {
         TxnError::QuotaExceeded { .. } => Status::resource_exhausted(error.to_string()),
-        TxnError::Unknown { .. } => Status::unknown(error.to_string()),
-        TxnError::ReadOnly { .. } => {
-            let remedy =
-                "make room on the disk of the controller's state, or replace it; it is tried again by itself";
-            Status::unavailable(format!("{error}: {remedy}"))
-        }
+        TxnError::Unknown { .. } => Status::failed_precondition(format!(
+            "{error}: {ROOM}; look whether it is there before you repeat it"
+        )),
+        TxnError::ReadOnly { .. } => Status::failed_precondition(format!("{error}: {ROOM}")),
         TxnError::Closed => Status::unavailable(error.to_string()),
         TxnError::TooManyOperations { .. } | TxnError::TooLarge { .. } => {
             Status::invalid_argument(error.to_string())
@@ -115,10 +124,11 @@ pub(super) fn field(field: &str, message: impl Into<String>) -> Status {
 }
 
 fn status(code: Code, problems: &[Problem]) -> Status {
-    let cut = |text: &str| text.chars().take(TEXT).collect::<String>();
-    let violation = |problem: &Problem| FieldViolation::new(cut(&problem.field), cut(&problem.message));
-    let details =
-        ErrorDetails::with_bad_request(problems.iter().take(VIOLATIONS).map(violation).collect::<Vec<_>>());
+    let shown = &problems[..problems.len().min(VIOLATIONS)];
+    let share = TEXTS / shown.len().max(1);
+    let violation =
+        |problem: &Problem| FieldViolation::new(cut(&problem.field, FIELD), cut(&problem.message, share));
+    let details = ErrorDetails::with_bad_request(shown.iter().map(violation).collect::<Vec<_>>());
     let text = match problems.len() {
         1 => "refused because of one field".to_owned(),
         count if count > VIOLATIONS => {
@@ -127,4 +137,37 @@ fn status(code: Code, problems: &[Problem]) -> Status {
         count => format!("refused because of {count} fields"),
     };
     Status::with_error_details(code, text, details)
+}
+
+/// What is cut ends in a mark of it.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(problems: &[Problem]) -> Vec<String> {
+        let details = invalid(problems).get_error_details();
+        let violations = details.bad_request().map(|request| request.field_violations.clone());
+        violations.unwrap_or_default().into_iter().map(|violation| violation.description).collect()
+    }
+
+    #[test]
+    fn a_long_list_is_whole_where_it_is_alone() {
+        let list = "uefi-x65".parse::<rom::Firmware>().expect_err("none").to_string();
+        assert_eq!(texts(&[Problem::new("firmware", list.clone())]), [list]);
+    }
+
+    #[test]
+    fn many_share_what_a_header_carries_and_say_that_they_are_cut() {
+        let problems: Vec<_> = (0..30).map(|_| Problem::new("spec", "x".repeat(1_000))).collect();
+        let texts = texts(&problems);
+        assert_eq!(texts.len(), VIOLATIONS);
+        assert!(texts.iter().all(|text| text.chars().count() == TEXTS / VIOLATIONS && text.ends_with('…')));
+    }
 }

@@ -118,6 +118,19 @@ fn a_platform_without_a_loader() {
 }
 
 #[test]
+fn a_raspberry_pi_is_one_whatever_its_address() {
+    let found = broken("raspberry-pi", |_| ());
+    assert!(found.iter().any(|what| what.contains("no loader for raspberry-pi")), "{found:?}");
+    let mut lab = Lab::new().ordered();
+    lab.put(json!({"kind": "Image", "name": "ipxe", "spec": {"family": "loaders",
+        "files": lab::files(&["start4.elf", "fixup4.dat"]), "loaders": {"raspberry-pi": "start4.elf"}}}));
+    let answer = told(&lab.scenario("raspberry-pi"));
+    assert!(answer.flags.iter().all(|flag| !flag.fails), "{:?}", answer.flags);
+    let end = Step::End("runs its loader with 2 files of its own".into());
+    assert_eq!(answer.steps.last().and_then(|step| step.step.clone()), Some(end));
+}
+
+#[test]
 fn a_machine_that_nobody_answers() {
     let stranger = Mac([2, 0, 0, 0, 9, 9]);
     let lab = Lab::new().set(Kind::Site, "demo", "unknown", json!("ignore"));

@@ -47,6 +47,22 @@ pub(super) fn raspberry_pi_serial(identity: Identity) -> String {
     format!("{a:02x}{b:02x}{c:02x}{d:02x}")
 }
 
+/// How option 97 of a Raspberry Pi begins (QUIRKS 16), as the four bytes of a UUID's first field.
+const RASPBERRY_PI_4: [u8; 4] = *b"4iPR";
+
+/// The UUID that the firmware shows: its machine's. A Raspberry Pi has none, and makes one of its model, its address and its serial
+/// number, unless the machine's is such a one. Only the model and the address are made here.
+pub(super) fn shown_uuid(Identity { mac, uuid, firmware }: Identity) -> [u8; 16] {
+    let is_pis = uuid[1..4] == RASPBERRY_PI_4[1..];
+    if firmware != Firmware::RaspberryPi || is_pis {
+        return uuid;
+    }
+    let mut shown = [0; 16];
+    shown[..4].copy_from_slice(&RASPBERRY_PI_4);
+    shown[10..].copy_from_slice(&mac.0);
+    shown
+}
+
 /// The server, if the reply is one that it obeys: option 66 in digits, else siaddr.
 pub(super) fn raspberry_pi_server(ack: &Message) -> Option<Ipv4Addr> {
     let named = option(ack, 43).windows(RASPBERRY_PI_BOOT.len()).any(|window| window == RASPBERRY_PI_BOOT);

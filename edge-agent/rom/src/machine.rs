@@ -176,7 +176,7 @@ impl Machine {
     }
 
     fn ask(&mut self, now: Mono, speaker: Speaker) {
-        let (Identity { mac, uuid, .. }, xid) = (self.identity, self.random.random());
+        let (mac, uuid, xid) = (self.identity.mac, loaders::shown_uuid(self.identity), self.random.random());
         let mut dora = Box::new(Dora::new(now, mac, uuid, xid, speaker));
         let progress = dora.handle_timeout(now);
         self.go_on(now, speaker, dora, progress);
@@ -257,7 +257,7 @@ impl Machine {
                 let names = loaders::names(Loader::RaspberryPi, self.identity);
                 self.follow((address, server), names, Vec::new());
             }
-            None => self.give_up("no server for a Raspberry Pi"),
+            None => self.give_up("no answer is for a Raspberry Pi"),
         }
     }
 

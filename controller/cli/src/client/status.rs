@@ -47,8 +47,11 @@ fn exit_of(code: Code) -> Exit {
 
 fn remedy(code: Code) -> Option<&'static str> {
     match code {
-        Code::Unauthenticated | Code::PermissionDenied => Some(
-            "`bootlane whoami` shows who you are and what you may do; an admin gives another role with `bootlane operator set`, and a new credential with `bootlane operator add`",
+        Code::Unauthenticated => {
+            Some("an admin makes a new credential, by another name, with `bootlane operator add`")
+        }
+        Code::PermissionDenied => Some(
+            "`bootlane whoami` shows who you are and what you may do; an admin gives another role with `bootlane operator set`",
         ),
         Code::Aborted => Some("somebody else wrote meanwhile: look at it again, then repeat the command"),
         Code::Unimplemented => {
@@ -108,6 +111,9 @@ mod tests {
         assert_eq!(exit(Code::NotFound), Some(Exit::NotFound));
         assert_eq!(exit(Code::AlreadyExists), Some(Exit::Conflict));
         assert_eq!(exit(Code::PermissionDenied), Some(Exit::Denied));
+        assert_eq!(exit(Code::Unauthenticated), Some(Exit::Denied));
+        let remedy = failure("x", &Status::unauthenticated("operator eve is revoked")).remedy;
+        assert!(remedy.is_some_and(|remedy| !remedy.contains("role")), "no role would help");
         assert_eq!(exit(Code::Unavailable), Some(Exit::Unreachable));
         assert_eq!(exit(Code::FailedPrecondition), Some(Exit::Failed));
     }

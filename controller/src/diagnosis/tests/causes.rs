@@ -109,7 +109,7 @@ fn names_that_loaders_try_in_vain_are_no_fault_when_one_is_there() {
     let refused = |name: &str| EventKind::FileRefused {
         transport: Transport::Tftp,
         name: name.into(),
-        why: "no such loader".into(),
+        why: "no file has this name".into(),
         refusal: Some(Refusal::NoSuchFile),
         by_token: false,
     };
@@ -125,7 +125,7 @@ fn an_agent_that_does_not_tell_its_reasons_is_understood_as_far_as_it_goes() {
     let refused = EventKind::FileRefused {
         transport: Transport::Tftp,
         name: "x".into(),
-        why: "no such loader".into(),
+        why: "no file has this name".into(),
         refusal: None,
         by_token: false,
     };

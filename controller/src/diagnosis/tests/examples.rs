@@ -81,7 +81,7 @@ pub(super) fn of(cause: Cause) -> Vec<Finding> {
             silent(&Story::pxe().loaded(), Context { loader: Some(loader), ..others })
         }
         Cause::FileMissing => {
-            let refused = refused("pxe/ldlinux.c32", Refusal::NoSuchFile, "no such loader", false);
+            let refused = refused("pxe/ldlinux.c32", Refusal::NoSuchFile, "no file has this name", false);
             silent(&Story::of(Platform::Bios, 0, Client::PxeRom).loaded().then(refused), bare())
         }
         Cause::NoKernelAsked => silent(&Story::pxe().scripted(), bare()),

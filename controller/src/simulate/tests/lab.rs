@@ -38,7 +38,8 @@ fn yaml(text: &str) -> Value {
     serde_yaml_ng::from_str(text).expect("the lab applies it")
 }
 
-fn files(names: &[&str]) -> Value {
+/// Files of an image by these names.
+pub(super) fn files(names: &[&str]) -> Value {
     let file = |name: &&str| {
         let size = 1_000 * (name.len() as u64);
         ((*name).to_owned(), json!({"sha256": Digest::of(name.as_bytes()), "size": size}))

@@ -156,7 +156,13 @@ impl Database {
 
 impl From<sled::Error> for MediumError {
     fn from(error: sled::Error) -> Self {
-        Self(error.to_string())
+        match error {
+            sled::Error::Io(error) => error.into(),
+            error @ (sled::Error::CollectionNotFound(_)
+            | sled::Error::Unsupported(_)
+            | sled::Error::ReportableBug(_)
+            | sled::Error::Corruption { .. }) => Self(error.to_string()),
+        }
     }
 }
 
@@ -168,6 +174,8 @@ impl From<DatabaseError> for MediumError {
 
 impl From<io::Error> for MediumError {
     fn from(error: io::Error) -> Self {
-        Self(error.to_string())
+        // sled keeps an error of the system as the text of its `Debug` form, which is for nobody's eyes; its kind it keeps whole.
+        let is_sleds = error.raw_os_error().is_none() && error.kind() != io::ErrorKind::Other;
+        Self(if is_sleds { error.kind().to_string() } else { error.to_string() })
     }
 }

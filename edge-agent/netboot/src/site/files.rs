@@ -182,7 +182,7 @@ impl Site {
             return refuse(Because::AttemptOver, "the attempt is another host's");
         }
         if self.attempts.of(mac).is_some() {
-            return refuse(Because::AttemptOver, "the attempt is over: the machine has begun another");
+            return refuse(Because::AttemptOver, "this is not the machine's present attempt");
         }
         self.changes += 1;
         let begun = ordered.is_some_and(|state| state.phase == OrderPhase::Started);

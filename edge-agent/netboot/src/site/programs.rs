@@ -183,7 +183,7 @@ fn find_file(plan: &SitePlan, boot: Option<&Boot>, request: &FileRequest, name: 
         let mut sets = usable(plan, boot);
         sets.find_map(|set| tails(name).find_map(|path| of_set(set, path)))
     };
-    in_folder().or_else(anywhere).unwrap_or_else(|| refuse(Because::NoSuchFile, "no such loader"))
+    in_folder().or_else(anywhere).unwrap_or_else(|| refuse(Because::NoSuchFile, "no file has this name"))
 }
 
 /// The sets that a boot names, and the site's default.
