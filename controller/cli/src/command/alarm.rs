@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use crate::failure::Failure;
-use crate::output::{Format, document, plain, table, words};
+use crate::output::{Format, document, plain, table, words, yaml};
 
 /// What to do with alarms.
 #[derive(Debug, Subcommand)]
@@ -40,7 +40,7 @@ pub(crate) async fn run(context: &mut Context, verb: Verb) -> Result<(), Failure
             context.output.line(&table::render(&headings, &rows, context.output.colours()))
         }
         Format::Json => context.output.line(&document::json(&all(&alarms))),
-        Format::Yaml => context.output.text(&serde_yaml_ng::to_string(&all(&alarms)).expect("plain values")),
+        Format::Yaml => context.output.text(&yaml::text(&all(&alarms))),
     }
 }
 

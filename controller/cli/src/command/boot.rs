@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{Context, capture, explain};
 use crate::client::{Client, next};
 use crate::failure::{Exit, Failure};
-use crate::output::{Format, document, plain, table, words};
+use crate::output::{Format, document, plain, table, words, yaml};
 use crate::timeline::{self, Timeline};
 
 /// As many digits of an attempt are shown in a list; `show` takes them.
@@ -101,7 +101,7 @@ async fn list(context: &mut Context, list: List) -> Result<(), Failure> {
             context.output.line(&table::render(&headings, &rows, context.output.colours()))
         }
         Format::Json => context.output.line(&document::json(&all(&boots))),
-        Format::Yaml => context.output.text(&serde_yaml_ng::to_string(&all(&boots)).expect("plain values")),
+        Format::Yaml => context.output.text(&yaml::text(&all(&boots))),
     }
 }
 
@@ -247,7 +247,7 @@ impl View {
         match context.output.format_or(Format::Table) {
             Format::Json => return context.output.line(&value(event).to_string()),
             Format::Yaml => {
-                let text = serde_yaml_ng::to_string(&value(event)).expect("plain values");
+                let text = yaml::text(&value(event));
                 return context.output.text(&format!("---\n{text}"));
             }
             Format::Table => {}

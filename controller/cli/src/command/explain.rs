@@ -12,7 +12,7 @@ use proto::{AttemptId, Mac};
 use super::Context;
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
-use crate::output::{Format, document};
+use crate::output::{Format, document, yaml};
 use crate::picture::svg;
 use crate::timeline::Timeline;
 
@@ -40,9 +40,7 @@ pub(crate) async fn show(
     }
     match context.output.format_or(Format::Table) {
         Format::Json => context.output.line(&document::json(&value::shown(boot, events))),
-        Format::Yaml => {
-            context.output.text(&serde_yaml_ng::to_string(&value::shown(boot, events)).expect("plain values"))
-        }
+        Format::Yaml => context.output.text(&yaml::text(&value::shown(boot, events))),
         Format::Table => {
             let width = context.output.width();
             for line in text::boot(boot, width, context.output.colours()) {
@@ -72,9 +70,7 @@ pub(crate) async fn host(context: &mut Context, explain: &Explain) -> Result<(),
     let explained = context.connect().await?.explain_host(request).await?;
     match context.output.format_or(Format::Table) {
         Format::Json => context.output.line(&document::json(&value::host(&explained))),
-        Format::Yaml => {
-            context.output.text(&serde_yaml_ng::to_string(&value::host(&explained)).expect("plain values"))
-        }
+        Format::Yaml => context.output.text(&yaml::text(&value::host(&explained))),
         Format::Table => {
             let width = context.output.width();
             for line in text::host(&explained, width, context.output.colours()) {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use crate::failure::Failure;
-use crate::output::{Format, document, plain, table, words};
+use crate::output::{Format, document, plain, table, words, yaml};
 
 /// What to do with the forms of replies that were learnt.
 #[derive(Debug, Subcommand)]
@@ -48,7 +48,7 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
             context.output.line(&table::render(&headings, &rows, context.output.colours()))
         }
         Format::Json => context.output.line(&document::json(&all(&forms))),
-        Format::Yaml => context.output.text(&serde_yaml_ng::to_string(&all(&forms)).expect("plain values")),
+        Format::Yaml => context.output.text(&yaml::text(&all(&forms))),
     }
 }
 

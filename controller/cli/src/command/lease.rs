@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use crate::failure::Failure;
-use crate::output::{Format, document, plain, table, words};
+use crate::output::{Format, document, plain, table, words, yaml};
 
 /// What to do with leases. The controller knows of them what agents told: a lease that is renewed often may stand longer
 /// than is shown, and what is shown of an agent that is away is as of its last contact.
@@ -139,7 +139,7 @@ fn show(
             context.output.line(&table::render(headings, &rows, context.output.colours()))
         }
         Format::Json => context.output.line(&document::json(&all(leases))),
-        Format::Yaml => context.output.text(&serde_yaml_ng::to_string(&all(leases)).expect("plain values")),
+        Format::Yaml => context.output.text(&yaml::text(&all(leases))),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Context;
 use crate::failure::{Exit, Failure};
-use crate::output::{Format, document, plain};
+use crate::output::{Format, document, plain, yaml};
 use crate::question;
 
 /// `bootlane page`.
@@ -40,7 +40,7 @@ pub(crate) async fn run(context: &mut Context, arguments: &Arguments) -> Result<
     match context.output.format_or(Format::Table) {
         Format::Json => return context.output.line(&document::json(&value())),
         Format::Yaml => {
-            return context.output.text(&serde_yaml_ng::to_string(&value()).expect("plain values"));
+            return context.output.text(&yaml::text(&value()));
         }
         Format::Table => context.output.line(&url)?,
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Context, wan};
 use crate::failure::Failure;
-use crate::output::{Format, document, plain, table, words};
+use crate::output::{Format, document, plain, table, words, yaml};
 
 /// `image status`.
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub(crate) async fn image_status(context: &mut Context, wanted: ImageStatus) -> 
             context.output.line(&table::render(&headings, &rows, context.output.colours()))
         }
         Format::Json => context.output.line(&document::json(&all(&entries))),
-        Format::Yaml => context.output.text(&serde_yaml_ng::to_string(&all(&entries)).expect("plain values")),
+        Format::Yaml => context.output.text(&yaml::text(&all(&entries))),
     }
 }
 

@@ -6,7 +6,7 @@ use proto::v1::SimulateBootRequest;
 
 use super::Context;
 use crate::failure::Failure;
-use crate::output::{Format, document, words};
+use crate::output::{Format, document, words, yaml};
 use crate::simulation;
 
 /// What machine, and where.
@@ -42,7 +42,7 @@ pub(crate) async fn run(context: &mut Context, arguments: Simulate) -> Result<()
         Format::Table => context.output.text(&simulation::text(&answer, words::now()))?,
         Format::Json => context.output.line(&document::json(&simulation::value(&answer)))?,
         Format::Yaml => {
-            let yaml = serde_yaml_ng::to_string(&simulation::value(&answer)).expect("plain values");
+            let yaml = yaml::text(&simulation::value(&answer));
             context.output.text(&yaml)?;
         }
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Context;
 use super::catalog::{self, Column, List, One, cell, when};
 use crate::failure::Failure;
-use crate::output::{Format, document, words};
+use crate::output::{Format, document, words, yaml};
 
 /// What to do with join tokens.
 #[derive(Debug, Subcommand)]
@@ -21,6 +21,7 @@ pub(crate) enum Verb {
     /// Make a token and print it, this once, alone on standard output
     Add(Add),
     /// Remove a token, so that nobody enrols with it any more
+    #[command(alias = "revoke")]
     Rm(One),
 }
 
@@ -83,7 +84,7 @@ async fn add(context: &mut Context, add: Add) -> Result<(), Failure> {
             match format {
                 Format::Json => context.output.line(&document::json(&value))?,
                 Format::Yaml | Format::Table => {
-                    context.output.text(&serde_yaml_ng::to_string(&value).expect("plain values"))?;
+                    context.output.text(&yaml::text(&value))?;
                 }
             }
         }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::Context;
 use crate::failure::Failure;
-use crate::output::{Format, document, plain, words};
+use crate::output::{Format, document, plain, words, yaml};
 
 /// Says who the caller is to the controller.
 pub(crate) async fn run(context: &mut Context) -> Result<(), Failure> {
@@ -21,7 +21,7 @@ pub(crate) async fn run(context: &mut Context) -> Result<(), Failure> {
     });
     match context.output.format_or(Format::Table) {
         Format::Json => context.output.line(&document::json(&value)),
-        Format::Yaml => context.output.text(&serde_yaml_ng::to_string(&value).expect("plain values")),
+        Format::Yaml => context.output.text(&yaml::text(&value)),
         Format::Table => {
             let sites = if me.sites.is_empty() { "every site".into() } else { me.sites.join(", ") };
             let text = format!("operator {} of fleet {}: role {}, {sites}", me.operator, me.fleet, me.role);

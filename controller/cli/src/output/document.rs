@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use proto::Wall;
 use proto::catalog::Kind;
 
-use super::words;
+use super::{words, yaml};
 
 /// A document in the order in which people write it.
 #[derive(Serialize)]
@@ -40,7 +40,7 @@ pub(crate) fn yaml(document: &Value) -> String {
         meta: seen("meta"),
         status: seen("status"),
     };
-    serde_yaml_ng::to_string(&ordered).expect("JSON values have string keys, which YAML can write")
+    yaml::text(&ordered)
 }
 
 /// The fields that are moments. Others of their ending are lengths of time and stay as they are.
@@ -86,7 +86,7 @@ pub(crate) fn yaml_of_content(document: &Value) -> String {
         meta: None,
         status: None,
     };
-    serde_yaml_ng::to_string(&ordered).expect("JSON values have string keys, which YAML can write")
+    yaml::text(&ordered)
 }
 
 /// Any value as JSON over several lines.

@@ -6,6 +6,7 @@
 pub(crate) mod document;
 pub(crate) mod table;
 pub(crate) mod words;
+pub(crate) mod yaml;
 
 use std::io::{self, IsTerminal as _, Write};
 

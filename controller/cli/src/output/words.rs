@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use proto::Wall;
-pub(crate) use proto::words::{moment, relative, rough, since, size};
+pub(crate) use proto::words::{count, moment, relative, rough, since, size};
 
 /// The present, by this machine's clock.
 pub(crate) fn now() -> Wall {
