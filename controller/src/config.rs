@@ -165,8 +165,8 @@ fn read(table: Table, mistakes: &mut Vec<String>) -> Option<Config> {
 fn read_listen(mut section: Section<'_>) -> Listen {
     let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
     let listen = Listen {
-        fleet: section.parsed("fleet", any(7443)),
-        enrol: section.parsed("enrol", any(7444)),
+        fleet: section.address("fleet").unwrap_or(any(7443)),
+        enrol: section.address("enrol").unwrap_or(any(7444)),
         names: section.value("names", vec!["localhost".to_owned()]),
     };
     if listen.names.is_empty() {
@@ -339,6 +339,13 @@ mod tests {
             "metrics.listen",
         ];
         assert_eq!(fields, expected, "{mistakes:#?}");
+    }
+
+    #[test]
+    fn what_is_no_address_is_told_in_words_of_the_file() {
+        let mistakes = mistakes("fleet = \"acme\"\n[listen]\nfleet = \"7443\"\n[page]\nlisten = \"here\"\n");
+        assert!(mistakes[0].starts_with("listen.fleet: \"7443\" is no ADDRESS:PORT"), "{mistakes:?}");
+        assert!(mistakes[1].starts_with("page.listen: \"here\" is no ADDRESS:PORT"), "{mistakes:?}");
     }
 
     #[test]

@@ -178,12 +178,12 @@ pub async fn run_with(config: Config, clock: Clock, stop: CancellationToken) -> 
     serving.spawn(serve(one(enrol, shows, enrol_routes(&app, writable)), stop.clone()));
     let mut keeping = JoinSet::new();
     if let Some(page) = page {
-        let tls = page.tls(&tls.server);
+        let (tls, address) = (page.tls(&tls.server), page.address);
         let routes = page::routes(&app, page.logins, stop.clone());
         let limits = Limits { connections: page.connections, ..limits };
         serving.spawn(serve(Serving { socket: page.socket, tls, routes, limits }, stop.clone()));
         keeping.spawn(page::keep_certificate(page.files));
-        tracing::info!(page = ?page_address, "the page is served");
+        tracing::info!(page = %address, "the page is served");
     }
     keeping.spawn(Upkeep::new(app.clone(), tls).run());
     keeping.spawn(crate::agents::revocation::watch(app.clone()));

@@ -4,7 +4,7 @@ use proto::event::AlarmKind;
 use proto::v1;
 use tonic::Status;
 
-use super::refusal;
+use super::{known, refusal};
 use crate::app::App;
 
 /// Alarms of one answer.
@@ -19,9 +19,11 @@ pub(super) async fn list(
     app: &App,
     request: v1::ListAlarmsRequest,
 ) -> Result<v1::ListAlarmsResponse, Status> {
-    let site = (!request.site.is_empty()).then_some(request.site.as_str());
+    let site = known::site(app, request.site).await?;
     let mut alarms = Vec::new();
-    for (site, alarm) in app.catalog.alarms(site).await.map_err(refusal::read)?.into_iter().take(MOST) {
+    for (site, alarm) in
+        app.catalog.alarms(site.as_deref()).await.map_err(refusal::read)?.into_iter().take(MOST)
+    {
         let host = match alarm.host {
             Some(host) => app.catalog.host_name(host).await.map_err(refusal::read)?.unwrap_or_default(),
             None => String::new(),

@@ -14,7 +14,7 @@ use tokio::sync::{broadcast::error::RecvError, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{explain::unexplained, fleet::host_id, refusal};
+use super::{explain::unexplained, fleet::host_id, known, refusal};
 use crate::{
     app::App,
     attempts::{Ears, News, Silence},
@@ -32,7 +32,7 @@ const WAITING: usize = 64;
 const EXPLAINED: usize = 500;
 
 pub(super) async fn list(app: &App, request: v1::ListBootsRequest) -> Result<v1::ListBootsResponse, Status> {
-    let filter = filter(app, &request.host, &request.site, request.limit).await?;
+    let filter = filter(app, &request.host, request.site, request.limit).await?;
     let found = app.events.boots(filter).await.map_err(unread)?;
     let explained = if request.explain { EXPLAINED } else { 0 };
     let mut inquiry = Inquiry::new(app);
@@ -50,7 +50,7 @@ pub(super) async fn list(app: &App, request: v1::ListBootsRequest) -> Result<v1:
 pub(super) async fn watch(app: &App, request: v1::WatchBootsRequest) -> Result<BootStream, Status> {
     let attempt = AttemptId::from_wire_optional("attempt", &request.attempt)
         .map_err(|error| refusal::field(&error.field, error.problem))?;
-    let filter = filter(app, &request.host, &request.site, 0).await?;
+    let filter = filter(app, &request.host, request.site.clone(), 0).await?;
     let (out, events) = mpsc::channel(WAITING);
     // Listening first, so that nothing falls between what is stored and what comes.
     let watch = Watch { app: app.clone(), news: Ears::new(app, request.silences), out };
@@ -199,12 +199,12 @@ fn matches(filter: &BootFilter, news: &News) -> bool {
     host && filter.site.as_ref().is_none_or(|site| *site == news.site())
 }
 
-async fn filter(app: &App, host: &str, site: &str, limit: u32) -> Result<BootFilter, Status> {
+async fn filter(app: &App, host: &str, site: String, limit: u32) -> Result<BootFilter, Status> {
     let host = match host {
         "" => None,
         name => Some(host_id(app, name).await?),
     };
-    let site = (!site.is_empty()).then(|| site.to_owned());
+    let site = known::site(app, site).await?;
     Ok(BootFilter { host, stranger: None, site, limit: limit as usize })
 }
 

@@ -6,7 +6,7 @@ use proto::{
 };
 use tonic::Status;
 
-use super::{readiness::with_readiness, refusal, selectors, wan::with_wan, warnings};
+use super::{known, readiness::with_readiness, refusal, selectors, wan::with_wan, warnings};
 use crate::{
     agents::status::with_presence,
     app::App,
@@ -35,7 +35,7 @@ pub(super) async fn list(app: &App, request: v1::ListRequest) -> Result<v1::List
         0 => LARGEST_PAGE,
         limit => limit as usize,
     };
-    let (site, after) = (some(request.site), some(request.after));
+    let (site, after) = (known::site(app, request.site).await?, some(request.after));
     let question = Question {
         kind: kind("kind", &request.kind)?,
         site,

@@ -8,7 +8,7 @@ use ipnet::Ipv4Net;
 use proto::{Mac, Wall, v1};
 use tonic::Status;
 
-use super::{boots, refusal};
+use super::{boots, known, refusal};
 use crate::{
     agents::status::last_heard,
     app::App,
@@ -29,7 +29,7 @@ pub(super) async fn list(
     request: v1::ListLeasesRequest,
 ) -> Result<v1::ListLeasesResponse, Status> {
     let limit = if request.limit == 0 { PAGE } else { PAGE.min(request.limit as usize) };
-    let site = (!request.site.is_empty()).then_some(request.site);
+    let site = known::site(app, request.site).await?;
     let mut leases = Vec::new();
     let mut next = None;
     if request.host.is_empty() {
@@ -49,11 +49,12 @@ pub(super) async fn history(
 ) -> Result<v1::LeaseHistoryResponse, Status> {
     use v1::lease_history_request::Of;
     let limit = if request.limit == 0 { HISTORY.0 } else { HISTORY.1.min(request.limit as usize) };
+    let site = known::site(app, request.site).await?;
     let machines = match request.of {
         Some(Of::Address(bits)) => {
-            let sites = match request.site.as_str() {
-                "" => app.catalog.site_names().await.map_err(refusal::read)?,
-                site => vec![site.to_owned()],
+            let sites = match site {
+                None => app.catalog.site_names().await.map_err(refusal::read)?,
+                Some(site) => vec![site],
             };
             let found = app.events.leases_of_address(sites, Ipv4Addr::from_bits(bits), limit).await;
             let leases = Words::new(app).all(found.map_err(unread)?).await?;
@@ -66,7 +67,6 @@ pub(super) async fn history(
         Some(Of::Host(host)) => macs(app, &host).await?,
         None => return Err(refusal::field("of", "is missing: an address, a MAC or a host")),
     };
-    let site = (!request.site.is_empty()).then_some(request.site);
     let found = app.events.leases_of_machines(machines, site, limit).await.map_err(unread)?;
     Ok(v1::LeaseHistoryResponse { leases: Words::new(app).all(found).await? })
 }

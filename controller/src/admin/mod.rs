@@ -14,6 +14,7 @@ mod explain;
 mod export;
 mod fleet;
 mod forms;
+mod known;
 mod leases;
 mod page;
 mod readiness;

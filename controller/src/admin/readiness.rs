@@ -8,7 +8,7 @@ use proto::v1;
 use serde_json::json;
 use tonic::Status;
 
-use super::refusal;
+use super::{known, refusal};
 use crate::app::App;
 use crate::readiness::{SiteReadiness, of_order};
 
@@ -22,12 +22,12 @@ pub(super) async fn images(
     app: &App,
     request: v1::ImageStatusRequest,
 ) -> Result<v1::ImageStatusResponse, Status> {
-    check(app, Kind::Image, &request.image).await?;
-    check(app, Kind::Site, &request.site).await?;
+    known::resource(app, Kind::Image, &request.image).await?;
+    let site = known::site(app, request.site).await?;
     let limit = if request.limit == 0 { PAGE } else { PAGE.min(request.limit as usize) };
     let mut images = Images { app, known: HashMap::new() };
     let mut entries = Vec::new();
-    let wanted = |site: &str| request.site.is_empty() || request.site == site;
+    let wanted = |name: &str| site.as_ref().is_none_or(|site| site == name);
     let sites = app.planner.sites();
     for (site, _) in sites.iter().filter(|(site, _)| **site > request.after && wanted(site)) {
         if entries.len() >= limit {
@@ -65,13 +65,6 @@ async fn of_site(
     Ok(entries)
 }
 
-async fn check(app: &App, kind: Kind, name: &str) -> Result<(), Status> {
-    if name.is_empty() || app.catalog.get_any(kind, name).await.map_err(refusal::read)?.is_some() {
-        return Ok(());
-    }
-    Err(Status::not_found(format!("there is no {kind} {}", name.escape_debug())))
-}
-
 /// The images of one answer, read once.
 struct Images<'a> {
     app: &'a App,
@@ -93,7 +86,7 @@ pub(super) async fn order(
     app: &App,
     request: v1::OrderReadinessRequest,
 ) -> Result<v1::OrderReadinessResponse, Status> {
-    check(app, Kind::Order, &request.order).await?;
+    known::resource(app, Kind::Order, &request.order).await?;
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let found = of_order(app, &request.order).await.map_err(refusal::read)?;

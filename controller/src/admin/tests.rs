@@ -185,6 +185,36 @@ impl Lab {
 }
 
 #[tokio::test]
+async fn a_filter_by_a_site_that_is_not_there_is_a_mistake() {
+    use v1::lease_history_request::Of;
+    let lab = lab().await;
+    let site = || "lion".to_owned();
+    let mut client = lab.client();
+    let boots = v1::ListBootsRequest { site: site(), ..v1::ListBootsRequest::default() };
+    let watched = v1::WatchBootsRequest { site: site(), ..v1::WatchBootsRequest::default() };
+    let leases = v1::ListLeasesRequest { site: site(), ..v1::ListLeasesRequest::default() };
+    let history = v1::LeaseHistoryRequest { site: site(), of: Some(Of::Address(1)), limit: 0 };
+    let images = v1::ImageStatusRequest { site: site(), ..v1::ImageStatusRequest::default() };
+    let mut refused = vec![
+        client.list_boots(by("viewer", boots)).await.err(),
+        client.watch_boots(by("viewer", watched)).await.err(),
+        client.list_leases(by("viewer", leases)).await.err(),
+        client.lease_history(by("viewer", history)).await.err(),
+        client.list_alarms(by("viewer", v1::ListAlarmsRequest { site: site() })).await.err(),
+        client.image_status(by("viewer", images)).await.err(),
+    ];
+    for kind in ["Host", "Order", "Agent"] {
+        let request = v1::ListRequest { kind: kind.into(), site: site(), ..v1::ListRequest::default() };
+        refused.push(client.list(by("viewer", request)).await.err());
+    }
+    for (call, status) in refused.into_iter().enumerate() {
+        let status = status.unwrap_or_else(|| panic!("call {call} was answered"));
+        assert_eq!(status.code(), Code::NotFound, "call {call}: {status}");
+        assert!(status.message().contains("did you mean lyon?"), "call {call}: {status}");
+    }
+}
+
+#[tokio::test]
 async fn callers_are_who_the_catalog_says_they_are() {
     let lab = lab().await;
     let who = lab.client().who_am_i(by("oslo", v1::WhoAmIRequest {})).await.expect("known").into_inner();
@@ -193,7 +223,7 @@ async fn callers_are_who_the_catalog_says_they_are() {
         ("oslo", "operator", vec!["oslo".into()])
     );
     let unknown = lab.client().who_am_i(by("nobody", v1::WhoAmIRequest {})).await.expect_err("unknown");
-    assert_eq!(unknown.code(), Code::PermissionDenied);
+    assert_eq!(unknown.code(), Code::Unauthenticated);
     let bare =
         lab.client().who_am_i(by("without-certificate", v1::WhoAmIRequest {})).await.expect_err("bare");
     assert_eq!(bare.code(), Code::Unauthenticated);

@@ -31,7 +31,7 @@ pub struct Files {
 
 /// `taken` are the addresses of the other listeners.
 pub(super) fn read(mut section: Section<'_>, taken: [SocketAddr; 2]) -> Option<Page> {
-    let listen = section.optional::<SocketAddr>("listen");
+    let listen = section.address("listen");
     let url = section.optional::<String>("url");
     let certificate = section.optional("certificate");
     let key = section.optional("key");

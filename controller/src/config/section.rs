@@ -1,10 +1,12 @@
 //! A table of the file under examination: what is taken is known, what is left over is a mistake.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
+use telemetry::metrics::Listen;
 use toml::{Table, Value};
 
 /// A table and where to note what is wrong with it.
@@ -56,6 +58,11 @@ impl<'m> Section<'m> {
             return None;
         };
         text.parse().map_err(|error| self.mistake(name, error)).ok()
+    }
+
+    /// Where to listen.
+    pub(super) fn address(&mut self, name: &str) -> Option<SocketAddr> {
+        self.optional(name).map(|Listen(address)| address)
     }
 
     /// A number within bounds.

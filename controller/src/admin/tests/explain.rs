@@ -128,7 +128,7 @@ async fn a_host_is_explained_by_its_name_and_by_its_address() {
     let status = lab.client().explain_host(by("viewer", of_host("web-9"))).await.expect_err("unknown");
     assert_eq!(status.code(), Code::NotFound);
     let nobody = lab.client().explain_host(by("nobody", of_host("web-1"))).await.expect_err("no operator");
-    assert_eq!(nobody.code(), Code::PermissionDenied);
+    assert_eq!(nobody.code(), Code::Unauthenticated);
 }
 
 #[tokio::test]

@@ -55,6 +55,6 @@ async fn a_boot_is_simulated_for_every_role_and_changes_nothing() {
     assert_eq!(simulated(elsewhere).await.expect_err("none").code(), Code::NotFound);
     assert_eq!(
         lab.client().simulate_boot(by("nobody", ask("web-1", "bios"))).await.expect_err("who?").code(),
-        Code::PermissionDenied
+        Code::Unauthenticated
     );
 }

@@ -9,13 +9,18 @@ use proto::{AttemptId, Wall};
 use super::{framed, parts};
 use crate::app::App;
 use crate::diagnosis::{End, StageSpan, Standing};
-use crate::events::{BootSummary, StoredEvent};
+use crate::events::{BootFilter, BootSummary, StoredEvent};
 use crate::explain::Inquiry;
 use crate::overview::BootLine;
 use crate::page::guard::Visitor;
 use crate::page::problem::Problem;
 use crate::page::state::Page;
 
+/// The digits of an attempt, and the fewest that name one.
+const DIGITS: usize = 32;
+const FEWEST: usize = 4;
+/// As many recent attempts are searched for one by its first digits.
+const SEARCHED: usize = 1_000;
 /// How wide bars are drawn, in the units of their picture.
 const WIDTH: u64 = 1_000;
 /// The narrowest bar.
@@ -27,7 +32,7 @@ pub(super) async fn show(
     Extension(visitor): Extension<Visitor>,
     Path(digits): Path<String>,
 ) -> Result<Html<String>, Problem> {
-    let view = BootView::read(&page.app, attempt(&digits)?).await?;
+    let view = BootView::read(&page.app, by_digits(&page.app, &digits).await?).await?;
     let live = format!("/boots/{}/live?after={}", view.line.boot.attempt, view.events.len());
     let title = format!("Boot of {}", view.name());
     Ok(framed(&page, &visitor, &title, &live, &view.render()))
@@ -36,6 +41,24 @@ pub(super) async fn show(
 /// An attempt as it stands in a path.
 pub(in crate::page) fn attempt(digits: &str) -> Result<AttemptId, Problem> {
     digits.parse().map_err(|_| Problem::NotFound("such boot".into()))
+}
+
+/// All digits of an attempt, or the first of one recent attempt, as lists show them.
+async fn by_digits(app: &App, digits: &str) -> Result<AttemptId, Problem> {
+    let is_short = (FEWEST..DIGITS).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    if !is_short {
+        return attempt(digits);
+    }
+    let digits = digits.to_ascii_lowercase();
+    let recent = app.events.boots(BootFilter { limit: SEARCHED, ..BootFilter::default() }).await?;
+    let mut found = recent.iter().map(|boot| boot.attempt).filter(|id| id.to_string().starts_with(&digits));
+    match (found.next(), found.next()) {
+        (Some(attempt), None) => Ok(attempt),
+        (Some(_), Some(_)) => {
+            Err(Problem::NotFound("one boot alone that begins so: give more digits".into()))
+        }
+        (None, _) => Err(Problem::NotFound("such boot among the recent ones".into())),
+    }
 }
 
 /// A boot that is known.

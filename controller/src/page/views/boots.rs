@@ -40,8 +40,10 @@ pub(super) async fn show(
 ) -> Result<Html<String>, Problem> {
     let app = &page.app;
     let sites: Vec<_> = app.planner.sites().into_keys().collect();
-    // What is no site is as good as none, and is put into no address.
-    let site = sites.iter().find(|site| **site == asked.site).cloned();
+    let site = Some(asked.site.clone()).filter(|site| !site.is_empty());
+    if site.as_ref().is_some_and(|site| !sites.contains(site)) {
+        return Err(Problem::NotFound("such site".into()));
+    }
     let filter = BootFilter { site: site.clone(), limit: LOOKED_AT, ..BootFilter::default() };
     let mut found = lines(app, app.events.boots(filter).await?).await?;
     let looked_at = found.len();

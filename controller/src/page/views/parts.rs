@@ -1,6 +1,7 @@
 //! What several views show. Everything that is not of the catalog's own making is cleaned here or where it is put in.
 
 use maud::{Markup, html};
+pub(super) use proto::words::count;
 use proto::words::{moment, plain, relative, rough, since};
 use proto::{Following, Wall};
 
@@ -115,6 +116,9 @@ pub(super) fn presence(agent: &AgentLine, now: Wall) -> Markup {
 
 /// Which plan an agent obeys.
 pub(super) fn following(agent: &AgentLine) -> Markup {
+    if agent.revoked {
+        return html! { span class="quiet" { "none" } };
+    }
     match agent.following {
         Following::Newest => html! { span class="good" { "newest" } },
         Following::Behind => html! { span class="warn" { "older" } },
@@ -125,9 +129,4 @@ pub(super) fn following(agent: &AgentLine) -> Markup {
 /// The time of an event: since the beginning for who reads, exact for who asks.
 pub(super) fn offset(began: Wall, at: Wall) -> Markup {
     html! { time datetime=(moment(at)) title=(moment(at)) { (since(began, at)) } }
-}
-
-/// `1 boot`, `2 boots`.
-pub(super) fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
