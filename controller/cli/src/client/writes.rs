@@ -47,6 +47,23 @@ pub(crate) enum Change {
     },
 }
 
+impl Change {
+    /// Of which document.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Apply { name, .. } | Self::Put { name, .. } | Self::Remove { name, .. } => name,
+        }
+    }
+
+    /// What the document is to be.
+    pub(crate) fn spec(&self) -> Option<&Value> {
+        match self {
+            Self::Apply { json, .. } | Self::Put { json, .. } => json.get("spec"),
+            Self::Remove { .. } => None,
+        }
+    }
+}
+
 /// How a set of changes is to be taken.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Writing {

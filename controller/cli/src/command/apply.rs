@@ -8,8 +8,9 @@ use proto::catalog::{Kind, Problem};
 use super::catalog::{key_value, labels_in_words};
 use super::{Context, outcomes};
 use crate::client::{Change, Client, Outcome, Selection, Writing};
-use crate::document::{Declared, Input, Mistake, Place, check_set, load, read_inputs};
+use crate::document::{Declared, Input, Loaded, Mistake, Place, check_set, load, read_inputs};
 use crate::failure::{Exit, Failure};
+use crate::output::plain;
 
 /// As many mistakes are shown.
 const SHOWN: usize = 100;
@@ -39,7 +40,14 @@ pub(crate) struct Arguments {
 
 /// Does it.
 pub(crate) async fn run(context: &mut Context, arguments: &Arguments) -> Result<(), Failure> {
-    let documents = read(&arguments.files)?;
+    let loaded = read(&arguments.files)?;
+    if !loaded.mistakes.is_empty() {
+        return Err(all_mistakes(context, loaded, arguments).await);
+    }
+    let documents = loaded.documents;
+    if documents.is_empty() {
+        return Err(Failure::bad_input("the files hold no documents"));
+    }
     let mut client = context.connect().await?;
     let mut changes: Vec<_> = documents.iter().map(change).collect();
     if arguments.prune {
@@ -52,36 +60,52 @@ pub(crate) async fn run(context: &mut Context, arguments: &Arguments) -> Result<
         }
         changes.extend(removals.into_iter().flatten());
     }
-    let writing =
-        Writing { dry_run: arguments.dry_run, manager: arguments.manager.clone(), force: arguments.force };
-    let written = client.write(&changes, &writing).await?;
+    let written = client.write(&changes, &arguments.writing()).await?;
     let places = |outcome: &Outcome, problem: &Problem| place(&documents, outcome, problem);
     outcomes::tell(&mut context.output, written, arguments.dry_run, &places)
 }
 
+impl Arguments {
+    fn writing(&self) -> Writing {
+        Writing { dry_run: self.dry_run, manager: self.manager.clone(), force: self.force }
+    }
+}
+
 /// All documents of these files, what is referred to first.
-fn read(files: &[String]) -> Result<Vec<Declared>, Failure> {
+fn read(files: &[String]) -> Result<Loaded, Failure> {
     let inputs: Vec<_> = files.iter().map(|file| Input::from(file.as_str())).collect();
     let sources =
         read_inputs(&inputs).map_err(|error| Failure::because(Exit::BadInput, "read the files", &error))?;
-    let mut documents = Vec::new();
-    let mut mistakes = Vec::new();
+    let mut all = Loaded::default();
     for source in &sources {
-        match load(source) {
-            Ok(found) => documents.extend(found),
-            Err(found) => mistakes.extend(found),
+        let Loaded { documents, mistakes, unread } = load(source);
+        all.documents.extend(documents);
+        all.mistakes.extend(mistakes);
+        all.unread.extend(unread);
+    }
+    let twice = check_set(&all.documents);
+    if !twice.is_empty() {
+        // Which of the two is meant is not known.
+        all.unread.push(None);
+    }
+    all.mistakes.extend(twice);
+    let order = |kind| Kind::ALL.iter().position(|known| *known == kind);
+    all.documents.sort_by_key(|document| order(document.kind));
+    Ok(all)
+}
+
+/// With what the controller finds in the documents that can be read.
+async fn all_mistakes(context: &mut Context, loaded: Loaded, arguments: &Arguments) -> Failure {
+    let Loaded { documents, mut mistakes, unread } = loaded;
+    if let Some(unread) = unread.into_iter().collect() {
+        let changes = documents.iter().map(change).collect();
+        for (outcome, problem) in outcomes::judge(context, changes, unread, arguments.writing()).await {
+            if let Some(place) = place(&documents, &outcome, &problem) {
+                mistakes.push(Mistake { place, message: plain(&problem.to_string()) });
+            }
         }
     }
-    mistakes.extend(check_set(&documents));
-    if !mistakes.is_empty() {
-        return Err(wrong(&mistakes));
-    }
-    if documents.is_empty() {
-        return Err(Failure::bad_input("the files hold no documents"));
-    }
-    let order = |kind| Kind::ALL.iter().position(|known| *known == kind);
-    documents.sort_by_key(|document| order(document.kind));
-    Ok(documents)
+    wrong(&mistakes)
 }
 
 fn wrong(mistakes: &[Mistake]) -> Failure {

@@ -1,6 +1,6 @@
 //! `bootlane host`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use clap::{Args, Subcommand};
@@ -15,7 +15,8 @@ use super::{Context, outcomes};
 use crate::client::{Change, Outcome, Writing};
 use crate::document::{Input, Place, read_inputs};
 use crate::failure::{Exit, Failure};
-use crate::hosts::{self, Defaults, Listed};
+use crate::hosts::{self, BadLine, BadTable, Defaults, Listed};
+use crate::output::plain;
 
 /// Who owns the fields that a table declares.
 const MANAGER: &str = "host-import";
@@ -182,26 +183,41 @@ pub(crate) async fn run(context: &mut Context, verb: Verb) -> Result<(), Failure
 }
 
 async fn import(context: &mut Context, import: Import) -> Result<(), Failure> {
+    let text = read(&import.file)?;
     let defaults = Defaults { site: import.site, profiles: BTreeMap::from_iter(import.map) };
-    let listed = read(&import.file, &defaults)?;
-    let changes: Vec<_> = listed.iter().map(change).collect();
     let writing = Writing { dry_run: import.dry_run, manager: MANAGER.into(), force: import.force };
+    let listed = match hosts::read(&text, &defaults) {
+        Ok(listed) => listed,
+        Err(table) => return Err(all_mistakes(context, &import.file, table, writing).await),
+    };
+    let changes: Vec<_> = listed.iter().map(change).collect();
     let written = context.connect().await?.write(&changes, &writing).await?;
     let places = |outcome: &Outcome, _: &Problem| place(&import.file, &listed, outcome);
     outcomes::tell(&mut context.output, written, import.dry_run, &places)
 }
 
-fn read(file: &str, defaults: &Defaults) -> Result<Vec<Listed>, Failure> {
+fn read(file: &str) -> Result<String, Failure> {
     if Path::new(file).is_dir() {
         return Err(Failure::usage(format!("{file} is a folder, expected a table")));
     }
     let sources = read_inputs(&[Input::from(file)])
         .map_err(|error| Failure::because(Exit::BadInput, "read the table", &error))?;
-    let text = sources.first().map_or("", |source| &source.text);
-    hosts::read(text, defaults).map_err(|bad| {
-        let lines: Vec<_> = bad.iter().map(|bad| format!("{file}:{}: {}", bad.line, bad.message)).collect();
-        Failure::bad_input(format!("nothing was written:\n{}", lines.join("\n")))
-    })
+    Ok(sources.first().map_or_else(String::new, |source| source.text.clone()))
+}
+
+/// With what the controller finds in the lines that can be read.
+async fn all_mistakes(context: &mut Context, file: &str, table: BadTable, writing: Writing) -> Failure {
+    let BadTable { mut bad, listed } = table;
+    let changes = listed.iter().map(change).collect();
+    // Nothing in a table refers to another of its hosts.
+    for (outcome, problem) in outcomes::judge(context, changes, BTreeSet::new(), writing).await {
+        let line = listed.iter().find(|listed| listed.host.name == outcome.name).map(|listed| listed.line);
+        bad.extend(line.map(|line| BadLine { line, message: hosts::in_column(&problem) }));
+    }
+    bad.sort_by_key(|bad| bad.line);
+    let lines: Vec<_> =
+        bad.iter().map(|bad| format!("{file}:{}: {}", bad.line, plain(&bad.message))).collect();
+    Failure::bad_input(format!("nothing was written:\n{}", lines.join("\n")))
 }
 
 /// What the table says and no more: a lock or a variable that somebody set stays.

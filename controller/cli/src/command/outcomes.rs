@@ -1,5 +1,7 @@
 //! Writing, and telling what became of it.
 
+use std::collections::BTreeSet;
+
 use proto::catalog::Problem;
 use serde_json::{Value, json};
 
@@ -7,7 +9,7 @@ use super::Context;
 use crate::client::{Change, Client, Effect, Outcome, Writing, Written};
 use crate::document::{Place, diff};
 use crate::failure::{Exit, Failure};
-use crate::output::{Format, Output, document, plain_lines};
+use crate::output::{Format, Output, document, plain_lines, yaml};
 
 /// Where a problem of an outcome stands, if its document came from a file.
 pub(crate) type Places<'a> = &'a dyn Fn(&Outcome, &Problem) -> Option<Place>;
@@ -21,6 +23,51 @@ pub(crate) async fn write(
 ) -> Result<(), Failure> {
     let written = client.write(changes, writing).await?;
     tell(&mut context.output, written, writing.dry_run, &|_, _| None)
+}
+
+/// What the controller finds wrong with changes of a set that is not written, as some of its documents, by these names, cannot be
+/// read. What rests on those is not judged. Nothing where no controller answers: what is wrong with the files is to be mended first.
+pub(crate) async fn judge(
+    context: &mut Context,
+    changes: Vec<Change>,
+    unread: BTreeSet<String>,
+    writing: Writing,
+) -> Vec<(Outcome, Problem)> {
+    let changes = independent(changes, unread);
+    if changes.is_empty() {
+        return Vec::new();
+    }
+    let Ok(mut client) = context.connect().await else { return Vec::new() };
+    let Ok(written) = client.write(&changes, &Writing { dry_run: true, ..writing }).await else {
+        return Vec::new();
+    };
+    let (Written::Done { outcomes, .. } | Written::Refused { outcomes, .. }) = written;
+    let found = outcomes.into_iter().flat_map(|outcome| {
+        let problems = outcome.problems.clone();
+        problems.into_iter().map(move |problem| (outcome.clone(), problem))
+    });
+    found.collect()
+}
+
+/// Those that name none of these, nor anything that does.
+fn independent(mut changes: Vec<Change>, mut names: BTreeSet<String>) -> Vec<Change> {
+    loop {
+        let rests = |change: &mut Change| change.spec().is_some_and(|spec| names_one_of(spec, &names));
+        let resting: Vec<_> = changes.extract_if(.., rests).collect();
+        if resting.is_empty() {
+            return changes;
+        }
+        names.extend(resting.into_iter().map(|change| change.name().to_owned()));
+    }
+}
+
+fn names_one_of(value: &Value, names: &BTreeSet<String>) -> bool {
+    match value {
+        Value::String(text) => names.contains(text),
+        Value::Array(values) => values.iter().any(|value| names_one_of(value, names)),
+        Value::Object(fields) => fields.values().any(|value| names_one_of(value, names)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// Tells what became of a set of changes; a dry run shows the differences too.
@@ -41,7 +88,7 @@ pub(crate) fn tell(
         Format::Table if refused.is_none() || dry_run => people(output, &outcomes, dry_run)?,
         Format::Table => {}
         Format::Yaml => {
-            let text = serde_yaml_ng::to_string(&summary(&outcomes)).expect("plain values");
+            let text = yaml::text(&summary(&outcomes));
             output.text(&text)?;
         }
         Format::Json => output.line(&document::json(&summary(&outcomes)))?,

@@ -20,83 +20,90 @@ struct Head {
     name: Option<Value>,
 }
 
+/// A text, as far as it can be read.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    /// What is right by itself.
+    pub(crate) documents: Vec<Declared>,
+    /// Every mistake that can be seen in single documents; one that breaks the text hides those behind it.
+    pub(crate) mistakes: Vec<Mistake>,
+    /// The names of what has mistakes. None: something without a name, or whatever stands behind what breaks the text.
+    pub(crate) unread: Vec<Option<String>>,
+}
+
 /// All documents of a text.
-///
-/// # Errors
-/// Every mistake that can be seen in single documents; one that breaks the text hides those behind it.
-pub(crate) fn load(source: &Arc<Source>) -> Result<Vec<Declared>, Vec<Mistake>> {
-    let mut documents = Vec::new();
-    let mut mistakes = Vec::new();
+pub(crate) fn load(source: &Arc<Source>) -> Loaded {
+    let mut loaded = Loaded::default();
     let raws = Deserializer::from_str(&source.text);
     let typed = Deserializer::from_str(&source.text);
     for (index, (raw, typed)) in raws.zip(typed).enumerate() {
-        match one(source, index, raw, typed) {
-            Ok(read) => documents.extend(read),
-            Err(Broken::Document(found)) => mistakes.extend(found),
-            Err(Broken::Text(found)) => {
-                mistakes.push(found);
-                break;
+        if let Err(broken) = loaded.one(source, index, raw, typed) {
+            loaded.mistakes.push(broken);
+            loaded.unread.push(None);
+            break;
+        }
+    }
+    loaded
+}
+
+impl Loaded {
+    /// One document of the text, or a list of them.
+    ///
+    /// # Errors
+    /// Where nothing behind it can be read.
+    fn one(
+        &mut self,
+        source: &Arc<Source>,
+        index: usize,
+        raw: Deserializer<'_>,
+        typed: Deserializer<'_>,
+    ) -> Result<(), Mistake> {
+        let value: Value = serde::Deserialize::deserialize(raw).map_err(|error| mistake(source, &error))?;
+        match value {
+            // A text that ends in `---`, or nothing but comments.
+            Value::Null => skip(source, typed)?,
+            Value::Array(values) => {
+                skip(source, typed)?;
+                for (place, value) in values.into_iter().enumerate() {
+                    self.take(name_of(&value), element(source, (index, Some(place)), value));
+                }
+            }
+            value @ (Value::Object(_) | Value::String(_) | Value::Number(_) | Value::Bool(_)) => {
+                self.take(name_of(&value), document(source, (index, None), value, typed));
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, name: Option<String>, read: Result<Declared, Vec<Mistake>>) {
+        match read {
+            Ok(document) => self.documents.push(document),
+            Err(found) => {
+                self.mistakes.extend(found);
+                self.unread.push(name);
             }
         }
     }
-    if mistakes.is_empty() { Ok(documents) } else { Err(mistakes) }
 }
 
-enum Broken {
-    /// The rest can still be read.
-    Document(Vec<Mistake>),
-    /// Nothing behind it can be read.
-    Text(Mistake),
+fn name_of(value: &Value) -> Option<String> {
+    value.get("name").and_then(Value::as_str).map(str::to_owned)
 }
 
-fn one(
+fn skip(source: &Source, typed: Deserializer<'_>) -> Result<(), Mistake> {
+    typed.deserialize_ignored_any(IgnoredAny).map(|_| ()).map_err(|error| mistake(source, &error))
+}
+
+/// An element of a list, as `bootlane … list -o json` writes one.
+fn element(
     source: &Arc<Source>,
-    index: usize,
-    raw: Deserializer<'_>,
-    typed: Deserializer<'_>,
-) -> Result<Vec<Declared>, Broken> {
-    let value: Value = match serde::Deserialize::deserialize(raw) {
-        Ok(value) => value,
-        Err(error) => return Err(Broken::Text(mistake(source, &error))),
-    };
-    match value {
-        // A text that ends in `---`, or nothing but comments.
-        Value::Null => skip(source, typed).map(|()| vec![]),
-        Value::Array(values) => {
-            skip(source, typed)?;
-            list(source, index, values).map_err(Broken::Document)
-        }
-        value @ (Value::Object(_) | Value::String(_) | Value::Number(_) | Value::Bool(_)) => {
-            let read = document(source, (index, None), value, typed);
-            read.map(|read| vec![read]).map_err(Broken::Document)
-        }
-    }
-}
-
-fn skip(source: &Source, typed: Deserializer<'_>) -> Result<(), Broken> {
-    typed
-        .deserialize_ignored_any(IgnoredAny)
-        .map(|_| ())
-        .map_err(|error| Broken::Text(mistake(source, &error)))
-}
-
-/// The elements of a list, as `bootlane … list -o json` writes one.
-fn list(source: &Arc<Source>, index: usize, values: Vec<Value>) -> Result<Vec<Declared>, Vec<Mistake>> {
-    let mut documents = Vec::new();
-    let mut mistakes = Vec::new();
-    for (element, value) in values.into_iter().enumerate() {
-        let index = (index, Some(element));
-        let read = element_kind(source, index, &value).and_then(|kind| {
-            let typed = read_document_with(value.clone(), |value| from_value(kind, value))
-                .map_err(|problems| placed(source, index, kind, problems))?;
-            finish(source, index, kind, value, typed)
-        });
-        match read {
-            Ok(document) => documents.push(document),
-            Err(found) => mistakes.extend(found),
-        }
-    }
-    if mistakes.is_empty() { Ok(documents) } else { Err(mistakes) }
+    index: (usize, Option<usize>),
+    value: Value,
+) -> Result<Declared, Vec<Mistake>> {
+    let kind = element_kind(source, index, &value)?;
+    let typed = read_document_with(value.clone(), |value| from_value(kind, value))
+        .map_err(|problems| placed(source, index, kind, problems))?;
+    finish(source, index, kind, value, typed)
 }
 
 fn document(
@@ -254,11 +261,14 @@ fn from_value(kind: Kind, value: &Value) -> Result<AnyResource, Stopped> {
     })
 }
 
-/// The reader writes its own path before most messages: that of the field, or of what should hold it.
+/// The reader writes its own path before most messages: that of the field, of what should hold it, or of what it holds, where the
+/// path of a choice ends at the choice. Of the last the end is kept.
 fn without_path(message: &str, path: &str) -> String {
+    let path = path.trim_end_matches(".?");
     let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
     let bare = [path, parent].into_iter().find_map(|path| message.strip_prefix(path)?.strip_prefix(": "));
-    bare.unwrap_or(message).to_owned()
+    let inner = || message.strip_prefix(path)?.strip_prefix('.').filter(|inner| inner.contains(": "));
+    bare.or_else(inner).unwrap_or(message).to_owned()
 }
 
 fn at(source: &Source, index: (usize, Option<usize>), field: &str, message: String) -> Vec<Mistake> {
@@ -284,10 +294,25 @@ mod tests {
 
     fn read(text: &str) -> Result<Vec<Declared>, Vec<String>> {
         let source = Arc::new(Source { name: "a.yaml".into(), text: text.into() });
-        load(&source).map_err(|mistakes| mistakes.iter().map(Mistake::to_string).collect())
+        let Loaded { documents, mistakes, unread } = load(&source);
+        assert_eq!(unread.is_empty(), mistakes.is_empty());
+        if mistakes.is_empty() {
+            Ok(documents)
+        } else {
+            Err(mistakes.iter().map(Mistake::to_string).collect())
+        }
     }
 
     const SITE: &str = "kind: Site\nname: lyon\nspec:\n  subnets:\n    - network: 10.1.0.0/24\n";
+
+    #[test]
+    fn the_value_of_a_choice_is_named_by_one_path() {
+        let text = format!("{SITE}  options:\n    150: {{address: 7}}\n");
+        let mistakes = read(&text).expect_err("no address");
+        let [mistake] = mistakes.as_slice() else { panic!("{mistakes:?}") };
+        assert_eq!(mistake.matches("spec.options.150").count(), 1, "{mistake}");
+        assert!(mistake.contains("spec.options.150: address: ") && !mistake.contains('?'), "{mistake}");
+    }
 
     #[test]
     fn several_documents_of_one_text() {

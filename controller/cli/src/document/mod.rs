@@ -12,7 +12,7 @@ mod undeclarable;
 
 pub(crate) use diff::diff;
 pub(crate) use files::{Input, read_inputs};
-pub(crate) use load::load;
+pub(crate) use load::{Loaded, load};
 pub(crate) use place::{Mistake, Place};
 pub(crate) use set::check_set;
 

@@ -62,7 +62,7 @@ mod tests {
             format!("kind: Host\nname: {name}\nspec:\n  site: lyon\n  macs: ['52:54:00:00:00:01']\n")
         };
         let text = format!("{}---\n{}---\n{}", host("a"), host("b"), host("a"));
-        let documents = load(&Arc::new(Source { name: "x.yaml".into(), text })).expect("each is legal");
+        let documents = load(&Arc::new(Source { name: "x.yaml".into(), text })).documents;
         let mistakes: Vec<_> = check_set(&documents).iter().map(Mistake::to_string).collect();
         let expected = [
             "x.yaml:11:10: spec.macs[0]: 52:54:00:00:00:01 of Host a stands at x.yaml:5:10 already",

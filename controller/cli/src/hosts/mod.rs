@@ -40,18 +40,33 @@ pub(crate) struct BadLine {
     pub(crate) message: String,
 }
 
+/// A table that cannot be taken over.
+#[derive(Debug, Default)]
+pub(crate) struct BadTable {
+    /// Every mistake that can be seen in the table alone, by line.
+    pub(crate) bad: Vec<BadLine>,
+    /// The hosts of the other lines.
+    pub(crate) listed: Vec<Listed>,
+}
+
+impl From<BadLine> for BadTable {
+    fn from(bad: BadLine) -> Self {
+        Self { bad: vec![bad], listed: Vec::new() }
+    }
+}
+
 /// Reads a table.
 ///
 /// # Errors
 /// Every bad line.
-pub(crate) fn read(text: &str, defaults: &Defaults) -> Result<Vec<Listed>, Vec<BadLine>> {
-    let rows = table::rows(text).map_err(|bad| vec![bad])?;
+pub(crate) fn read(text: &str, defaults: &Defaults) -> Result<Vec<Listed>, BadTable> {
+    let rows = table::rows(text)?;
     let Some((first, rest)) = rows.split_first() else {
-        return Err(vec![BadLine { line: 1, message: "the table is empty".into() }]);
+        return Err(BadLine { line: 1, message: "the table is empty".into() }.into());
     };
     let headed = first.cells.first().is_some_and(|cell| mac::parse(cell).is_none());
     let (heading, rows) = match headed {
-        true => (Heading::read(first).map_err(|bad| vec![bad])?, rest),
+        true => (Heading::read(first)?, rest),
         false => (Heading::mac_and_os(), &rows[..]),
     };
     let mut listed = Vec::new();
@@ -68,10 +83,13 @@ pub(crate) fn read(text: &str, defaults: &Defaults) -> Result<Vec<Listed>, Vec<B
     bad.sort_by_key(|bad| bad.line);
     match (bad.is_empty(), listed.is_empty()) {
         (true, true) => {
-            Err(vec![BadLine { line: first.line, message: "the table has a heading and no rows".into() }])
+            Err(BadLine { line: first.line, message: "the table has a heading and no rows".into() }.into())
         }
         (true, false) => Ok(listed),
-        (false, _) => Err(bad),
+        (false, _) => {
+            listed.retain(|listed| bad.iter().all(|bad| bad.line != listed.line));
+            Err(BadTable { bad, listed })
+        }
     }
 }
 
@@ -95,7 +113,8 @@ fn host(heading: &Heading, row: &Row, defaults: &Defaults) -> Result<Resource<Ho
     }
 }
 
-fn in_column(problem: &Problem) -> String {
+/// A problem of a host in words of the table.
+pub(crate) fn in_column(problem: &Problem) -> String {
     match problem.field.as_str() {
         "" => problem.message.clone(),
         field => format!("{}: {}", fields::column_of(field), problem.message),
@@ -134,7 +153,7 @@ mod tests {
 
     fn bad(text: &str, defaults: &Defaults) -> Vec<(u64, String)> {
         let bad = read(text, defaults).expect_err("bad lines");
-        bad.into_iter().map(|bad| (bad.line, bad.message)).collect()
+        bad.bad.into_iter().map(|bad| (bad.line, bad.message)).collect()
     }
 
     #[test]

@@ -91,6 +91,40 @@ fn mistakes_name_file_line_column_and_field_and_nothing_is_sent() {
 }
 
 #[test]
+fn references_are_looked_at_though_other_documents_cannot_be_read() {
+    let fleet = Fleet::start();
+    let other = HOST.replace("web-1", "web-2").replace("lyon", "paris").replace("00:01", "00:02");
+    let file = fleet.write("all.yaml", format!("{}---\n{HOST}---\n{other}", SITE.replace("pools", "pool")));
+    let refuse = |name: &str, message: &str| {
+        let problem = Problem::new("spec.site", message);
+        fleet.catalog.problems.lock().expect("whole").insert((Kind::Host, name.into()), problem);
+    };
+    refuse("web-1", "there is no Site lyon");
+    refuse("web-2", "there is no Site paris");
+    let at = file.display();
+    let expected = contains(format!("{at}:7:7: spec.subnets[0]: unknown field `pool`"))
+        .and(contains(format!("{at}:18:9: spec.site: there is no Site paris")))
+        .and(contains("there is no Site lyon").not());
+    fleet.bootlane(["apply", "-f"]).arg(&file).assert().code(64).stderr(expected);
+    let writes = fleet.catalog.writes.lock().expect("whole");
+    assert!(writes.iter().all(|write| write.dry_run), "nothing is written");
+}
+
+#[test]
+fn a_table_with_a_bad_line_is_looked_at_whole() {
+    let fleet = Fleet::start();
+    let table = "name,mac,site\nweb-1,zz,lyon\nweb-2,52:54:00:00:00:02,paris\n";
+    let file = fleet.write("hosts.csv", table);
+    let problem = Problem::new("spec.site", "there is no Site paris");
+    fleet.catalog.problems.lock().expect("whole").insert((Kind::Host, "web-2".into()), problem);
+    let at = file.display();
+    let expected = contains(format!("{at}:2: column mac: "))
+        .and(contains(format!("{at}:3: column site: there is no Site paris")));
+    fleet.bootlane(["host", "import"]).arg(&file).assert().code(64).stderr(expected);
+    assert_eq!(fleet.catalog.get(Kind::Host, "web-2"), None);
+}
+
+#[test]
 fn what_the_controller_refuses_is_named_with_its_place() {
     let fleet = Fleet::start();
     let file = fleet.write("all.yaml", format!("{SITE}---\n{HOST}"));
