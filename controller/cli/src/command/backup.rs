@@ -18,9 +18,12 @@ const SHORTEST: usize = 12;
 /// `backup`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The archive; a file that is there is replaced once the new one is whole
+    /// The archive; a file that is there stays as it is
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Replace a file that is there, once the new one is whole
+    #[arg(long)]
+    force: bool,
     /// The file that holds the passphrase for the CA keys [default: it is asked for]
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
@@ -28,6 +31,9 @@ pub(crate) struct Arguments {
 
 /// Does it.
 pub(crate) async fn run(context: &mut Context, arguments: &Arguments) -> Result<(), Failure> {
+    if !arguments.force && arguments.file.symlink_metadata().is_ok() {
+        return Err(exists(&arguments.file));
+    }
     let passphrase = match &arguments.passphrase_file {
         Some(path) => passphrase::from_file(path)?,
         None => passphrase::ask("passphrase for the CA keys in the archive", true)?,
@@ -43,7 +49,7 @@ pub(crate) async fn run(context: &mut Context, arguments: &Arguments) -> Result<
         archive.write_all(&chunk.chunk).map_err(|error| failed(&arguments.file, &error))?;
         size += chunk.chunk.len() as u64;
     }
-    publish(archive, &arguments.file)?;
+    publish(archive, arguments)?;
     context.output.line(&format!("{} written, {}", arguments.file.display(), words::size(size)))?;
     context
         .output
@@ -60,9 +66,19 @@ fn begin(file: &Path) -> Result<NamedTempFile, Failure> {
         .map_err(|error| failed(file, &error))
 }
 
-fn publish(archive: NamedTempFile, file: &Path) -> Result<(), Failure> {
+fn publish(archive: NamedTempFile, arguments: &Arguments) -> Result<(), Failure> {
+    let Arguments { file, force, .. } = arguments;
     archive.as_file().sync_all().map_err(|error| failed(file, &error))?;
-    archive.persist(file).map(|_| ()).map_err(|error| failed(file, &error.error))
+    let placed = if *force { archive.persist(file) } else { archive.persist_noclobber(file) };
+    placed.map(drop).map_err(|error| match error.error.kind() {
+        std::io::ErrorKind::AlreadyExists => exists(file),
+        _ => failed(file, &error.error),
+    })
+}
+
+fn exists(file: &Path) -> Failure {
+    let what = format!("{} exists already: name another file, or say --force", file.display());
+    Failure::new(Exit::Conflict, what)
 }
 
 fn failed(file: &Path, error: &std::io::Error) -> Failure {

@@ -99,7 +99,7 @@ pub(crate) struct Import {
     /// The loader of a platform (bios, uefi-x64, uefi-arm64, uefi-loong64, raspberry-pi, …: docs/architectures.md); may be repeated
     #[arg(long = "loader", value_name = "PLATFORM=PATH", value_parser = loader)]
     loaders: Vec<(Platform, String)>,
-    /// Take a kernel or an initial RAM disk whose first bytes are of neither
+    /// Take a kernel, an initial RAM disk or a loader whose first bytes are of none
     #[arg(long)]
     force: bool,
     /// Which program the loaders are: ipxe, grub, pxelinux or lpxelinux [default: as their names tell]

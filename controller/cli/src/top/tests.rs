@@ -70,6 +70,26 @@ fn answers() -> Answers {
     }
 }
 
+#[test]
+fn what_is_counted_is_what_is_named_and_a_revoked_agent_obeys_nothing() {
+    let revoked = stored(
+        Kind::Agent,
+        "lyon-2",
+        json!({"site": "lyon", "revoked": true}),
+        json!({"applied": "1.7/aabbccdd"}),
+    );
+    let mut answers = answers();
+    answers.agents.push(revoked);
+    answers.boots.truncate(1);
+    let fleet = Fleet::of("acme", &answers, NOW);
+    let text = view::text(&fleet, &Looking::default(), Rect::new(0, 0, 110, view::height(&fleet)));
+    assert!(text.contains("Sites (3)"), "four rows, as one site has two agents: {text}");
+    assert!(text.contains("1 agent online") && text.contains("1 boot under way"), "{text}");
+    let line = text.lines().find(|line| line.contains("lyon-2")).expect("a row");
+    assert!(line.contains("revoked") && !line.contains("newest"), "{line}");
+    assert!(!text.contains("q quit"), "nobody presses a key on paper: {text}");
+}
+
 fn fleet() -> Fleet {
     Fleet::of("acme", &answers(), NOW)
 }

@@ -1,5 +1,7 @@
 //! Draws the fleet: a pure function of rows and an area.
 
+use std::collections::BTreeSet;
+
 use proto::Wall;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -30,13 +32,18 @@ pub(super) fn height(fleet: &Fleet) -> u16 {
 /// The picture as text, without colours.
 pub(super) fn text(fleet: &Fleet, looking: &Looking, area: Rect) -> String {
     let mut buffer = Buffer::empty(area);
-    draw(fleet, looking, None, area, &mut buffer);
+    // Nobody presses a key on it.
+    compose(fleet, looking, Line::default(), area, &mut buffer);
     let line = |y| (area.left()..area.right()).map(|x| buffer[(x, y)].symbol()).collect::<String>();
     (area.top()..area.bottom()).map(|y| format!("{}\n", line(y).trim_end())).collect()
 }
 
 /// The picture. `trouble`: why it is not of now.
 pub(super) fn draw(fleet: &Fleet, looking: &Looking, trouble: Option<&str>, area: Rect, out: &mut Buffer) {
+    compose(fleet, looking, foot(looking, trouble), area, out);
+}
+
+fn compose(fleet: &Fleet, looking: &Looking, foot: Line<'_>, area: Rect, out: &mut Buffer) {
     let parts = parts(fleet, looking);
     let heights = heights(&parts, area.height.saturating_sub(FRAME));
     let constraints = [1].into_iter().chain(heights).chain([1]).map(Constraint::Length);
@@ -46,7 +53,7 @@ pub(super) fn draw(fleet: &Fleet, looking: &Looking, trouble: Option<&str>, area
         let above = if looking.part as usize == number { looking.above } else { 0 };
         part.render(*area, above, looking.part as usize == number, out);
     }
-    foot(looking, trouble).render(areas[areas.len() - 1], out);
+    foot.render(areas[areas.len() - 1], out);
 }
 
 /// Each part as high as its rows are, or, where there is no room for all, the higher ones as high as is left.
@@ -66,8 +73,9 @@ fn head(fleet: &Fleet) -> Line<'static> {
         fleet.agents.iter().filter(|agent| matches!(agent.state, State::Away(_) | State::Missing)).count();
     let Fleet { name, now, running, failures, well, .. } = fleet;
     let text = format!(
-        "{name}: {online} agents online, {away} away or missing; {} boots under way; of the last day {well} well, {} not   {}",
-        running.len(),
+        "{name}: {} online, {away} away or missing; {} under way; of the last day {well} well, {} not   {}",
+        words::count(online, "agent"),
+        words::count(running.len(), "boot"),
         failures.len(),
         words::moment(*now)
     );
@@ -88,6 +96,8 @@ fn foot(looking: &Looking, trouble: Option<&str>) -> Line<'static> {
 /// One part, laid out.
 struct Shown {
     title: &'static str,
+    /// How many there are of what the title names; a site has as many rows as agents.
+    count: usize,
     headings: Vec<&'static str>,
     widths: Vec<Constraint>,
     rows: Vec<(Vec<String>, Style)>,
@@ -104,7 +114,7 @@ impl Shown {
         } else {
             Style::new().add_modifier(Modifier::BOLD)
         };
-        Line::styled(format!("{} ({})", self.title, self.rows.len()), marked).render(title, out);
+        Line::styled(format!("{} ({})", self.title, self.count), marked).render(title, out);
         let above = above.min(self.rows.len().saturating_sub(1));
         let rows = self.rows.into_iter().skip(above).map(|(cells, style)| Row::new(cells).style(style));
         let headings = Row::new(self.headings).style(Style::new().add_modifier(Modifier::DIM));
@@ -124,31 +134,22 @@ fn parts(fleet: &Fleet, looking: &Looking) -> Vec<Shown> {
         let fixed = widths.iter().map(|width| Constraint::Length(*width));
         fixed.chain([Constraint::Min(10)]).collect()
     };
+    let shown = |title, part, headings: &[&'static str], lengths: &[u16]| {
+        let rows: Vec<_> = rows(part);
+        Shown { title, count: rows.len(), headings: headings.to_vec(), widths: widths(lengths), rows }
+    };
+    let sites: BTreeSet<_> = looking.agents(fleet).into_iter().map(|agent| agent.site.as_str()).collect();
+    let headings = ["SITE", "AGENT", "STATE", "PLAN", "JOURNAL", "LEASES", "MISSING", "CACHE"];
     vec![
-        Shown {
-            title: "Sites",
-            headings: vec!["SITE", "AGENT", "STATE", "PLAN", "JOURNAL", "LEASES", "MISSING", "CACHE"],
-            widths: widths(&[16, 16, 16, 8, 8, 7, 8]),
-            rows: rows(Part::Sites),
-        },
-        Shown {
-            title: "Boots under way",
-            headings: vec!["HOST", "SITE", "", "SINCE", "STAGE"],
-            widths: widths(&[20, 16, BAR, 7]),
-            rows: rows(Part::Running),
-        },
-        Shown {
-            title: "Boots that stopped",
-            headings: vec!["HOST", "SITE", "WHEN", "WHY"],
-            widths: widths(&[20, 16, 10]),
-            rows: rows(Part::Failures),
-        },
-        Shown {
-            title: "Orders",
-            headings: vec!["ORDER", "HOST", "SITE", "PHASE", "ENDS", "PROFILE"],
-            widths: widths(&[22, 20, 16, 10, 10]),
-            rows: rows(Part::Orders),
-        },
+        Shown { count: sites.len(), ..shown("Sites", Part::Sites, &headings, &[16, 16, 16, 8, 8, 7, 8]) },
+        shown("Boots under way", Part::Running, &["HOST", "SITE", "", "SINCE", "STAGE"], &[20, 16, BAR, 7]),
+        shown("Boots that stopped", Part::Failures, &["HOST", "SITE", "WHEN", "WHY"], &[20, 16, 10]),
+        shown(
+            "Orders",
+            Part::Orders,
+            &["ORDER", "HOST", "SITE", "PHASE", "ENDS", "PROFILE"],
+            &[22, 20, 16, 10, 10],
+        ),
     ]
 }
 
@@ -161,7 +162,12 @@ fn agent(agent: &Agent, now: Wall) -> (Vec<String>, Style) {
         State::Revoked => ("revoked".to_owned(), Some(Color::DarkGray)),
         State::Missing => ("no agent".to_owned(), Some(Color::Red)),
     };
-    let plan = if agent.current { "newest" } else { "behind" };
+    let plan = match (agent.state, agent.current) {
+        // Whatever it obeys, it is nobody's plan any more.
+        (State::Revoked, _) => "",
+        (State::Missing | State::Away(_) | State::Online, true) => "newest",
+        (State::Missing | State::Away(_) | State::Online, false) => "behind",
+    };
     let cache = match agent.budget {
         0 => words::size(agent.cache),
         budget => format!("{} of {}", words::size(agent.cache), words::size(budget)),

@@ -100,8 +100,12 @@ fn machine(explained: &ExplainHostResponse) -> String {
 fn order_words(order: &OrderBrief, now: Wall) -> String {
     let OrderBrief { name, profile, agent, state, .. } = order;
     let since = words::relative(Wall(order.since_ms), now);
-    let until = words::relative(Wall(order.not_after_ms), now);
-    format!("{name} installs {profile} by agent {agent}: {state}, made {since}, may begin until {until}")
+    let what = format!("{name} installs {profile} by agent {agent}: {state}, made {since}");
+    match state.as_str() {
+        // Its time bounds the beginning alone.
+        "started" | "ended" => what,
+        _ => format!("{what}, may begin until {}", words::relative(Wall(order.not_after_ms), now)),
+    }
 }
 
 fn agent_words(agent: &AgentBrief, now: Wall) -> String {
