@@ -30,8 +30,8 @@ enum Command {
     /// Serve (the default).
     Run,
     /// Look at everything that a start needs, report all that is wrong, and end: the configuration, interfaces, ports,
-    /// user, state folder and join token. Exit code 64: something keeps the agent from starting or joining its fleet.
-    /// Run it as root to see all of it.
+    /// user, state folder, join token, and whether controllers answer where they are named. Exit code 64: something keeps the agent
+    /// from starting or joining its fleet. Run it as root to see all of it.
     Check,
 }
 
