@@ -242,8 +242,13 @@ fn a_backup_is_whole_and_private_or_absent() {
     fleet.bootlane(["backup"]).args(arguments).assert().success();
     assert_eq!(std::fs::read_to_string(&archive).expect("there"), "archive of 17");
     assert_eq!(archive.metadata().expect("there").permissions().mode() & 0o777, 0o600);
+    std::fs::write(&archive, "mine").expect("written");
+    fleet.bootlane(["backup"]).args(arguments).assert().code(4).stderr(contains("--force"));
+    assert_eq!(std::fs::read_to_string(&archive).expect("there"), "mine");
+    fleet.bootlane(["backup", "--force"]).args(arguments).assert().success();
+    assert_eq!(std::fs::read_to_string(&archive).expect("there"), "archive of 17");
     fleet.write("pass", "short");
-    fleet.bootlane(["backup"]).args(arguments).assert().code(2).stderr(contains("12 characters"));
+    fleet.bootlane(["backup", "--force"]).args(arguments).assert().code(2).stderr(contains("12 characters"));
 }
 
 #[test]
