@@ -119,7 +119,10 @@ mod tests {
         let document = serde_json::from_str(json).expect("JSON");
         let text = yaml(&document);
         assert!(text.contains("connected: true"), "{text}");
-        assert!(text.contains("last_contact: 2026-03-01T12:00:00Z") && text.contains("over: null"), "{text}");
+        assert!(
+            text.contains("last_contact: '2026-03-01T12:00:00Z'") && text.contains("over: null"),
+            "{text}"
+        );
         assert!(text.contains("took_ms: 0"), "no moment: {text}");
     }
 }

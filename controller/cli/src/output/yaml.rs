@@ -72,24 +72,32 @@ fn member(out: &mut String, value: &Value, column: usize) {
 
 /// A name on one line.
 fn key(name: &Value) -> String {
-    let written = leaf(name);
     match name {
-        // JSON's escapes are YAML's.
-        Value::String(name) if name.contains('\n') => serde_json::Value::from(name.as_str()).to_string(),
+        Value::String(name) if name.contains('\n') => escaped(name),
         Value::Null
         | Value::Bool(_)
         | Value::Number(_)
         | Value::String(_)
         | Value::Sequence(_)
         | Value::Mapping(_)
-        | Value::Tagged(_) => written.trim_end().to_owned(),
+        | Value::Tagged(_) => leaf(name).trim_end().to_owned(),
     }
 }
+
+/// On one line, whatever is in it: JSON's escapes are YAML's, and the two breaks that JSON leaves as they are have escapes, too.
+fn escaped(text: &str) -> String {
+    let json = serde_json::Value::from(text).to_string();
+    BREAKS.iter().fold(json, |json, line| json.replace(*line, &format!("\\u{:04x}", u32::from(*line))))
+}
+
+/// Breaks of lines to YAML 1.1 and the library, and none to YAML 1.2 (§5.4).
+const BREAKS: [char; 2] = ['\u{2028}', '\u{2029}'];
 
 /// A single value as the library writes it at the outermost level, with its line feed; quoted where it must be.
 fn leaf(value: &Value) -> String {
     match value {
         Value::String(text) if is_other_in_1_1(text) => format!("'{text}'\n"),
+        Value::String(text) if text.contains(BREAKS) => escaped(text) + "\n",
         Value::Null
         | Value::Bool(_)
         | Value::Number(_)
@@ -242,12 +250,13 @@ mod tests {
             "@",
             "|",
             "é\u{2028}",
+            "a\u{2029}b",
         ];
         for text in texts.into_iter().chain(OTHERS) {
             let value = json!({"a": text, "b": [text, {text: text, "c": [[text], text]}, text], "d": {"e": {text: text}}});
             let written = super::text(&value);
-            let read: serde_json::Value = serde_yaml_ng::from_str(&written).expect("YAML");
-            assert_eq!(read, value, "{written}");
+            let read: serde_json::Value = serde_yaml_ng::from_str(&written).unwrap_or_default();
+            assert_eq!(read, value, "{text:?}: {written}");
         }
         assert_eq!(text(&json!("18:00")), "'18:00'\n");
     }
