@@ -70,9 +70,9 @@ fn publish(archive: NamedTempFile, arguments: &Arguments) -> Result<(), Failure>
     let Arguments { file, force, .. } = arguments;
     archive.as_file().sync_all().map_err(|error| failed(file, &error))?;
     let placed = if *force { archive.persist(file) } else { archive.persist_noclobber(file) };
-    placed.map(drop).map_err(|error| match error.error.kind() {
-        std::io::ErrorKind::AlreadyExists => exists(file),
-        _ => failed(file, &error.error),
+    placed.map(drop).map_err(|error| {
+        let is_taken = error.error.kind() == std::io::ErrorKind::AlreadyExists;
+        if is_taken { exists(file) } else { failed(file, &error.error) }
     })
 }
 
