@@ -33,7 +33,7 @@ fn furnished() -> Fleet {
 #[test]
 fn one_picture_is_plain_text() {
     let fleet = furnished();
-    let told = contains("acme: 1 agents online").and(contains("lyon-1")).and(contains("newest"));
+    let told = contains("acme: 1 agent online").and(contains("lyon-1")).and(contains("newest"));
     fleet.bootlane(["top", "--once"]).assert().success().stdout(told.and(contains("\u{1b}").not()));
     fleet.bootlane(["top"]).assert().code(2).stderr(contains("no terminal").and(contains("--once")));
 }
