@@ -23,7 +23,7 @@ use super::filter;
 use crate::{
     link::{self, Frames},
     sys::datagrams::{BATCH, Inbox, Outgoing, Sender},
-    tap::{Heard, Tap, Tapped},
+    tap::{Heard, Tap, Tapped, micros},
 };
 
 const SERVER_PORT: u16 = 67;
@@ -288,11 +288,12 @@ impl Sockets {
         requests: &mut Requests,
         mut take: impl FnMut(Result<Request, Malformed>, Heard<'_>),
     ) {
+        let at = micros();
         requests.take(&self.dhcp, &self.interface, |from, bytes| {
-            take(Request::parse(bytes), Heard { from, port: SERVER_PORT, bytes });
+            take(Request::parse(bytes), Heard { at, from, port: SERVER_PORT, bytes });
         });
         requests.take(&self.boot, &self.interface, |from, bytes| {
-            take(Request::parse_boot_service(bytes, from), Heard { from, port: BOOT_PORT, bytes });
+            take(Request::parse_boot_service(bytes, from), Heard { at, from, port: BOOT_PORT, bytes });
         });
     }
 

@@ -17,6 +17,8 @@ const BOOT_PORT: u16 = 4011;
 /// A DHCP message as it came.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Heard<'a> {
+    /// When, in microseconds since the Unix epoch: all that is taken from a socket at once came at that moment.
+    pub(crate) at: u64,
     pub(crate) from: SocketAddrV4,
     /// Ours.
     pub(crate) port: u16,
@@ -49,7 +51,7 @@ impl Tapped {
         let to = if heard.from.ip().is_unspecified() { Ipv4Addr::BROADCAST } else { self.address };
         let to = SocketAddrV4::new(to, heard.port);
         let relayed = request.giaddr.is_some();
-        let packet = Packet { relayed, ..Packet::udp(micros(), Way::In, heard.from, to, heard.bytes) };
+        let packet = Packet { relayed, ..Packet::udp(heard.at, Way::In, heard.from, to, heard.bytes) };
         rings.record(Party::Machine(request.mac), &packet, admit);
         let claim = request.requested.or(request.ciaddr).filter(|_| request.kind == MessageType::Request);
         if let Some(address) = claim {

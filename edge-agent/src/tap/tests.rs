@@ -60,7 +60,7 @@ fn dhcp_is_kept_both_ways_and_leads_from_the_address_to_the_machine() {
         (message(Operation::Request, Ipv4Addr::UNSPECIFIED), message(Operation::Reply, ADDRESS));
     let request = Request::parse(&asks).expect("BOOTP");
     let from = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
-    tapped.heard(&request, Heard { from, port: 67, bytes: &asks }, || Some(Standing::Host));
+    tapped.heard(&request, Heard { at: micros(), from, port: 67, bytes: &asks }, || Some(Standing::Host));
     tapped.send([(offer.as_slice(), &Destination::Broadcast)].into_iter());
     let expected = [(Way::In, 68, 67, asks.clone(), 300), (Way::Out, 67, 68, offer, 300)];
     assert_eq!(kept(&tap, Party::Machine(MAC)), expected);
@@ -74,7 +74,7 @@ fn who_is_not_admitted_and_a_tap_that_is_off_keep_nothing() {
         (Request::parse(&asks).expect("BOOTP"), SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68));
     for (tap, standing) in [(Tap::new(1 << 20), None), (Tap::new(0), Some(Standing::Host))] {
         let tapped = Tapped::new(&tap, SERVER);
-        tapped.heard(&request, Heard { from, port: 67, bytes: &asks }, || standing);
+        tapped.heard(&request, Heard { at: micros(), from, port: 67, bytes: &asks }, || standing);
         tapped.send([(asks.as_slice(), &Destination::Broadcast)].into_iter());
         assert!(tap.look(Rings::is_empty).unwrap_or(true));
     }

@@ -64,6 +64,8 @@ pub enum Against {
     BestPeer,
     /// The peer of this name.
     Peer(&'static str),
+    /// The peer of this name, round by round: the median of the rounds' ratios.
+    InRounds(&'static str),
     /// What the kernel can do, measured in the same run.
     Limit,
 }
@@ -133,6 +135,12 @@ impl Goal {
         Self { against: Against::Peer(peer), ..self }
     }
 
+    /// The same, beside one peer in the same round: for small differences, since both then had the same machine.
+    #[must_use]
+    pub fn in_rounds(self, peer: &'static str) -> Self {
+        Self { against: Against::InRounds(peer), ..self }
+    }
+
     /// What is asked, in words.
     #[must_use]
     pub fn text(&self, unit: Unit) -> String {
@@ -141,6 +149,7 @@ impl Goal {
             Against::Nobody => format!("{name} {bound}"),
             Against::BestPeer => format!("{name} {bound} × best peer"),
             Against::Peer(peer) => format!("{name} {bound} × {peer}"),
+            Against::InRounds(peer) => format!("{name} {bound} × {peer} in the same round"),
             Against::Limit => format!("{name} {bound} × limit"),
         }
     }

@@ -26,7 +26,7 @@ use super::telemetry::METRICS;
 /// As goals and tables name us.
 pub const NAME: &str = "bootlane";
 /// The same, which tells nothing but events.
-const SILENT: &str = "bootlane-silent";
+pub(super) const SILENT: &str = "bootlane-silent";
 /// Only these folders of an agent's state outlive a start: it begins with no lease, no event and no identity.
 const KEPT: [&str; 2] = ["plans", "cache"];
 /// The loader set that holds the files of a bench.
@@ -289,7 +289,7 @@ fn text(state: &Path, telling: Telling) -> String {
     let (before, behind) = telling.lines();
     format!(
         "state = {state:?}\nuser = \"root\"\n{before}[[interface]]\nname = \"{SERVED}\"\n[controller]\n\
-         enrol = [\"127.0.0.1:9\"]\nfleet = [\"127.0.0.1:9\"]\nname = \"bench-1\"\n{behind}"
+         enrol = [\"127.0.0.1:9\"]\nfleet = [\"127.0.0.1:10\"]\nname = \"bench-1\"\n{behind}"
     )
 }
 

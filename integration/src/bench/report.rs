@@ -141,6 +141,18 @@ impl CellReport {
         Some(ours / self.spread(other, measure)?.median)
     }
 
+    /// Ours over another's, of the rounds that both have done.
+    #[must_use]
+    pub fn ratio_in_rounds(&self, other: &Side, measure: Measure) -> Option<Spread> {
+        let figure = |round: &Measured| round.figure(measure, self.unit);
+        let rounds = self.ours()?.rounds.iter().zip(&other.rounds);
+        Spread::of(rounds.filter_map(|(ours, theirs)| Some(figure(ours)? / figure(theirs)?)))
+    }
+
+    fn side_named(&self, name: &str) -> Result<&Side, String> {
+        self.sides.iter().find(|side| side.name == name).ok_or_else(|| format!("{name} was not there"))
+    }
+
     fn measured(&self, goal: Goal) -> Result<f64, String> {
         let Goal { measure, against, .. } = goal;
         let ours = self.ours().ok_or("we were not there")?;
@@ -156,9 +168,10 @@ impl CellReport {
             Against::Nobody => return Ok(median),
             Against::BestPeer => self.best_peer(measure).ok_or("no peer has done it")?,
             Against::Limit => self.limit().ok_or("the limit was not measured")?,
-            Against::Peer(name) => {
-                let peer = self.sides.iter().find(|side| side.name == name);
-                peer.ok_or_else(|| format!("{name} was not there"))?
+            Against::Peer(name) => self.side_named(name)?,
+            Against::InRounds(name) => {
+                let ratios = self.ratio_in_rounds(self.side_named(name)?, measure);
+                return ratios.map(|ratios| ratios.median).ok_or_else(|| format!("{name} has no figure"));
             }
         };
         self.ratio(other, measure).ok_or_else(|| format!("{} has no figure", other.name))
@@ -175,6 +188,7 @@ impl Side {
 pub(crate) mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::figures::digits;
     use super::super::goals::Bound;
     use super::*;
 
@@ -240,6 +254,19 @@ pub(crate) mod tests {
         assert_eq!(met, [true, false, true, false, true, true, true], "{:#?}", cell.goals);
         let why = &cell.goals[3].verdict;
         assert_eq!(*why, super::super::goals::Verdict::Unknown { why: "none has no figure".into() });
+    }
+
+    #[test]
+    fn what_slows_both_down_in_a_round_does_not_count_beside_each_other() {
+        let rounds = |rates: [f64; 3]| rates.map(|rate| round(rate, 1.0, 0)).to_vec();
+        let ours = side("bootlane", Role::Ours, rounds([98.0, 49.0, 200.0]));
+        let other = side("peer", Role::Peer, rounds([100.0, 50.0, 190.0]));
+        let cell = CellReport { sides: vec![ours, other], ..cell() };
+        let ratios = cell.ratio_in_rounds(&cell.sides[1], Measure::Rate).expect("three rounds");
+        assert_eq!((digits(ratios.median), digits(ratios.most)), ("0.980".into(), "1.05".into()));
+        let judged = |goal: Goal| cell.clone().judged(&[goal]).goals.remove(0).is_met();
+        assert!(judged(Goal::rate(0.97).in_rounds("peer")) && !judged(Goal::rate(0.99).in_rounds("peer")));
+        assert!(!judged(Goal::rate(0.1).in_rounds("nobody")));
     }
 
     #[test]

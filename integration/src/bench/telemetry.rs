@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::ours::Telling;
+use super::ours::{SILENT, Telling};
 use super::{
     Cell, Contenders, Goal, Ground, Load, Offer, Ours, Place, Report, Server, Setting, Work, rounds,
 };
@@ -61,7 +61,8 @@ impl<W: Work> Work for Cost<'_, W> {
     }
 
     fn cells(&self) -> Vec<Cell<W::Piece>> {
-        let goals = || vec![Goal::rate(KEPT), Goal::none_failed(), Goal::memory()];
+        let rate = Goal::rate(KEPT).in_rounds(SILENT);
+        let goals = || vec![rate, Goal::none_failed(), Goal::memory()];
         self.work.cells().into_iter().map(|cell| Cell { goals: goals(), ..cell }).collect()
     }
 

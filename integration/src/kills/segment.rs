@@ -57,7 +57,7 @@ pub struct Controllers {
 impl Default for Controllers {
     /// Nobody at all: the discard port of the agent's own namespace.
     fn default() -> Self {
-        Self { enrol: "127.0.0.1:9".into(), fleet: "127.0.0.1:9".into(), token: None }
+        Self { enrol: "127.0.0.1:9".into(), fleet: "127.0.0.1:10".into(), token: None }
     }
 }
 

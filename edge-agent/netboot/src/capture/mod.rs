@@ -10,7 +10,10 @@ mod mask;
 mod pcap;
 mod ring;
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::{
+    hash::{Hash, Hasher},
+    net::{Ipv4Addr, SocketAddrV4},
+};
 
 use proto::Mac;
 
@@ -26,6 +29,16 @@ pub enum Party {
     Machine(Mac),
     /// An address of which no machine is known here.
     Address(Ipv4Addr),
+}
+
+/// As one number, which costs a third of hashing it piece by piece.
+impl Hash for Party {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(match *self {
+            Self::Machine(Mac([a, b, c, d, e, f])) => u64::from_be_bytes([0, 0, a, b, c, d, e, f]),
+            Self::Address(address) => 1 << 63 | u64::from(address.to_bits()),
+        });
+    }
 }
 
 /// Which way a packet went.

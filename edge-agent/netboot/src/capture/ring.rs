@@ -1,11 +1,15 @@
 //! The packets that were last seen of each machine, within bounds: of each machine, and of all together.
 //!
-//! A machine's packets lie behind each other in one piece of memory. When it is full the oldest go; when all rings
+//! A machine's packets lie behind each other in two pieces of memory. When the newer one is full the older one is emptied and
+//! takes its place, so nothing is ever moved; when all rings
 //! together are too large, the machine goes that was silent longest. Machines that nobody knows have a quarter of the room
 //! to themselves and never push out those that somebody does (S5).
+//!
+//! Whoever was heard a moment ago is not pushed out at all: while all room is taken by boots under way, those that come on top
+//! are not kept. In a flood some boots so have all their packets until they are judged, where otherwise none would have.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     net::{Ipv4Addr, SocketAddrV4},
 };
 
@@ -21,6 +25,12 @@ const BESIDE: usize = 512;
 const FIRST: usize = 1_024;
 /// Addresses that one machine's packets are known by.
 const ADDRESSES: usize = 4;
+/// Who was heard within this time does not give way, in microseconds: as long as a silence takes to be one, and some more.
+const UNDER_WAY: u64 = 120 * 1_000_000;
+
+/// Found by hash, since it is asked several times for each packet.
+#[expect(clippy::disallowed_types, reason = "it is never walked, so its order is nobody's business")]
+type ByHash<K, V> = std::collections::HashMap<K, V>;
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +65,9 @@ pub enum Standing {
 #[derive(Debug)]
 pub struct Rings {
     limits: Limits,
-    rings: BTreeMap<Party, Ring>,
+    rings: ByHash<Party, Ring>,
     /// Which machine has an address, as far as rings know.
-    owners: BTreeMap<Ipv4Addr, Mac>,
+    owners: ByHash<u32, Mac>,
     hosts: Pool,
     strangers: Pool,
 }
@@ -74,7 +84,8 @@ struct Pool {
 #[derive(Debug)]
 struct Ring {
     standing: Standing,
-    bytes: Vec<u8>,
+    older: Vec<u8>,
+    newer: Vec<u8>,
     last: u64,
     addresses: Vec<Ipv4Addr>,
 }
@@ -87,8 +98,8 @@ impl Rings {
         let strangers = limits.total / 4;
         Self {
             limits: Limits { machine: limits.machine.max(2 * (LONGEST + HEADER)), ..limits },
-            rings: BTreeMap::new(),
-            owners: BTreeMap::new(),
+            rings: ByHash::new(),
+            owners: ByHash::new(),
             hosts: pool(limits.total - strangers),
             strangers: pool(strangers),
         }
@@ -102,27 +113,58 @@ impl Rings {
 
     /// Keeps a packet. Of a party that has no ring yet `admit` says whether it gets one, and at whose cost.
     pub fn record(&mut self, party: Party, packet: &Packet<'_>, admit: impl FnOnce() -> Option<Standing>) {
-        let (standing, before, after) = if let Some(ring) = self.rings.get_mut(&party) {
-            let before = ring.cost();
-            ring.push(packet, self.limits.machine);
-            (ring.standing, before, ring.cost())
-        } else {
-            if self.is_off() {
-                return;
+        match self.rings.get_mut(&party) {
+            Some(ring) if ring.takes(packet) => ring.push(packet),
+            Some(ring) => {
+                ring.last = ring.last.max(packet.at);
+                let (standing, more) = (ring.standing, ring.prepare(packet, self.limits.machine / 2));
+                let room = more == 0 || self.has_room(standing, more, packet.at);
+                self.put(party, packet, if room { more } else { 0 });
             }
-            let Some(standing) = admit() else { return };
-            let mut ring = Ring { standing, bytes: Vec::new(), last: packet.at, addresses: Vec::new() };
-            ring.push(packet, self.limits.machine);
-            let after = ring.cost();
+            None => {
+                let standing = if self.is_off() { None } else { admit() };
+                standing.into_iter().for_each(|standing| self.begin(party, packet, standing));
+            }
+        }
+    }
+
+    /// The first packet of a party, if there is room or somebody gives way.
+    fn begin(&mut self, party: Party, packet: &Packet<'_>, standing: Standing) {
+        let (older, newer) = (Vec::new(), Vec::new());
+        let mut ring = Ring { standing, older, newer, last: packet.at, addresses: Vec::new() };
+        let first = ring.prepare(packet, self.limits.machine / 2);
+        if self.has_room(standing, BESIDE + first, packet.at) {
+            let pool = self.pool(standing);
+            pool.bytes += BESIDE;
+            pool.by_silence.push_back((packet.at, party));
             self.rings.insert(party, ring);
-            self.pool(standing).by_silence.push_back((packet.at, party));
-            (standing, 0, after)
-        };
-        let pool = self.pool(standing);
-        pool.bytes = pool.bytes + after - before;
-        while self.pool(standing).bytes > self.pool(standing).limit {
-            if !self.give_way(standing) {
-                return;
+            self.put(party, packet, first);
+        }
+    }
+
+    /// Puts a packet into its ring, which may take so many bytes more than it has.
+    fn put(&mut self, party: Party, packet: &Packet<'_>, more: usize) {
+        let Some(ring) = self.rings.get_mut(&party) else { return };
+        let (standing, before) = (ring.standing, ring.cost());
+        ring.grow(more);
+        ring.push(packet);
+        let grown = ring.cost() - before;
+        self.pool(standing).bytes += grown;
+    }
+
+    /// Is there room for so many bytes more, now or once those have given way that were silent long enough?
+    fn has_room(&mut self, standing: Standing, bytes: usize, now: u64) -> bool {
+        loop {
+            let pool = self.pool(standing);
+            if pool.bytes + bytes <= pool.limit {
+                return true;
+            }
+            let oldest = pool.by_silence.pop_front_if(|(known, _)| known.saturating_add(UNDER_WAY) <= now);
+            let Some((known, party)) = oldest else { return false };
+            match self.rings.get(&party).map(|ring| ring.last) {
+                Some(last) if last > known => self.pool(standing).by_silence.push_back((last, party)),
+                Some(_) => self.remove(party),
+                None => {}
             }
         }
     }
@@ -130,19 +172,19 @@ impl Rings {
     /// Who is behind an address.
     #[must_use]
     pub fn party_of(&self, address: Ipv4Addr) -> Party {
-        self.owners.get(&address).map_or(Party::Address(address), |mac| Party::Machine(*mac))
+        self.owner(address).map_or(Party::Address(address), Party::Machine)
     }
 
     /// The agent gives a machine this address.
     pub fn given(&mut self, mac: Mac, address: Ipv4Addr) {
-        if self.owners.get(&address) != Some(&mac) {
+        if self.owner(address) != Some(mac) {
             self.bind(mac, address);
         }
     }
 
     /// A machine says that it has this address: that counts as long as nobody else is known to.
     pub fn claimed(&mut self, mac: Mac, address: Ipv4Addr) {
-        if !self.owners.contains_key(&address) {
+        if self.owner(address).is_none() {
             self.bind(mac, address);
         }
     }
@@ -185,24 +227,22 @@ impl Rings {
     fn bind(&mut self, mac: Mac, address: Ipv4Addr) {
         let Some(ring) = self.rings.get_mut(&Party::Machine(mac)) else { return };
         if !ring.addresses.contains(&address) {
-            if ring.addresses.len() == ADDRESSES {
-                let oldest = ring.addresses.remove(0);
-                self.owners.retain(|owned, owner| (*owned, *owner) != (oldest, mac));
-            }
+            let too_many = ring.addresses.len() == ADDRESSES;
+            let oldest = too_many.then(|| ring.addresses.remove(0));
             ring.addresses.push(address);
+            oldest.into_iter().for_each(|oldest| self.release(mac, oldest));
         }
-        self.owners.insert(address, mac);
+        self.owners.insert(address.to_bits(), mac);
     }
 
-    /// Takes the ring out that was silent longest, or finds out that the first in line was not. False: there is none.
-    fn give_way(&mut self, standing: Standing) -> bool {
-        let Some((known, party)) = self.pool(standing).by_silence.pop_front() else { return false };
-        match self.rings.get(&party).map(|ring| ring.last) {
-            Some(last) if last > known => self.pool(standing).by_silence.push_back((last, party)),
-            Some(_) => self.remove(party),
-            None => {}
+    fn owner(&self, address: Ipv4Addr) -> Option<Mac> {
+        self.owners.get(&address.to_bits()).copied()
+    }
+
+    fn release(&mut self, mac: Mac, address: Ipv4Addr) {
+        if self.owner(address) == Some(mac) {
+            self.owners.remove(&address.to_bits());
         }
-        true
     }
 
     fn remove(&mut self, party: Party) {
@@ -211,59 +251,77 @@ impl Rings {
         let pool = self.pool(ring.standing);
         pool.bytes = pool.bytes.saturating_sub(cost);
         if let Party::Machine(mac) = party {
-            for address in ring.addresses {
-                if self.owners.get(&address) == Some(&mac) {
-                    self.owners.remove(&address);
-                }
-            }
+            ring.addresses.into_iter().for_each(|address| self.release(mac, address));
         }
     }
 }
 
 impl Ring {
     fn cost(&self) -> usize {
-        BESIDE + self.bytes.capacity()
+        BESIDE + self.older.capacity() + self.newer.capacity()
     }
 
-    /// Of a ring that would be too long the oldest packets go, a quarter of it at once.
-    fn push(&mut self, packet: &Packet<'_>, limit: usize) {
-        let kept = &packet.bytes[..packet.bytes.len().min(LONGEST)];
-        let needed = self.bytes.len() + HEADER + kept.len();
-        if needed > limit {
-            self.forget(needed - limit + limit / 4);
+    /// Does it take the packet as it is?
+    fn takes(&self, packet: &Packet<'_>) -> bool {
+        self.newer.len() + room_for(packet) <= self.newer.capacity()
+    }
+
+    /// How many bytes more the newer piece is to have for the next packet: it grows by doubling, up to `limit`. One that is
+    /// full is the older one from then on.
+    fn prepare(&mut self, packet: &Packet<'_>, limit: usize) -> usize {
+        if self.newer.len() + room_for(packet) > limit {
+            self.turn();
         }
-        self.make_room(HEADER + kept.len(), limit);
-        self.bytes.extend_from_slice(&header(packet, kept.len()));
-        self.bytes.extend_from_slice(kept);
+        let (needed, capacity) = (self.newer.len() + room_for(packet), self.newer.capacity());
+        if needed <= capacity { 0 } else { (2 * capacity).clamp(FIRST, limit).max(needed) - capacity }
+    }
+
+    /// Empties the older piece, which takes what comes next.
+    fn turn(&mut self) {
+        std::mem::swap(&mut self.older, &mut self.newer);
+        self.newer.clear();
+    }
+
+    fn grow(&mut self, more: usize) {
+        let wanted = self.newer.capacity() + more;
+        self.newer.reserve_exact(wanted - self.newer.len());
+    }
+
+    /// What has no room takes the place of the oldest packets, or, where the older piece is too small, of all.
+    fn push(&mut self, packet: &Packet<'_>) {
         self.last = self.last.max(packet.at);
-    }
-
-    /// Lets go the oldest packets that make up so many bytes at least.
-    fn forget(&mut self, bytes: usize) {
-        let mut end = 0;
-        while end < bytes.min(self.bytes.len()) {
-            end += packet_at(&self.bytes[end..]).map_or(self.bytes.len(), |(_, length)| length);
+        for _ in 0..2 {
+            if !self.takes(packet) {
+                self.turn();
+            }
         }
-        self.bytes.drain(..end.min(self.bytes.len()));
-    }
-
-    /// Memory grows by doubling, and never beyond the limit.
-    fn make_room(&mut self, more: usize, limit: usize) {
-        let needed = self.bytes.len() + more;
-        if needed > self.bytes.capacity() {
-            let wanted = (2 * self.bytes.capacity()).clamp(FIRST, limit).max(needed);
-            self.bytes.reserve_exact(wanted - self.bytes.len());
+        if self.takes(packet) {
+            let kept = start_of(packet);
+            self.newer.extend_from_slice(&header(packet, kept.len()));
+            self.newer.extend_from_slice(kept);
         }
     }
 
     fn packets(&self) -> impl Iterator<Item = Packet<'_>> {
-        let mut rest = self.bytes.as_slice();
-        std::iter::from_fn(move || {
-            let (packet, length) = packet_at(rest)?;
-            rest = &rest[length..];
-            Some(packet)
+        [&self.older, &self.newer].into_iter().flat_map(|piece| {
+            let mut rest = piece.as_slice();
+            std::iter::from_fn(move || {
+                let (packet, length) = packet_at(rest)?;
+                rest = &rest[length..];
+                Some(packet)
+            })
         })
     }
+}
+
+// What is kept of a payload.
+fn start_of<'a>(packet: &Packet<'a>) -> &'a [u8] {
+    &packet.bytes[..packet.bytes.len().min(LONGEST)]
+}
+
+/// What a packet takes in its ring, in bytes.
+fn room_for(packet: &Packet<'_>) -> usize {
+    HEADER + start_of(packet).len()
 }
 
 /// A packet's header in its ring, in bytes.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+const SECOND: u64 = 1_000_000;
 const LIMITS: Limits = Limits { total: 256 << 10, machine: 8 << 10 };
 
 fn end(last: u8) -> SocketAddrV4 {
@@ -65,12 +66,12 @@ fn the_oldest_packets_go_first() {
 fn many_thousand_machines_stay_within_the_limit() {
     let mut rings = Rings::new(LIMITS);
     for number in 0..20_000 {
-        record(&mut rings, number, number.into(), &[0; 300], Standing::Host);
+        record(&mut rings, number, u64::from(number) * SECOND, &[0; 300], Standing::Host);
         assert!(rings.bytes() <= LIMITS.total);
     }
     let (held_by, entries) = (rings.len(), rings.hosts.by_silence.len());
     assert!(held_by > 50 && entries == held_by, "{held_by} rings, {entries} entries");
-    assert!(held(&rings, 0).is_empty() && held(&rings, 19_999) == [19_999]);
+    assert!(held(&rings, 0).is_empty() && held(&rings, 19_999) == [19_999 * SECOND]);
 }
 
 #[test]
@@ -89,10 +90,26 @@ fn who_has_spoken_since_stays() {
     let mut rings = Rings::new(LIMITS);
     record(&mut rings, 0, 0, b"first", Standing::Host);
     for number in 1..2_000 {
-        record(&mut rings, number, number.into(), &[0; 300], Standing::Host);
-        record(&mut rings, 0, number.into(), b"on", Standing::Host);
+        record(&mut rings, number, u64::from(number) * SECOND, &[0; 300], Standing::Host);
+        record(&mut rings, 0, u64::from(number) * SECOND, b"on", Standing::Host);
     }
     assert!(!held(&rings, 0).is_empty());
+}
+
+#[test]
+fn those_under_way_do_not_give_way_to_a_flood() {
+    let mut rings = Rings::new(LIMITS);
+    for number in 0..20_000 {
+        record(&mut rings, number, number.into(), &[0; 300], Standing::Host);
+    }
+    let kept = rings.len() as u64;
+    assert!(kept > 50 && held(&rings, 0) == [0] && held(&rings, 19_999).is_empty(), "{kept} rings");
+    (0..200).for_each(|at| record(&mut rings, 0, 20_000 + at, &[0; 300], Standing::Host));
+    let held_now = held(&rings, 0);
+    assert_eq!(held_now.last(), Some(&20_199), "its own oldest give way");
+    assert!(held_now.len() < 10 && rings.len() as u64 == kept && rings.bytes() <= LIMITS.total);
+    record(&mut rings, 20_000, UNDER_WAY + kept, b"later", Standing::Host);
+    assert_eq!(held(&rings, 20_000), [UNDER_WAY + kept]);
 }
 
 #[test]
@@ -129,15 +146,15 @@ proptest! {
         let mut rings = Rings::new(Limits { total: 64 << 10, machine: 5 << 10 });
         for (at, (number, length, host)) in steps.iter().enumerate() {
             let standing = if *host { Standing::Host } else { Standing::Stranger };
-            record(&mut rings, *number, at as u64, &vec![1; *length], standing);
+            record(&mut rings, *number, at as u64 * SECOND, &vec![1; *length], standing);
             prop_assert!(rings.hosts.bytes <= rings.hosts.limit && rings.strangers.bytes <= rings.strangers.limit);
         }
         let counted: usize = rings.rings.values().map(Ring::cost).sum();
         prop_assert_eq!(counted, rings.bytes());
         for ring in rings.rings.values() {
-            prop_assert!(ring.bytes.capacity() <= rings.limits.machine);
+            prop_assert!(ring.older.capacity() + ring.newer.capacity() <= rings.limits.machine);
             let parsed: usize = ring.packets().map(|packet| HEADER + packet.bytes.len()).sum();
-            prop_assert_eq!(parsed, ring.bytes.len());
+            prop_assert_eq!(parsed, ring.older.len() + ring.newer.len());
         }
     }
 }
