@@ -236,11 +236,13 @@ struct View {
     /// Each line says whose it is.
     several: bool,
     timelines: HashMap<Vec<u8>, Timeline>,
+    /// The attempt of each machine whose heading stands last.
+    headed: HashMap<String, Vec<u8>>,
 }
 
 impl View {
     fn new(several: bool) -> Self {
-        Self { several, timelines: HashMap::new() }
+        Self { several, timelines: HashMap::new(), headed: HashMap::new() }
     }
 
     fn show(&mut self, context: &mut Context, event: &BootEvent) -> Result<(), Failure> {
@@ -252,13 +254,17 @@ impl View {
             }
             Format::Table => {}
         }
-        let attempt = attempt(event).to_vec();
-        if !self.timelines.contains_key(&attempt) {
-            context.output.line(&heading(event))?;
-        }
+        self.lines(event).iter().try_for_each(|line| context.output.line(line))
+    }
+
+    /// A heading where the line above it is of another boot of the machine, and the event's line.
+    fn lines(&mut self, event: &BootEvent) -> Vec<String> {
+        let (attempt, name) = (attempt(event).to_vec(), name(event));
+        let former = self.headed.insert(name.clone(), attempt.clone());
+        let heading = (former.as_ref() != Some(&attempt)).then(|| heading(event));
         let line = self.timelines.entry(attempt).or_default().line(event);
-        let whose = if self.several { format!("{:<16} ", plain(&name(event))) } else { String::new() };
-        context.output.line(&format!("{whose}{line}"))
+        let whose = if self.several { format!("{:<16} ", plain(&name)) } else { String::new() };
+        heading.into_iter().chain([format!("{whose}{line}")]).collect()
     }
 }
 
@@ -320,4 +326,49 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 pub(super) fn mac(bytes: &[u8]) -> String {
     <[u8; 6]>::try_from(bytes).map(|mac| Mac(mac).to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(attempt: u8, host: &str) -> BootEvent {
+        let inner = proto::v1::Event { attempt: vec![attempt; 16].into(), ..proto::v1::Event::default() };
+        let numbered = proto::v1::NumberedEvent { event: Some(inner), ..proto::v1::NumberedEvent::default() };
+        BootEvent { event: Some(numbered), host: host.into(), ..BootEvent::default() }
+    }
+
+    fn silence(attempt: u8, host: &str) -> BootEvent {
+        let boot =
+            proto::v1::BootSummary { attempt: vec![attempt; 16].into(), ..proto::v1::BootSummary::default() };
+        let silence = proto::v1::BootSilence { boot: Some(boot), sentence: "It fell silent.".into() };
+        BootEvent { silence: Some(silence), host: host.into(), ..BootEvent::default() }
+    }
+
+    /// Which lines are headings, and of which boot.
+    fn headings(view: &mut View, event: &BootEvent) -> Option<String> {
+        let lines = view.lines(event);
+        let (heading, line) = (lines.first()?, lines.last()?);
+        assert!(!line.contains("boot 0"), "{line}");
+        heading.contains("boot 0").then(|| heading.clone())
+    }
+
+    #[test]
+    fn a_line_stands_under_the_heading_of_its_boot() {
+        let mut view = View::new(false);
+        let mut of = |event: &BootEvent| headings(&mut view, event);
+        assert!(of(&event(1, "web-1")).is_some_and(|heading| heading.contains(&"01".repeat(16))));
+        assert_eq!(of(&event(1, "web-1")), None);
+        assert!(of(&event(2, "web-1")).is_some());
+        assert!(of(&silence(1, "web-1")).is_some_and(|heading| heading.contains(&"01".repeat(16))));
+        assert!(of(&event(2, "web-1")).is_some_and(|heading| heading.contains(&"02".repeat(16))));
+    }
+
+    #[test]
+    fn machines_that_boot_at_once_are_told_apart_by_their_names() {
+        let mut view = View::new(true);
+        let mut of = |event: &BootEvent| headings(&mut view, event).is_some();
+        assert!(of(&event(1, "web-1")) && of(&event(2, "web-2")));
+        assert!(!of(&event(1, "web-1")) && !of(&event(2, "web-2")));
+    }
 }
