@@ -57,6 +57,8 @@ pub struct HostFacts {
     pub name: String,
     /// No order is obeyed.
     pub locked: bool,
+    /// It has an address of its own; else it gets one of a pool.
+    pub has_address: bool,
 }
 
 /// The host's latest order.
@@ -174,6 +176,8 @@ pub struct AgentFacts {
     pub current: bool,
     /// Why it refused the newest plan, in its words; "": it did not.
     pub refused: String,
+    /// Its disk is full: it starts no order, and gives no new address of a pool.
+    pub disk_low: bool,
 }
 
 /// How long installations of an image took at a site.
@@ -231,5 +235,10 @@ impl Context {
     #[must_use]
     pub fn at(now: Wall) -> Self {
         Self { now, ..Self::default() }
+    }
+
+    /// Has the agent that serves the machine said that its disk is full?
+    pub(super) fn disk_is_full(&self) -> bool {
+        self.agent.as_ref().is_some_and(|agent| agent.disk_low)
     }
 }

@@ -1,5 +1,7 @@
-//! What a machine would be given if it asked now, as far as the catalog tells; its site's agent decides.
+//! What a machine would be given if it asked now, as far as the catalog and its site's agent tell; the agent decides.
 
+use netboot::decide::ORDERS_WAIT;
+use netboot::dhcp::POOLS_WAIT;
 use proto::plan::{DhcpMode, UnknownMachines};
 
 use super::context::{Context, OrderState};
@@ -18,9 +20,21 @@ pub struct Given {
 pub fn given(context: &Context) -> Given {
     let (what, why) = match context.site {
         Some((DhcpMode::Off, _)) => ("nothing".to_owned(), "its site says `dhcp: off`".to_owned()),
+        Some((DhcpMode::Authoritative, unknown)) if waits_for_room(context, unknown) => {
+            ("nothing, unless it holds a lease".to_owned(), POOLS_WAIT.to_owned())
+        }
         Some(_) | None => boots(context),
     };
     Given { what, why }
+}
+
+/// Does its agent have no room to write down the lease that it would need?
+fn waits_for_room(context: &Context, unknown: UnknownMachines) -> bool {
+    let leases = match &context.host {
+        Some(host) => !host.has_address,
+        None => unknown == UnknownMachines::Lease,
+    };
+    leases && context.disk_is_full()
 }
 
 fn boots(context: &Context) -> (String, String) {
@@ -32,6 +46,7 @@ fn boots(context: &Context) -> (String, String) {
             OrderState::Armed | OrderState::Offered if context.now > order.not_after => {
                 (disk, format!("order {} has expired", order.number))
             }
+            OrderState::Armed | OrderState::Offered if context.disk_is_full() => (disk, ORDERS_WAIT.into()),
             OrderState::Armed | OrderState::Offered => {
                 (format!("the installation of {}", order.profile), format!("order {} stands", order.number))
             }

@@ -40,6 +40,8 @@ struct Fold {
     spans: Vec<StageSpan>,
     /// A kernel was fetched, or the machine was told to boot its disk, and nothing was heard of what runs then.
     awaits_system: bool,
+    /// It took another server's offer, and no lease of the agent's since: what it runs then is not awaited.
+    gone_elsewhere: bool,
 }
 
 /// What an event says of a stage.
@@ -73,12 +75,17 @@ impl Fold {
                 self.asks(point(address_of(*client), End::Open));
             }
             EventKind::Leased { address, client, .. } if address_of(*client) != Step::System => {
+                self.gone_elsewhere = false;
                 self.mark(point(address_of(*client), End::Done).with(address.to_string()));
             }
-            EventKind::Leased { .. } => self.sign_of_life(at),
+            EventKind::Leased { .. } => {
+                self.gone_elsewhere = false;
+                self.sign_of_life(at);
+            }
             EventKind::ForeignOfferTaken { server, .. } => {
                 let why = format!("took the offer of {server}");
                 self.mark(point(Step::RomAddress, End::Broken(why)));
+                self.gone_elsewhere = true;
             }
             EventKind::Decided { answer: Answer::LocalDisk, .. } => self.awaits_system = true,
             EventKind::Decided { answer: Answer::Loader | Answer::Script, .. } => self.awaits_system = false,
@@ -177,7 +184,8 @@ impl Fold {
 
     /// When the machine was left to a kernel or to its disk, if nothing of that was heard yet.
     fn handed_over(&self) -> Option<Wall> {
-        self.awaits_system.then(|| self.spans.iter().map(|span| span.last).max())?
+        let awaited = self.awaits_system && !self.gone_elsewhere;
+        awaited.then(|| self.spans.iter().map(|span| span.last).max())?
     }
 
     fn mark(&mut self, mark: Mark) {

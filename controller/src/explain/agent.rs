@@ -42,6 +42,7 @@ impl Inquiry {
             last_heard: Some(away.unwrap_or(self.now)).filter(|at| *at != Wall::default()),
             current,
             refused: if current { String::new() } else { self.refused(site, agent).await? },
+            disk_low: status.disk_low,
         };
         Ok(AgentLink { facts, applied: status.applied, newest })
     }

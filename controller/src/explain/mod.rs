@@ -208,5 +208,6 @@ fn around(boot: &BootSummary, others: &[BootSummary]) -> (Vec<BootSummary>, Opti
 }
 
 fn facts(host: &Resource<HostSpec>) -> HostFacts {
-    HostFacts { name: host.name.clone(), locked: host.spec.locked }
+    let HostSpec { locked, address, .. } = &host.spec;
+    HostFacts { name: host.name.clone(), locked: *locked, has_address: address.is_some() }
 }

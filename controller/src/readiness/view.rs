@@ -136,12 +136,15 @@ pub(crate) async fn of_image(
     Ok(Some(readiness.message(agent, image, &blobs).await))
 }
 
-/// Does the order's agent hold all that the order takes, by its own word to this controller and of the newest plan?
+/// Does the order's agent hold all that the order takes, by its own word to this controller and of the newest plan, and would it
+/// obey the order? One whose disk is full starts none.
 pub(super) async fn is_ready(app: &App, plan: &Published, order: &str) -> bool {
     let Some(need) = plan.orders.get(order) else { return false };
     let Some(known) = known(app, &need.agent).await else { return false };
     let nothing_awaited = need.blobs.keys().all(|digest| !known.holding.awaited.contains_key(digest));
-    known.heard && speaks_of(&known, plan) && known.holding.unnamed == 0 && nothing_awaited
+    let holds_all = known.heard && speaks_of(&known, plan) && known.holding.unnamed == 0 && nothing_awaited;
+    // What cannot be read is no reason to keep an order from its agent, which judges by itself.
+    holds_all && !app.catalog.has_no_room(&need.agent).await.unwrap_or(false)
 }
 
 /// Where an order's blobs stand, and whether waiting a moment would not tell more: its agent speaks of the newest plan, or

@@ -135,6 +135,7 @@ impl<'a> Paper<'a> {
         };
         paper.input(Input::Plan(scenario.plan.clone()));
         paper.input(Input::Contact);
+        paper.input(Input::Disk(scenario.disk));
         paper.input(Input::OutOfReach(scenario.out_of_reach.clone()));
         // What the plan lacks for others is not this machine's.
         (paper.steps, paper.alarms) = (Vec::new(), Vec::new());

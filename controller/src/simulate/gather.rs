@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use netboot::site::Disk;
 use netboot::time::{Mono, Now};
 use proto::catalog::{AgentStatus, Kind, OrderStatus};
 use proto::event::OrderPhase;
@@ -114,6 +115,7 @@ pub(crate) async fn gather(app: &App, question: &Question) -> Result<(Scenario, 
         out_of_reach,
         held,
         architecture,
+        disk: if status.disk_low { Disk::Full } else { Disk::Fine },
         memory: question.memory,
         flags,
     };
@@ -239,7 +241,7 @@ async fn agent_status(
         flags.push(Flag::notice(what, ""));
     }
     if status.disk_low {
-        let what = format!("the disk of agent {agent} is filling up: new orders and addresses of pools wait");
+        let what = format!("the disk of agent {agent} is full: new orders and new addresses of pools wait");
         flags.push(Flag::notice(what, "make room on the agent's disk"));
     }
     Ok(status)
@@ -260,6 +262,10 @@ fn server(
 ) -> (Ipv4Addr, Option<Ipv4Addr>) {
     let known: Vec<Ipv4Addr> = status.addresses.iter().filter_map(|address| address.parse().ok()).collect();
     let fixed = plan.host_of(mac).and_then(|host| host.address);
+    if let Some(own) = fixed.filter(|address| known.contains(address)) {
+        let what = format!("{own} is the agent's own address: the machine gets one of a pool, if any");
+        flags.push(Flag::fails(what, "give the host another `address`"));
+    }
     let of_host = fixed.and_then(|address| plan.network.subnet_of(address));
     let served = || known.iter().find_map(|address| plan.network.subnet_of(*address));
     let Some(subnet) = of_host.or_else(served).or_else(|| plan.network.subnets.first()) else {

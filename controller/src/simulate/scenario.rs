@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use netboot::site::Disk;
 use netboot::time::{Now, Wall};
 use proto::ledger::Record;
 use proto::plan::{Boot, HostPlan, OrderPlan, SitePlan};
@@ -66,6 +67,8 @@ pub(crate) struct Scenario {
     pub(crate) held: BTreeMap<Digest, Held>,
     /// The architecture of the image that the host boots, as the image says it; "": it does not say.
     pub(crate) architecture: String,
+    /// Whether the agent has room to write down what it promises, as it said last.
+    pub(crate) disk: Disk,
     /// In bytes, if it is known.
     pub(crate) memory: Option<u64>,
     /// What was found while all this was read.

@@ -2,6 +2,9 @@
 
 mod lab;
 
+use netboot::decide::ORDERS_WAIT;
+use netboot::dhcp::POOLS_WAIT;
+use netboot::site::Disk;
 use netboot::time::Wall;
 use proto::catalog::Kind;
 use proto::event::OrderPhase;
@@ -144,6 +147,18 @@ fn a_machine_that_nobody_answers() {
         ..Lab::new().set(Kind::Site, "demo", "unknown", json!("lease")).scenario("bios")
     };
     assert_eq!(failures(&leased), Vec::<String>::new(), "it boots its disk");
+}
+
+#[test]
+fn an_agent_whose_disk_is_full_starts_no_order_and_gives_no_new_lease() {
+    let found = broken("bios", |scenario| scenario.disk = Disk::Full);
+    let refused = format!("order 7 is not obeyed: {ORDERS_WAIT}");
+    assert_eq!(found, [refused], "its address is fixed, and it boots its disk");
+    let lab = Lab::new().set(Kind::Site, "demo", "unknown", json!("lease"));
+    let stranger = Scenario { mac: Mac([2, 0, 0, 0, 9, 9]), disk: Disk::Full, ..lab.scenario("bios") };
+    assert_eq!(failures(&stranger), [POOLS_WAIT]);
+    let text = text(&told(&stranger));
+    assert!(!text.contains("OFFER") && !text.contains("ACK"), "{text}");
 }
 
 #[test]

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use controller::catalog::orders::NewOrder;
+use netboot::decide::ORDERS_WAIT;
 use proto::holding::{Awaited, BlobState, Holding};
 use proto::plan::{PlanDocument, SitePlan};
 use proto::v1::report_request::Report;
 use proto::v1::{self, update::Change};
 use proto::{Digest, PlanId, Wall};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::harness::{Agent, Controller, PATIENCE, admin, next_plan, operator};
 use super::reports::Stream;
@@ -130,6 +131,50 @@ async fn what_an_agent_held_is_known_after_a_restart_while_it_is_away() {
     let silent = image_in(&controller, "live", "silent").await;
     assert_eq!((silent.held_bytes, silent.done_ms), (2, 0));
     assert!(silent.as_of_ms > 0);
+}
+
+/// What operators see of an order's status, once it is as wanted.
+async fn order_status(controller: &Controller, order: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let mut client = admin_of(controller).await;
+    let looked = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let request = v1::GetRequest { kind: "Order".into(), name: order.into() };
+            let document = client.get(request).await.expect("known").into_inner();
+            let document: Value = serde_json::from_slice(&document.json).expect("JSON");
+            if wanted(&document) {
+                return document["status"].clone();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    looked.await.unwrap_or_else(|_| panic!("{order} never became so"))
+}
+
+#[tokio::test]
+async fn an_order_is_held_up_while_its_agent_has_no_room() {
+    let controller = Controller::with_lyon().await;
+    controller.apply(&[super::harness::host("web-2", 2, "run")]).await;
+    let mut site = Site::of(controller.agent("lyon", "lyon-1").await).await;
+    site.adopt().await;
+    let room = |disk_low| Report::Status(v1::AgentStatus { disk_low, ..v1::AgentStatus::default() });
+    site.reports.send(room(true)).await;
+    controller.wait_status("lyon-1", |status| status.disk_low).await;
+    let waiting = waiting_order(&controller, "web-2").await;
+    // The last change: the plan that has it has all.
+    let now = controller.order("web-1", "install").await.name;
+    while site.adopt().await.orders.is_empty() {}
+    site.lacks(&[], 0).await;
+    for order in [&now, &waiting] {
+        order_status(&controller, order, |order| order["status"]["held_up"] == ORDERS_WAIT).await;
+    }
+    let ready = |order: &Value| order["status"]["readiness"]["state"] == "ready";
+    order_status(&controller, &waiting, ready).await;
+    let unarmed = order_status(&controller, &waiting, |order| !order["spec"]["waiting"].is_null()).await;
+    assert!(unarmed["phase"].is_null(), "{unarmed}");
+    site.reports.send(room(false)).await;
+    order_status(&controller, &waiting, |order| order["spec"]["waiting"].is_null()).await;
+    let status = order_status(&controller, &now, |_| true).await;
+    assert!(status["held_up"].is_null(), "{status}");
 }
 
 #[tokio::test]

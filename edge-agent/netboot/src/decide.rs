@@ -12,6 +12,9 @@ use proto::{
 
 use crate::{no_loader, orders::Orders};
 
+/// Why no order starts while the agent's disk is full, as machines' boots are told and as the controller says it ahead.
+pub const ORDERS_WAIT: &str = "the agent's disk is full: orders wait until there is room";
+
 /// What a machine says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -148,7 +151,7 @@ fn standing_order<'plan>(
         return Err((Because::Clock, why.into()));
     }
     if at.disk_full {
-        return Err((Because::DiskFull, "the agent's disk is full: orders wait until there is room".into()));
+        return Err((Because::DiskFull, ORDERS_WAIT.into()));
     }
     Ok(Some(order))
 }

@@ -117,12 +117,20 @@ fn phase(order: &Value) -> String {
     if held { format!("{phase}, host locked") } else { phase }
 }
 
+/// Why its agent would not start it now, as the controller knows of that agent.
+fn held_up(order: &Value) -> Option<String> {
+    let begun = cell(order, "/status/phase") == OrderPhase::Started.word();
+    Some(cell(order, "/status/held_up")).filter(|why| !why.is_empty() && !begun && !at_end(order))
+}
+
 /// Why it stands as it does: of one at its end what was reported, before that who or what holds it up.
 fn reason(order: &Value, now: Wall) -> String {
     let agent = cell(order, "/spec/agent");
+    let held_up = held_up(order);
     if waits(order) {
         let lacks = readiness::of_order(order).map(|entry| readiness::lacks(&entry, now));
         return match lacks {
+            Some(None) if held_up.is_some() => held_up.unwrap_or_default(),
             Some(None) if is(order, "/status/host_locked") => {
                 let host = cell(order, "/spec/host");
                 format!("all is there; its host is locked: bootlane host set {host} --unset locked")
@@ -134,6 +142,9 @@ fn reason(order: &Value, now: Wall) -> String {
     }
     if is(order, "/status/agent_revoked") {
         return format!("agent {agent} is revoked; over {}", when(order, "/status/over_ms", now));
+    }
+    if let Some(why) = held_up.filter(|_| !is(order, "/spec/revoked")) {
+        return why;
     }
     match (cell(order, "/status/reason"), cell(order, "/spec/revoked_by")) {
         (reason, by) if !is(order, "/spec/revoked") || by.is_empty() || at_end(order) => reason,
@@ -178,6 +189,8 @@ async fn create(context: &mut Context, create: Create) -> Result<(), Failure> {
     };
     let order = client.create_order(request).await?;
     let host = cell(&order.json, "/spec/host");
+    // As it is shown, with what the controller knows of its agent. It stands, whether or not that can be asked.
+    let order = client.find(Kind::Order, &order.name).await.ok().flatten().unwrap_or(order);
     told(context, &order, created)?;
     // It is only asked to tell: an older controller cannot, and the order stands.
     let lacks = client.order_readiness(&order.name).await.ok().flatten();
@@ -195,6 +208,13 @@ fn created(order: &Stored) -> String {
         return format!(
             "Order {name} created: it waits until its site holds everything, {expires} at the latest; then {host} is \
              installed at its next network boot"
+        );
+    }
+    if let Some(why) = held_up(&order.json) {
+        return format!(
+            "Order {name} created, and not obeyed yet: {why}. Make room on the disk of agent {}; then {host} is installed \
+             at its next network boot; expires {expires}",
+            cell(&order.json, "/spec/agent")
         );
     }
     format!("Order {name} created: {host} is installed at its next network boot; expires {expires}")
@@ -302,6 +322,11 @@ mod tests {
         let (phase, reason) = shown(spec.clone(), status("offered", false, false));
         assert_eq!(phase, "offered, being revoked");
         assert_eq!(reason, "taken back by operator/carl; agent edge-1 has not confirmed it yet");
+        let full = "the agent's disk is full: orders wait until there is room";
+        let held = |phase: &str| json!({"phase": phase, "over_ms": NOW.0 + 7_200_000, "held_up": full});
+        let spec_of = json!({"agent": "edge-1"});
+        assert_eq!(shown(spec_of.clone(), held("armed")), ("armed".into(), full.into()));
+        assert_eq!(shown(spec_of, held("started")), ("started".into(), String::new()), "it goes on");
         let ended = json!({"phase": "revoked", "reason": "taken back by operator/carl"});
         assert_eq!(shown(spec, ended), ("revoked".into(), "taken back by operator/carl".into()));
     }

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use netboot::decide::ORDERS_WAIT;
 use proto::{
     Span, Wall,
     catalog::{AgentSpec, AnyResource, HostSpec, Kind, OrderSpec, OrderStatus, Resource, Role},
@@ -241,15 +242,27 @@ impl Catalog {
     }
 
     /// What there is to know of an order that is not at its end, beside what its agent has reported: fields for its
-    /// status. `over_ms`: when it ends at the latest, whether or not its agent reports that.
+    /// status. `over_ms`: when it ends at the latest, whether or not its agent reports that. `held_up`: why its agent starts
+    /// no order now, in the agent's words; left out where it would.
     pub(in crate::catalog) async fn outlook(&self, order: &Resource<OrderSpec>) -> Result<Value, ReadError> {
         let agent = self.get::<AgentSpec>(&order.spec.agent).await?;
         let host = self.get::<HostSpec>(&order.spec.host).await?;
-        Ok(json!({
+        let mut outlook = json!({
             "over_ms": self.over_at(&order.spec).await?,
             "agent_revoked": Agent::of(agent.as_ref().map(|agent| &agent.spec)) == Agent::Revoked,
             "host_locked": host.is_some_and(|host| host.spec.locked),
-        }))
+        });
+        if self.has_no_room(&order.spec.agent).await? {
+            outlook["held_up"] = ORDERS_WAIT.into();
+        }
+        Ok(outlook)
+    }
+
+    /// Has this agent said last that its disk is full? Then no order of its starts, whatever else it needs.
+    pub(crate) async fn has_no_room(&self, agent: &str) -> Result<bool, ReadError> {
+        let status = self.status(Kind::Agent, agent).await?;
+        let low = |status: &Value| status.get("disk_low").and_then(Value::as_bool);
+        Ok(status.as_ref().and_then(low).unwrap_or(false))
     }
 }
 

@@ -1,6 +1,8 @@
 //! From the first DISCOVER to the first request for a file.
 
-use proto::event::{AlarmKind, Client, EventKind};
+use std::net::Ipv4Addr;
+
+use proto::event::{AlarmKind, Answer, Client, EventKind};
 
 use crate::diagnosis::case::{Case, is_loader, is_rom};
 use crate::diagnosis::cause::Cause;
@@ -8,25 +10,37 @@ use crate::diagnosis::context::{Holder, Pool};
 use crate::diagnosis::finding::{Certainty, Finding};
 use crate::diagnosis::neighbour::{Neighbour, Others};
 use crate::diagnosis::stage::Step;
+use crate::diagnosis::standing::Standing;
 use crate::diagnosis::words::{ago, length, times};
+use crate::events::Outcome;
 
-/// It went with another DHCP server.
+/// It went with another DHCP server, and what the agent had for it was a file or its disk.
 pub(super) fn foreign_offer_taken(case: &Case<'_>) -> Option<Finding> {
-    let (server, known) = case.kinds().rev().find_map(|kind| {
-        let EventKind::ForeignOfferTaken { server, known } = kind else { return None };
-        Some((server, known))
-    })?;
-    stopped_before_loader(case)?;
+    let (server, known) = gone_elsewhere(case)?;
     let known = if known.is_empty() { String::new() } else { format!(" ({known})") };
     Some(Finding {
         cause: Cause::ForeignOfferTaken,
-        stopped_at: "it was offered what to boot and accepted the offer of another DHCP server".into(),
+        stopped_at: format!("it was {} and accepted the offer of another DHCP server", to_boot(case)),
         expected: "its REQUEST for what the agent offered".into(),
         likely: format!("{server}{known} answers machines here too, and this one chose its offer"),
         remedy: format!(
             "stop the DHCP server {server}; or, if it is to give the addresses here, let it say nothing of booting (no \
              file name, no next server) and set the site's `dhcp: proxy`"
         ),
+        certainty: Certainty::Seen,
+        evidence: Vec::new(),
+    })
+}
+
+/// The agent's disk is full, and it writes no new lease down.
+pub(super) fn pool_waits_for_room(case: &Case<'_>) -> Option<Finding> {
+    let detail = alarmed(case, AlarmKind::DiskLow).filter(|_| offers(case) == 0)?;
+    Some(Finding {
+        cause: Cause::PoolEmpty,
+        stopped_at: "it asked for an address and got none".into(),
+        expected: "an OFFER".into(),
+        likely: detail.to_owned(),
+        remedy: "make room on the agent's disk".into(),
         certainty: Certainty::Seen,
         evidence: Vec::new(),
     })
@@ -299,6 +313,41 @@ fn stopped_before_loader(case: &Case<'_>) -> Option<()> {
 
 fn offers(case: &Case<'_>) -> usize {
     case.kinds().filter(|kind| matches!(kind, EventKind::Offered { client, .. } if is_rom(*client))).count()
+}
+
+/// The other server that it took its offer of, with what is known of that one, if it took and fetched nothing here since.
+fn gone_elsewhere<'a>(case: &Case<'a>) -> Option<(Ipv4Addr, &'a str)> {
+    let stays = match (case.standing, case.boot.outcome) {
+        (Standing::Silent, _) | (Standing::Ended, Outcome::LocalDisk) => true,
+        (Standing::UnderWay | Standing::Ended, _) => false,
+    };
+    let came_far = case.stages.iter().any(|stage| stage.step > Step::RomAddress);
+    let taken = |kind: &EventKind| {
+        matches!(
+            kind,
+            EventKind::ForeignOfferTaken { .. }
+                | EventKind::Leased { .. }
+                | EventKind::FileServed { .. }
+                | EventKind::FileBroken { .. }
+        )
+    };
+    let last = case.kinds().rev().find(|kind| taken(kind)).filter(|_| stays && !came_far)?;
+    let EventKind::ForeignOfferTaken { server, known } = last else { return None };
+    Some((*server, known))
+}
+
+/// What it was told last.
+fn to_boot(case: &Case<'_>) -> &'static str {
+    let told = case.kinds().rev().find_map(|kind| {
+        let EventKind::Decided { answer, .. } = kind else { return None };
+        Some(*answer)
+    });
+    match told {
+        Some(Answer::LocalDisk) => "told to boot its disk",
+        Some(Answer::Silence | Answer::AddressOnly | Answer::Loader | Answer::Script) | None => {
+            "offered what to boot"
+        }
+    }
 }
 
 fn has_gone_elsewhere(case: &Case<'_>) -> bool {

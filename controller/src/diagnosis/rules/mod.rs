@@ -32,6 +32,7 @@ const RULES: &[Rule] = &[
     address::foreign_offer_taken,
     address::address_in_use,
     address::pool_empty,
+    address::pool_waits_for_room,
     transfer::stopped_at_size_probe,
     transfer::block_too_large,
     transfer::stuck_retransmitting,
@@ -51,6 +52,7 @@ const RULES: &[Rule] = &[
 /// Of a machine that was to boot and was not heard.
 const SILENCE: &[fn(&Context) -> Option<Finding>] = &[
     silence::unknown_machine,
+    silence::order_waits_for_room,
     supply::order_waits,
     silence::agent_silent,
     silence::plan_not_obeyed,

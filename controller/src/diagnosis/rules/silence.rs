@@ -1,5 +1,6 @@
 //! Nothing was heard of the machine, or its agent has nothing told.
 
+use netboot::decide::ORDERS_WAIT;
 use proto::plan::{DhcpMode, UnknownMachines};
 
 use crate::diagnosis::case::Case;
@@ -91,6 +92,24 @@ pub(super) fn plan_not_obeyed(context: &Context) -> Option<Finding> {
                 agent.name
             ),
         },
+        certainty: Certainty::Seen,
+        evidence: Vec::new(),
+    })
+}
+
+/// No order starts while its agent's disk is full.
+pub(super) fn order_waits_for_room(context: &Context) -> Option<Finding> {
+    let order = context.order.as_ref().filter(|order| match order.state {
+        OrderState::Waiting | OrderState::Armed => true,
+        OrderState::Offered | OrderState::Started | OrderState::Ended => false,
+    })?;
+    let agent = context.agent.as_ref().filter(|agent| agent.disk_low)?;
+    Some(Finding {
+        cause: Cause::OrderNotObeyed,
+        stopped_at: format!("order {} waits", order.number),
+        expected: "its permission to be installed".into(),
+        likely: ORDERS_WAIT.into(),
+        remedy: format!("make room on the disk of agent {}", agent.name),
         certainty: Certainty::Seen,
         evidence: Vec::new(),
     })

@@ -1,9 +1,11 @@
 //! Every cause is found where it is wrong, and nowhere else.
 
-use proto::event::{Answer, Breakage, Client, EventKind, OrderPhase, Refusal, Transport};
-use proto::plan::Stage;
+use netboot::decide::ORDERS_WAIT;
+use netboot::dhcp::POOLS_WAIT;
+use proto::event::{AlarmKind, Answer, Breakage, Client, EventKind, OrderPhase, Refusal, Transport};
+use proto::plan::{DhcpMode, Stage, UnknownMachines};
 
-use super::super::{Cause, Certainty, Context};
+use super::super::{AgentFacts, Cause, Certainty, Context, expect, given};
 use super::golden::Story;
 use super::{diagnosed, examples};
 
@@ -82,6 +84,55 @@ fn a_boot_that_stops_anywhere_is_explained() {
         Cause::InstallerSilent,
     ];
     assert_eq!(causes, expected);
+}
+
+#[test]
+fn another_servers_offer_is_a_cause_whatever_the_agent_had_to_say() {
+    let taken = || EventKind::ForeignOfferTaken {
+        server: [10, 1, 0, 3].into(),
+        known: "it offers pxelinux.0".into(),
+    };
+    let to_disk = || Story::pxe().decided(Answer::LocalDisk, "no order stands").offered(Client::PxeRom, "");
+    let cause = |story: &Story, seconds| diagnosed(story, seconds, Context::default()).cause();
+    let gone = to_disk().then(taken());
+    assert_eq!((cause(&gone, 1), cause(&gone, 90)), (None, Some(Cause::ForeignOfferTaken)));
+    let sentence = diagnosed(&gone, 90, Context::default()).findings[0].sentence();
+    assert!(
+        sentence.starts_with("It was told to boot its disk and accepted the offer of another"),
+        "{sentence}"
+    );
+    let after_ours = to_disk().leased_to(Client::PxeRom).then(taken());
+    assert_eq!(cause(&after_ours, 90), Some(Cause::ForeignOfferTaken), "its next boot option went there");
+    let came_back = to_disk().then(taken()).leased_to(Client::HttpRom);
+    assert_eq!(cause(&came_back, 90), None);
+    let up = to_disk().then(taken()).leased_to(Client::Os).then(EventKind::OsUp { address: None });
+    assert_eq!(cause(&up, 90), None);
+}
+
+#[test]
+fn an_agent_without_room_says_why_it_gives_no_lease() {
+    let told = EventKind::Alarm { kind: AlarmKind::DiskLow, detail: POOLS_WAIT.into() };
+    let asked = Story::pxe().decided(Answer::LocalDisk, "no host has this address").then(told);
+    let finding = diagnosed(&asked, 90, Context::default()).findings.swap_remove(0);
+    assert_eq!((finding.cause, finding.likely.as_str()), (Cause::PoolEmpty, POOLS_WAIT));
+    let offered = asked.offered(Client::PxeRom, "");
+    assert_eq!(diagnosed(&offered, 90, Context::default()).cause(), None, "there was room again");
+}
+
+#[test]
+fn an_order_of_an_agent_without_room_waits() {
+    let agent = AgentFacts { disk_low: true, ..examples::agent() };
+    let full = Context { agent: Some(agent), ..examples::waiting() };
+    let finding = expect(&full).swap_remove(0);
+    assert_eq!((finding.cause, finding.likely.as_str()), (Cause::OrderNotObeyed, ORDERS_WAIT));
+    assert_eq!(given(&full).why, ORDERS_WAIT);
+    let stranger = Context {
+        host: None,
+        order: None,
+        site: Some((DhcpMode::Authoritative, UnknownMachines::Lease)),
+        ..full
+    };
+    assert_eq!(given(&stranger).why, POOLS_WAIT);
 }
 
 #[test]

@@ -199,12 +199,12 @@ fn web() -> BootFacts {
 }
 
 fn host() -> HostFacts {
-    HostFacts { name: "web-1".into(), locked: false }
+    HostFacts { name: "web-1".into(), locked: false, has_address: true }
 }
 
-fn agent() -> AgentFacts {
+pub(super) fn agent() -> AgentFacts {
     let (name, last_heard, refused) = ("lyon-1".into(), Some(BEGAN), String::new());
-    AgentFacts { name, connected: true, last_heard, current: true, refused }
+    AgentFacts { name, connected: true, last_heard, current: true, refused, disk_low: false }
 }
 
 fn away() -> AgentFacts {
@@ -212,7 +212,7 @@ fn away() -> AgentFacts {
 }
 
 /// An order waits for ten minutes.
-fn waiting() -> Context {
+pub(super) fn waiting() -> Context {
     let site = Some((DhcpMode::Authoritative, UnknownMachines::Ignore));
     Context { order: Some(order()), site, now: Wall(BEGAN.0 + 600_000), ..bare() }
 }

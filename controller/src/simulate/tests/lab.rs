@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use netboot::site::Disk;
 use netboot::time::{Mono, Now};
 use proto::catalog::{Kind, Resource, Spec};
 use proto::plan::SitePlan;
@@ -166,6 +167,7 @@ impl Lab {
             out_of_reach: BTreeSet::new(),
             held: BTreeMap::new(),
             architecture: "amd64".into(),
+            disk: Disk::Fine,
             memory: None,
             flags: Vec::new(),
         }

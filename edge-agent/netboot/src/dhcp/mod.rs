@@ -47,4 +47,4 @@ pub use message::{MAX_FILE, Malformed, Message, Operation};
 pub use option::Options;
 pub use overheard::{BootHints, ServerMessage};
 pub use request::{MessageType, Port, Request};
-pub use server::Server;
+pub use server::{POOLS_WAIT, Server};

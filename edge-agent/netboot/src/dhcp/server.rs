@@ -26,6 +26,9 @@ use super::{
 };
 use crate::time::{Mono, Now};
 
+/// Why a machine without a fixed address gets no new lease while the agent's disk is full.
+pub const POOLS_WAIT: &str = "the agent's disk is full: new addresses of pools wait until there is room";
+
 /// The DHCP server for the subnets of one site.
 #[derive(Debug, Default)]
 pub struct Server {
@@ -347,12 +350,15 @@ impl Server {
     }
 
     fn report_empty_pool(&mut self, now: Now, exchange: Exchange<'_>) -> Vec<Effect> {
-        if !exchange.context.grants_allowed {
-            return Vec::new();
-        }
         let network = exchange.link();
-        let detail = format!("no address of {network} is free: {}", pool::in_words(exchange.subnets()));
-        self.alarm(now, Subject::Pool(network, exchange.request.mac), AlarmKind::PoolEmpty, detail)
+        let (kind, detail) = match exchange.context.grants_allowed {
+            true => {
+                let pools = pool::in_words(exchange.subnets());
+                (AlarmKind::PoolEmpty, format!("no address of {network} is free: {pools}"))
+            }
+            false => (AlarmKind::DiskLow, POOLS_WAIT.to_owned()),
+        };
+        self.alarm(now, Subject::Pool(network, exchange.request.mac), kind, detail)
     }
 
     pub(super) fn alarm(

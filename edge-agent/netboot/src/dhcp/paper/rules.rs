@@ -265,7 +265,11 @@ fn a_full_disk_stops_pool_grants_alone() {
     let mut site = Site::new();
     let address = site.boot(STRANGER);
     site.grants_allowed = false;
-    assert_eq!(sent(&site.hear(&discover(machine(1)))), None);
+    let waits = site.hear(&discover(machine(1)));
+    assert_eq!(sent(&waits), None);
+    let told =
+        Effect::Report(EventKind::Alarm { kind: AlarmKind::DiskLow, detail: crate::dhcp::POOLS_WAIT.into() });
+    assert!(waits.contains(&told), "{waits:?}");
     assert_eq!(sent(&site.hear(&reboot(machine(1), [10, 1, 0, 11].into()))), None, "no NAK either");
     assert_eq!(site.boot(KNOWN), FIXED);
     assert_eq!(kind(&site.reply(&renew(STRANGER, address)).0), Some(5));
