@@ -10,7 +10,7 @@ use proto::catalog::{
 use super::{
     ReadError,
     draft::{Draft, Edit, Id, describe, users},
-    keys, orders, secrets,
+    keys, orders, secrets, stations,
 };
 use crate::store::Scan;
 
@@ -27,6 +27,7 @@ pub(super) async fn check(draft: &Draft) -> Result<Vec<(Id, Problem)>, ReadError
         };
         found.extend(problems.into_iter().map(|problem| (id.clone(), problem)));
     }
+    found.extend(stations::check(draft).await?);
     Ok(found)
 }
 

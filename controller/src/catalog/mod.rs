@@ -24,6 +24,7 @@ mod peers;
 mod read;
 mod releases;
 mod secrets;
+mod stations;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,6 +1,9 @@
 //! What documents demand of each other, and that a refusal changes nothing.
 
 use super::*;
+use crate::catalog::keys;
+use crate::store::Txn;
+use proto::catalog::AgentStatus;
 
 async fn fleet() -> Fleet {
     Fleet::in_memory().furnished().await
@@ -242,4 +245,29 @@ async fn a_secret_that_templates_ask_for_stays() {
         .expect("a variable that no template takes for a secret");
     let both = vec![remove(Kind::Secret, "mine"), remove(Kind::Profile, "own")];
     fleet.write(both).await.expect("they go together");
+}
+
+#[tokio::test]
+async fn an_agents_own_address_is_no_hosts() {
+    let fleet = Fleet::in_memory().furnished().await;
+    let with = |name: &str, number, address: &str| {
+        let mut host = host(name, number);
+        host["spec"]["address"] = address.into();
+        host
+    };
+    fleet.apply(&[with("early", 9, "10.1.0.3")]).await.expect("nobody told of that address yet");
+    let addresses = vec!["10.1.0.2".to_owned(), "10.1.0.3".to_owned()];
+    let status = AgentStatus { addresses, ..AgentStatus::default() };
+    let status = serde_json::to_vec(&status).expect("plain fields");
+    let key = keys::status(Kind::Agent, "edge-1").expect("a key");
+    fleet.catalog.store().txn(Txn::new().put(key, status)).await.expect("written");
+    let own = fleet.apply(&[with("web-1", 1, "10.1.0.2")]).await;
+    assert_refused(own, &["spec.address", "10.1.0.2 is the address of agent edge-1 itself"]);
+    for outer in ["10.1.0.0", "10.1.0.255"] {
+        assert_refused(fleet.apply(&[with("web-1", 1, outer)]).await, &["network's or broadcast address"]);
+    }
+    let mut locked = with("early", 9, "10.1.0.3");
+    locked["spec"]["locked"] = true.into();
+    fleet.apply(&[locked]).await.expect("its address is as it was");
+    fleet.apply(&[with("web-1", 1, "10.1.0.4")]).await.expect("nobody's");
 }
