@@ -37,6 +37,8 @@ pub struct Config {
     pub cache_bytes: u64,
     /// Below this many free bytes nothing more is fetched.
     pub low_disk_bytes: u64,
+    /// After so many bytes of records the ledger is written anew, without what is over.
+    pub ledger_bytes: u64,
     /// Where other agents of the site may fetch blobs; None: nowhere.
     pub peers: Option<SocketAddr>,
     /// How the upstreams of package mirrors are reached.
@@ -129,6 +131,8 @@ struct Raw {
     cache: String,
     #[serde(default = "low_disk")]
     low_disk: String,
+    #[serde(default = "ledger")]
+    ledger: String,
     peers: Option<String>,
     mirror_proxy: Option<String>,
     #[serde(default = "captures")]
@@ -174,6 +178,10 @@ fn cache() -> String {
 
 fn low_disk() -> String {
     "512MiB".into()
+}
+
+fn ledger() -> String {
+    "16MiB".into()
 }
 
 fn captures() -> String {
@@ -241,6 +249,7 @@ impl Raw {
         }
         let cache_bytes = keep(self.cache.parse::<proto::ByteSize>(), "cache", problems);
         let low_disk_bytes = keep(self.low_disk.parse::<proto::ByteSize>(), "low_disk", problems);
+        let ledger_bytes = keep(ledger_bytes(&self.ledger), "ledger", problems);
         let peers = self.peers.as_deref().and_then(|address| peer_address(address, problems));
         let mirror_proxy = keep(proxy(self.mirror_proxy), "mirror_proxy", problems);
         let captures = keep_captures(&self.captures, &self.capture_memory, problems);
@@ -253,6 +262,7 @@ impl Raw {
             journal_events: self.journal_events,
             cache_bytes: cache_bytes.map_or(0, |size| size.0),
             low_disk_bytes: low_disk_bytes.map_or(0, |size| size.0),
+            ledger_bytes: ledger_bytes.unwrap_or(LEAST_LEDGER),
             peers,
             mirror_proxy: mirror_proxy.unwrap_or(Proxy::None),
             captures: captures.unwrap_or(CapturesConfig { memory_bytes: 0, disk_bytes: 0 }),
@@ -302,6 +312,17 @@ fn interfaces(all: Vec<RawInterface>, found: &mut Found) -> Vec<InterfaceConfig>
         }
     }
     interfaces
+}
+
+/// A smaller ledger would be written anew at each step...
+const LEAST_LEDGER: u64 = 16 << 10;
+/// ...and a larger one takes a start long to read.
+const LARGEST_LEDGER: u64 = 1 << 30;
+
+fn ledger_bytes(text: &str) -> Result<u64, String> {
+    let size = text.parse::<proto::ByteSize>().map_err(|error| error.to_string())?;
+    let expected = || format!("is {text}, expected 16KiB to 1GiB");
+    Some(size.0).filter(|bytes| (LEAST_LEDGER..=LARGEST_LEDGER).contains(bytes)).ok_or_else(expected)
 }
 
 /// What is kept on disk comes from memory: without either nothing is kept.
@@ -415,6 +436,18 @@ mod tests {
         let line = "http_port = 'expected u16' # expected usize";
         let problems = problems(&format!("state = '/x'\n{line}\n"));
         assert!(problems.contains(line) && problems.contains("a number from 1 to 65535"), "{problems}");
+    }
+
+    #[test]
+    fn a_ledger_is_neither_tiny_nor_huge() {
+        let ledger = |text: &str| Config::parse(text).config.expect("whole").ledger_bytes;
+        assert_eq!(ledger(DEFAULT), crate::core::Snapshots::default().after_bytes);
+        let with = |size: &str| format!("ledger = '{size}'\n{DEFAULT}");
+        assert_eq!(ledger(&with("16KiB")), 16 << 10);
+        for size in ["1KiB", "2GiB"] {
+            let Problems(problems) = Config::parse(&with(size)).problems;
+            assert!(problems.iter().any(|problem| problem.contains("16KiB to 1GiB")), "{size}: {problems:?}");
+        }
     }
 
     #[test]

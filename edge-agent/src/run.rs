@@ -217,7 +217,7 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
         ended_orders,
         tap: tap.clone(),
         failed_boots,
-        snapshots: core::Snapshots::default(),
+        snapshots: core::Snapshots { after_bytes: config.ledger_bytes, ..core::Snapshots::default() },
     })?;
     let captures = (config.state.join("captures"), config.captures.disk_bytes);
     let captures = Captures::open((&captures.0, captures.1), tap.clone(), core.clone(), ends_of_links);

@@ -121,10 +121,12 @@ impl Found {
                 holders.retain(|_, holder| holder != key);
             }
         }
+        // A snapshot has each machine's latest lease alone.
+        let latest: BTreeMap<_, _> = seen.given.iter().map(|given| (given.mac, given)).collect();
+        for given in latest.into_values().filter(|given| !ever.contains(&(given.mac, given.address))) {
+            faults.push(format!("{given:?} was acknowledged and is not on disk"));
+        }
         for given in &seen.given {
-            if !ever.contains(&(given.mac, given.address)) {
-                faults.push(format!("{given:?} was acknowledged and is not on disk"));
-            }
             let clash = |other: &&super::witness::Given| {
                 other.address == given.address
                     && other.mac != given.mac
@@ -164,12 +166,18 @@ impl Found {
         }
     }
 
+    /// By its state, and by its event, if that is not among those that a snapshot has left to the controller.
     fn has_installed(&self, wanted: OrderId) -> bool {
         let state = |record: &Record| matches!(record, Record::Order(state) if state.order == wanted && state.phase == OrderPhase::Installed);
         let moved = |kind: &EventKind| matches!(kind, EventKind::OrderMoved { order, phase: OrderPhase::Installed, .. } if *order == wanted);
         let event =
             |record: &Record| matches!(record, Record::Event(numbered) if moved(&numbered.event.kind));
-        self.records.iter().any(state) && self.records.iter().any(event)
+        let first = self.records.iter().find_map(|record| {
+            let Record::Event(numbered) = record else { return None };
+            Some(numbered.number)
+        });
+        let handed_on = first.is_none_or(|first| first > 1) && self.acknowledged() > 0;
+        self.records.iter().any(state) && (handed_on || self.records.iter().any(event))
     }
 }
 
@@ -229,6 +237,21 @@ mod tests {
         let mut seen = Seen { given: vec![given(one.identity.mac)], ..Seen::default() };
         seen.obeyed.entry(one.identity.mac).or_default().insert("token".into());
         assert_eq!(count(&right, Some(&before), &seen), 0);
+    }
+
+    #[test]
+    fn a_snapshot_has_what_counts() {
+        let (one, nothing) = (Stand::new(0), Seen::default());
+        let mut seen = Seen::default();
+        let former = Given { address: [10, 77, 128, 9].into(), ..given(one.identity.mac) };
+        seen.given.extend([former, given(one.identity.mac)]);
+        assert_eq!(count(&found(vec![lease(one)]), None, &seen), 0, "its former address is over");
+        seen.given.reverse();
+        assert_eq!(count(&found(vec![lease(one)]), None, &seen), 1, "its latest is not there");
+        let before = found(vec![event(1, 1), event(2, 2)]);
+        let snapshot = |acknowledged| found(vec![Record::Acknowledged(acknowledged), event(3, 3)]);
+        assert_eq!(count(&snapshot(2), Some(&before), &nothing), 0, "the controller has them");
+        assert_eq!(count(&snapshot(1), Some(&before), &nothing), 1, "one is lost");
     }
 
     #[test]

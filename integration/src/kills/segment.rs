@@ -124,7 +124,7 @@ impl Segment {
         let token = token.as_ref().map(|path| format!("token_file = {path:?}\n")).unwrap_or_default();
         let state = self.state();
         let text = format!(
-            "state = {state:?}\nuser = \"root\"\nlow_disk = \"1MiB\"\n[[interface]]\nname = \"{SERVED}\"\n[controller]\n\
+            "state = {state:?}\nuser = \"root\"\nlow_disk = \"1MiB\"\nledger = \"16KiB\"\n[[interface]]\nname = \"{SERVED}\"\n[controller]\n\
              enrol = [\"{enrol}\"]\nfleet = [\"{fleet}\"]\nname = \"{AGENT}\"\n{token}"
         );
         std::fs::write(self.configuration(), text)
