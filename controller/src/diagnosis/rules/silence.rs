@@ -5,7 +5,7 @@ use proto::plan::{DhcpMode, UnknownMachines};
 
 use crate::diagnosis::case::Case;
 use crate::diagnosis::cause::Cause;
-use crate::diagnosis::context::{AgentFacts, Context, OrderFacts};
+use crate::diagnosis::context::{AgentFacts, Context, OrderFacts, OrderState};
 use crate::diagnosis::finding::{Certainty, Finding};
 use crate::diagnosis::neighbour::machines;
 use crate::diagnosis::stage::Step;

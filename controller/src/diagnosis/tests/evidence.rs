@@ -130,7 +130,7 @@ fn an_order_that_was_just_made_is_no_silence() {
         since: BEGAN,
         not_after: Wall(BEGAN.0 + 7_200_000),
     };
-    let host = Some(super::super::HostFacts { name: "web-1".into(), locked: false });
+    let host = Some(super::super::HostFacts { name: "web-1".into(), locked: false, has_address: false });
     let after = |seconds: u64, last: u64| {
         let now = Wall(BEGAN.0 + seconds * 1_000);
         let other = Neighbour { last: Wall(BEGAN.0 + last * 1_000), ..neighbour(&[]) };
