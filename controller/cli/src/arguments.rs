@@ -117,4 +117,35 @@ mod tests {
         }
         check(&Arguments::command());
     }
+
+    /// What findings advise can be typed: each command and option that the manual of causes names, with all that it requires.
+    #[test]
+    fn what_findings_advise_are_commands() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/diagnosis.md");
+        let text = std::fs::read_to_string(file).expect("docs/diagnosis.md is there");
+        let advised: Vec<_> =
+            text.split("`bootlane ").skip(1).filter_map(|rest| rest.split('`').next()).collect();
+        assert!(advised.len() > 20, "{advised:?}");
+        for command in advised {
+            let words: Vec<_> = command.split_whitespace().collect();
+            let is_verb = |word: &&&str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+            let (verbs, arguments) = words.split_at(words.iter().take(2).take_while(is_verb).count());
+            let mut found = Arguments::command();
+            found.build();
+            for verb in verbs {
+                found = found.find_subcommand(verb).unwrap_or_else(|| panic!("{command}: no {verb}")).clone();
+            }
+            let longs: Vec<_> = arguments.iter().filter_map(|word| word.strip_prefix("--")).collect();
+            for long in &longs {
+                assert!(
+                    found.get_arguments().any(|known| known.get_long() == Some(*long)),
+                    "{command}: --{long}"
+                );
+            }
+            let required = found.get_arguments().filter(|known| known.is_required_set());
+            for long in required.filter_map(clap::Arg::get_long).filter(|_| !arguments.is_empty()) {
+                assert!(longs.contains(&long), "{command}: it requires --{long}");
+            }
+        }
+    }
 }

@@ -31,8 +31,8 @@ pub(super) fn no_loader(case: &Case<'_>) -> Option<Finding> {
         stopped_at: "it was told to boot its disk".into(),
         expected: "a loader that its firmware can run".into(),
         likely: reason.split("; ").next().unwrap_or(reason).to_owned(),
-        remedy: "import a loader for its architecture (`bootlane image import FOLDER --family loaders --loader PLATFORM=FILE`) \
-                 and name that image as `loaders` of the site, the profile or the host"
+        remedy: "import a loader for its architecture (`bootlane image import FOLDER --family loaders --name NAME --loader \
+                 PLATFORM=FILE`) and name that image as `loaders` of the site, the profile or the host"
             .into(),
         certainty: Certainty::Seen,
         evidence: Vec::new(),

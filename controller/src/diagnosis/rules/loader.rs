@@ -36,8 +36,8 @@ pub(super) fn wrong_loader(case: &Case<'_>) -> Option<Finding> {
         expected: "the loader's first word: its DHCPDISCOVER, or a request for its script".into(),
         likely: format!("{name} {what} and the machine is {platform}"),
         remedy: format!(
-            "import the loaders again with one for {platform} (`bootlane image import FOLDER --family loaders --loader \
-             {platform}=FILE`)"
+            "import the loaders again with one for {platform} (`bootlane image import FOLDER --family loaders --name NAME \
+             --loader {platform}=FILE`)"
         ),
         certainty: if by_bytes { Certainty::Seen } else { Certainty::Likely },
         evidence: Vec::new(),
