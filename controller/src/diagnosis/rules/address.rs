@@ -93,17 +93,17 @@ pub(super) fn address_in_use(case: &Case<'_>) -> Option<Finding> {
 /// It was offered an address again and again.
 pub(super) fn offer_not_taken(case: &Case<'_>) -> Option<Finding> {
     let asker = Asker::of(case)?;
-    if case.leased(asker.is).is_some() || has_gone_elsewhere(case) {
-        return None;
-    }
-    request_refused(case, &asker).or_else(|| offers_in_vain(case, &asker))
-}
-
-fn offers_in_vain(case: &Case<'_>, asker: &Asker) -> Option<Finding> {
     let is_offer =
         |kind: &&EventKind| matches!(kind, EventKind::Offered { client, .. } if (asker.is)(*client));
-    let (likely, certainty) = match case.kinds().filter(is_offer).count() {
-        0 => return None,
+    let offers = case.kinds().filter(is_offer).count();
+    if offers == 0 || case.leased(asker.is).is_some() || has_gone_elsewhere(case) {
+        return None;
+    }
+    Some(request_refused(case, &asker).unwrap_or_else(|| offers_in_vain(case, &asker, offers)))
+}
+
+fn offers_in_vain(case: &Case<'_>, asker: &Asker, offers: usize) -> Finding {
+    let (likely, certainty) = match offers {
         1 => ("the agent's OFFER does not reach it, or it was turned off", Certainty::Possible),
         // RFC 2131 §4.4.1: who has chosen says so by broadcast, to all servers, and asks no more.
         _ => ("the agent's OFFERs do not reach it, for it asks again after each", Certainty::Likely),
@@ -120,8 +120,8 @@ fn offers_in_vain(case: &Case<'_>, asker: &Asker) -> Option<Finding> {
         }
     };
     let passed = others.say("accepted the agent's OFFER", Neighbour::accepted);
-    let times = times(case.kinds().filter(is_offer).count());
-    Some(Finding {
+    let times = times(offers);
+    Finding {
         cause: Cause::OfferNotTaken,
         stopped_at: format!("{} was sent an OFFER {times} and accepted none", asker.whose),
         expected: "its REQUEST for the address or the file that it was offered".into(),
@@ -129,7 +129,7 @@ fn offers_in_vain(case: &Case<'_>, asker: &Asker) -> Option<Finding> {
         remedy: remedy.into(),
         certainty,
         evidence: [passed].into_iter().chain(foreign_unheard(case)).chain(itself_before(case)).collect(),
-    })
+    }
 }
 
 /// Another server answers there, and this machine has not gone with it.
