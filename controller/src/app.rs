@@ -6,14 +6,14 @@ use std::time::SystemTime;
 use certs::{Authority, FleetName};
 use proto::Wall;
 
-use crate::attempts::Silences;
 use crate::blobs::Blobs;
 use crate::captures::Captures;
 use crate::catalog::Catalog;
 use crate::events::EventStore;
 use crate::holdings::Holdings;
+use crate::logins::Logins;
 use crate::metrics::Metrics;
-use crate::page::Logins;
+use crate::news::Silences;
 use crate::planner::Planner;
 use crate::sessions::Sessions;
 use crate::store::Store;

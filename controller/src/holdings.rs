@@ -13,9 +13,8 @@ use proto::holding::Holding;
 use proto::{Wall, v1};
 use tokio::sync::broadcast;
 
-use crate::app::App;
 use crate::catalog::keys;
-use crate::store::Txn;
+use crate::store::{Store, Txn};
 
 /// How often progress is written down.
 const KEPT: Duration = Duration::from_secs(60);
@@ -65,6 +64,36 @@ impl Holdings {
         self.lock().remove(agent);
     }
 
+    /// An agent has said now what it lacks. What cannot be written down is logged: the next report replaces it.
+    pub(crate) async fn note(
+        &self,
+        store: &dyn Store,
+        (agent, site): (&str, &str),
+        holding: Arc<Holding>,
+        now: Wall,
+    ) {
+        if !self.put(agent, site, Arc::clone(&holding), now) {
+            return;
+        }
+        let (Ok(key), Some(report)) = (keys::holding(agent), holding.report(None)) else { return };
+        let kept = v1::KeptHolding { at_ms: now.0, report: Some(report) };
+        if let Err(error) = store.txn(Txn::new().put(key, kept.encode_to_vec())).await {
+            tracing::warn!(agent, %error, "cannot write down what an agent holds");
+        }
+    }
+
+    /// What is known of an agent; None: it never said anything, or what the store has is not understood.
+    pub(crate) async fn known(&self, store: &dyn Store, agent: &str) -> Option<Known> {
+        if let Some(known) = self.get(agent) {
+            return Some(known);
+        }
+        let key = keys::holding(agent).ok()?;
+        let stored = store.get(&key).await.ok().flatten()?;
+        let kept = v1::KeptHolding::decode(stored.value).ok()?;
+        let holding = Holding::after(None, kept.report?).ok()?;
+        Some(Known { holding: Arc::new(holding), at: Wall(kept.at_ms), heard: false })
+    }
+
     /// Takes in what an agent said; true: it is to be written down.
     fn put(&self, agent: &str, site: &str, holding: Arc<Holding>, now: Wall) -> bool {
         let mut table = self.lock();
@@ -90,31 +119,6 @@ impl Holdings {
         // Nothing panics between two steps of a change, so a poisoned table is whole.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An agent has said what it lacks. What cannot be written down is logged: the next report replaces it.
-pub(crate) async fn note(app: &App, agent: &str, site: &str, holding: Arc<Holding>) {
-    let now = app.clock.wall();
-    if !app.holdings.put(agent, site, Arc::clone(&holding), now) {
-        return;
-    }
-    let (Ok(key), Some(report)) = (keys::holding(agent), holding.report(None)) else { return };
-    let kept = v1::KeptHolding { at_ms: now.0, report: Some(report) };
-    if let Err(error) = app.store.txn(Txn::new().put(key, kept.encode_to_vec())).await {
-        tracing::warn!(agent, %error, "cannot write down what an agent holds");
-    }
-}
-
-/// What is known of an agent; None: it never said anything, or what the store has is not understood.
-pub(crate) async fn known(app: &App, agent: &str) -> Option<Known> {
-    if let Some(known) = app.holdings.get(agent) {
-        return Some(known);
-    }
-    let key = keys::holding(agent).ok()?;
-    let stored = app.store.get(&key).await.ok().flatten()?;
-    let kept = v1::KeptHolding::decode(stored.value).ok()?;
-    let holding = Holding::after(None, kept.report?).ok()?;
-    Some(Known { holding: Arc::new(holding), at: Wall(kept.at_ms), heard: false })
 }
 
 #[cfg(test)]

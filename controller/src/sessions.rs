@@ -1,12 +1,14 @@
 //! The open streams of agents, so that a revocation can close them within seconds (S12), and it is known who is there.
 
+mod contact;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::listen::Contact;
+pub(crate) use contact::{Contact, Heard};
 
 /// The open streams by agent. Cheap to clone; all clones are one.
 #[derive(Debug, Clone, Default)]

@@ -3,12 +3,12 @@
 //! HTTP and TFTP ask here what a name stands for, and tell here how the sending went. The core answers in service;
 //! tests put a table in its place.
 
-use std::time::Duration;
-
-use netboot::site::{FileAnswer, FileEnd, FileRequest, FileTold, ReportRequest, Served, Source};
-use proto::{AttemptId, event::Transport};
+use netboot::site::{FileAnswer, FileRequest, FileTold, ReportRequest, Served, Source};
+use proto::AttemptId;
 
 use crate::core::{Core, FileReply, ReportReply, Standing, Stopped};
+
+pub use crate::counts::Sent;
 
 /// What a machine may have, and who wants to hear how it went.
 pub trait Desk: Send + Sync + 'static {
@@ -55,23 +55,6 @@ pub struct Found<T> {
     pub ticket: T,
     /// None: each time that the machine asks for it, the desk is asked. Else for how long it needs not be.
     pub standing: Option<Standing>,
-}
-
-/// How the sending of a file went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sent {
-    /// By which protocol.
-    pub transport: Transport,
-    /// How many bytes left; of one that was probed, its size.
-    pub bytes: u64,
-    /// From the request on.
-    pub took: Duration,
-    /// TFTP blocks sent more than once.
-    pub retransmissions: u32,
-    /// How often it was sent whole again in that time: bytes and time are those of all.
-    pub repeats: u32,
-    /// How it ended.
-    pub end: FileEnd,
 }
 
 impl Desk for Core {

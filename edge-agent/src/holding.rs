@@ -20,7 +20,7 @@ use proto::{
 };
 use tokio::{sync::watch, time::Instant};
 
-use crate::{core::Core, disk::cache::Cache, metrics::Count};
+use crate::{core::Core, counts::Count, disk::cache::Cache};
 
 /// How often the cache is looked at while something is awaited.
 const BUSY: Duration = Duration::from_secs(1);

@@ -10,11 +10,11 @@ use proto::{Digest, plan::BlobRef};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
+    counts::Count,
     disk::{
         DiskError,
         cache::{Cache, FillProgress},
     },
-    metrics::Count,
 };
 
 /// An opened blob.

@@ -7,7 +7,9 @@
 pub mod captures;
 pub mod check;
 pub mod config;
+pub mod controllers;
 pub mod core;
+mod counts;
 pub mod desk;
 pub mod dhcp;
 pub mod disk;
@@ -27,6 +29,7 @@ pub mod mirror;
 mod outage;
 pub mod peers;
 pub mod plans;
+mod range;
 pub mod run;
 pub mod scrub;
 mod sys;

@@ -16,6 +16,7 @@ use crate::{
     Tap, UserError,
     captures::Captures,
     config::Config,
+    controllers::{Health, Link},
     core::{self, Core, Stopped},
     dhcp,
     disk::{DiskError, atomic, cache::Cache, log},
@@ -34,7 +35,7 @@ use crate::{
     scrub::Scrub,
     sys::user,
     syslog, tftp,
-    uplink::{Health, Link, Uplink},
+    uplink::Uplink,
 };
 
 /// An interrupted fetch that was not gone on with for so long is given up.
@@ -256,7 +257,7 @@ async fn serve(config: Config, interfaces: Vec<Interface>) -> Result<(), RunErro
                 "UDP port 514 is another's: what machines say by syslog is not told with their boots"
             ),
         }
-        let listener_of_dhcp = dhcp::overhear(core.clone(), wire, shutdown.clone());
+        let listener_of_dhcp = core::overhear(core.clone(), wire, shutdown.clone());
         servers.spawn("the listener to other DHCP servers", listener_of_dhcp);
         servers.spawn("the refusal of IPv6", ipv6::decline(ipv6, plan.clone(), shutdown.clone()));
         let (events, told) = mpsc::channel(TFTP_EVENTS);

@@ -23,6 +23,7 @@ mod efi;
 mod firmware;
 mod generation;
 mod id;
+mod name;
 mod platform;
 mod program;
 mod quantity;

@@ -8,6 +8,7 @@
 mod arguments;
 mod client;
 mod command;
+mod dispatch;
 mod document;
 mod failure;
 mod findings;
@@ -46,7 +47,7 @@ fn run(context: &mut command::Context, command: arguments::Command) -> Result<()
         .enable_all()
         .build()
         .map_err(|error| Failure::because(failure::Exit::Failed, "start", &error))?;
-    runtime.block_on(telemetry::one_trace(command::run(context, command)))?;
+    runtime.block_on(telemetry::one_trace(dispatch::run(context, command)))?;
     context.output.flush()
 }
 

@@ -17,10 +17,10 @@ use tonic::Status;
 use super::{explain::unexplained, fleet::host_id, known, refusal};
 use crate::{
     app::App,
-    attempts::{Ears, News, Silence},
     diagnosis::{Diagnosis, Finding},
     events::{BootFilter, BootSummary, StoredEvent},
     explain::Inquiry,
+    news::{Ears, News, Silence},
 };
 
 /// What WatchBoots answers with.
@@ -53,7 +53,8 @@ pub(super) async fn watch(app: &App, request: v1::WatchBootsRequest) -> Result<B
     let filter = filter(app, &request.host, request.site.clone(), 0).await?;
     let (out, events) = mpsc::channel(WAITING);
     // Listening first, so that nothing falls between what is stored and what comes.
-    let watch = Watch { app: app.clone(), news: Ears::new(app, request.silences), out };
+    let news = Ears::new(&app.events, request.silences.then_some(&app.silences));
+    let watch = Watch { app: app.clone(), news, out };
     match attempt {
         Some(attempt) => {
             if app.events.boot(attempt).await.map_err(unread)?.is_none() {

@@ -8,7 +8,6 @@ use tonic::Status;
 
 use super::{known, readiness::with_readiness, refusal, selectors, wan::with_wan, warnings};
 use crate::{
-    agents::status::with_presence,
     app::App,
     catalog::{
         Document, LARGEST_PAGE, Question,
@@ -16,6 +15,7 @@ use crate::{
         roles::Actor,
         write::{Change, Effect, Outcome, Request},
     },
+    status::with_presence,
     store::Revision,
 };
 

@@ -10,10 +10,10 @@ use tonic::Status;
 
 use super::{boots, known, refusal};
 use crate::{
-    agents::status::last_heard,
     app::App,
     catalog::{Release, roles::Actor},
     events::{LeaseEntry, ReadError},
+    status::last_heard,
 };
 
 /// By how much a lease that stands may be over, as far as it was told: agents tell of its renewals once an hour at least, and

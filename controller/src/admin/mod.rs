@@ -30,7 +30,6 @@ pub(crate) mod tests;
 use std::path::PathBuf;
 
 use proto::{catalog::Role, v1};
-pub(crate) use readiness::images_of;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{Peer, app::App, catalog::roles::Actor};

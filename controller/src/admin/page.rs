@@ -6,7 +6,7 @@ use tonic::Status;
 use super::refusal;
 use crate::app::App;
 use crate::catalog::roles::Actor;
-use crate::page::{Holder, KeyError};
+use crate::logins::{Holder, KeyError};
 
 pub(super) async fn create_login(app: &App, actor: &Actor) -> Result<v1::CreatePageLoginResponse, Status> {
     let none = || {

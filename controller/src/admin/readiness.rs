@@ -1,16 +1,15 @@
 //! What sites hold of images and of what orders take; and what an order waits for.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use proto::catalog::{AnyResource, ImageSpec, Kind};
+use proto::catalog::{AnyResource, Kind};
 use proto::v1;
 use serde_json::json;
 use tonic::Status;
 
 use super::{known, refusal};
 use crate::app::App;
-use crate::readiness::{SiteReadiness, of_order};
+use crate::readiness::{Images, of_order};
 
 /// Lines of one page, or a few more: a site's stay together.
 const PAGE: usize = 1_000;
@@ -25,7 +24,8 @@ pub(super) async fn images(
     known::resource(app, Kind::Image, &request.image).await?;
     let site = known::site(app, request.site).await?;
     let limit = if request.limit == 0 { PAGE } else { PAGE.min(request.limit as usize) };
-    let mut images = Images { app, known: HashMap::new() };
+    let mut images = Images::new(app);
+    let image = (!request.image.is_empty()).then_some(request.image.as_str());
     let mut entries = Vec::new();
     let wanted = |name: &str| site.as_ref().is_none_or(|site| site == name);
     let sites = app.planner.sites();
@@ -34,51 +34,9 @@ pub(super) async fn images(
             let next = entries.last().map(|entry: &v1::Readiness| entry.site.clone()).unwrap_or_default();
             return Ok(v1::ImageStatusResponse { entries, next });
         }
-        entries.extend(of_site(app, site, &request.image, &mut images).await?);
+        entries.extend(images.of_site(site, image).await.map_err(refusal::read)?);
     }
     Ok(v1::ImageStatusResponse { entries, next: String::new() })
-}
-
-/// What the agents of one site hold of its images.
-pub(crate) async fn images_of(app: &App, site: &str) -> Result<Vec<v1::Readiness>, Status> {
-    of_site(app, site, "", &mut Images { app, known: HashMap::new() }).await
-}
-
-async fn of_site(
-    app: &App,
-    site: &str,
-    image: &str,
-    images: &mut Images<'_>,
-) -> Result<Vec<v1::Readiness>, Status> {
-    let Some(mut readiness) = SiteReadiness::of(app, site) else { return Ok(vec![]) };
-    let plan = readiness.plan().clone();
-    let mut entries = Vec::new();
-    for agent in &plan.agents {
-        for name in plan.images.iter().filter(|name| image.is_empty() || *name == image) {
-            let Some(spec) = images.get(name).await? else { continue };
-            let blobs = readiness.blobs_of(spec);
-            if !blobs.is_empty() {
-                entries.push(readiness.message(agent, name, &blobs).await);
-            }
-        }
-    }
-    Ok(entries)
-}
-
-/// The images of one answer, read once.
-struct Images<'a> {
-    app: &'a App,
-    known: HashMap<String, Option<ImageSpec>>,
-}
-
-impl Images<'_> {
-    async fn get(&mut self, name: &str) -> Result<Option<&ImageSpec>, Status> {
-        if !self.known.contains_key(name) {
-            let found = self.app.catalog.get_image(name).await.map_err(refusal::read)?;
-            self.known.insert(name.to_owned(), found.map(|image| image.spec));
-        }
-        Ok(self.known.get(name).and_then(Option::as_ref))
-    }
 }
 
 /// An order that was just made is in no plan for a moment, and its agent speaks of that plan a moment later.

@@ -63,9 +63,9 @@ pub(crate) fn app(folder: &std::path::Path) -> App {
         sessions: Sessions::default(),
         holdings: crate::holdings::Holdings::default(),
         metrics: crate::metrics::Metrics::default(),
-        logins: Some(crate::page::Logins::new("https://boot.example:7445".into())),
+        logins: Some(crate::logins::Logins::new("https://boot.example:7445".into())),
         captures: crate::captures::Captures::default(),
-        silences: crate::attempts::Silences::default(),
+        silences: crate::news::Silences::default(),
         vault,
         clock: Clock::from_fn(|| NOW.into()),
     }

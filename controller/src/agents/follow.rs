@@ -17,12 +17,11 @@ use tokio::sync::{
 use tonic::Status;
 
 use super::caller::AgentCaller;
-use super::status;
 use crate::app::App;
 use crate::captures::Asked;
-use crate::listen::Contact;
 use crate::planner::Published;
-use crate::sessions::Session;
+use crate::sessions::{Contact, Session};
+use crate::status;
 
 /// A follower and what it is known to have.
 pub(super) struct Follower {

@@ -3,13 +3,13 @@
 //! Every call asks the catalog who calls ([`caller`]); a stream is also closed when its agent is revoked while it is
 //! open ([`revocation`]). An agent sees its own site alone (S10).
 
+pub(crate) mod blobs;
 pub(crate) mod caller;
 mod effects;
 mod follow;
 mod renew;
 mod report;
 pub(crate) mod revocation;
-pub(crate) mod status;
 
 use proto::v1;
 use tokio::sync::mpsc;
@@ -17,8 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::app::App;
-use crate::listen::Contact;
-use crate::sessions::{Closing, Session};
+use crate::sessions::{Closing, Contact, Session};
 pub(crate) use renew::{issue, read_request};
 
 use caller::{Peer, authorise_agent};

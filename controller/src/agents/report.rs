@@ -12,13 +12,11 @@ use tonic::{Status, Streaming};
 
 use super::caller::AgentCaller;
 use super::effects::Effects;
-use super::status;
 use crate::app::App;
 use crate::events::{AppendError, Source};
-use crate::holdings;
-use crate::listen::Contact;
 use crate::metrics::Reporting;
-use crate::sessions::Session;
+use crate::sessions::{Contact, Session};
+use crate::status;
 
 /// Events of one batch, at most.
 const BATCH: usize = 10_000;
@@ -105,7 +103,9 @@ impl Reporter {
         let after = Holding::after(before, report);
         let after = after.map_err(|error| Status::invalid_argument(error.within("holding").to_string()))?;
         let after = Arc::new(after);
-        holdings::note(&self.app, &self.caller.agent, &self.caller.site, Arc::clone(&after)).await;
+        let whose = (self.caller.agent.as_str(), self.caller.site.as_str());
+        let app = &self.app;
+        app.holdings.note(app.store.as_ref(), whose, Arc::clone(&after), app.clock.wall()).await;
         Ok(after)
     }
 

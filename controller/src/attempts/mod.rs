@@ -13,7 +13,6 @@
 mod count;
 mod mark;
 mod missed;
-mod news;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -29,13 +28,11 @@ use crate::app::App;
 use crate::diagnosis::{Context, Progress, Standing, Step, progress};
 use crate::events::{BootSummary, History, ReadError, StoredEvent};
 use crate::explain::{Explained, Inquiry, Unreadable};
+use crate::metrics::InProgress;
 use missed::Missed;
 use table::Table;
 
 pub(crate) use mark::Mark;
-pub use news::Silences;
-pub(crate) use news::{Ears, News, Silence};
-pub use table::InProgress;
 
 /// How far back attempts are looked for that may be under way.
 const BACK: Duration = Duration::from_secs(86_400);
@@ -244,7 +241,7 @@ impl Follower {
             self.app.metrics.traces.take(trace::trace(boot, host, diagnosis));
         }
         if diagnosis.standing == Standing::Silent {
-            self.app.silences.tell(explained);
+            self.app.silences.tell(boot, diagnosis);
         }
         let (outcome, cause) = (count::outcome(boot, diagnosis), count::cause(diagnosis));
         tracing::debug!(boot = %boot.attempt, site = boot.site, outcome, cause, "a boot is over");

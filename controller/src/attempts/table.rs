@@ -1,14 +1,13 @@
 //! The attempts under way, and when to look at each: pure but for what others see of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use proto::event::EventKind;
 use proto::{AttemptId, Mac, Wall};
-use telemetry::metrics::{Exposition, of_controller as name};
 
 use crate::events::{BootSummary, StoredEvent};
+use crate::metrics::InProgress;
 
 /// Attempts that are followed at one time.
 pub(super) const OPEN: usize = 50_000;
@@ -16,41 +15,6 @@ pub(super) const OPEN: usize = 50_000;
 const COUNTED: usize = 100_000;
 /// So long after the first of some news an attempt is looked at: they come in bursts.
 pub(super) const SETTLED: Duration = Duration::from_secs(5);
-
-/// How many attempts are under way at each site in each stage. Cheap to clone; all clones are one.
-#[derive(Debug, Clone, Default)]
-pub struct InProgress(Arc<Mutex<BTreeMap<(String, &'static str), u64>>>);
-
-impl InProgress {
-    /// Adds the numbers to those of the controller.
-    pub(crate) fn add_to(&self, exposition: &mut Exposition) {
-        for ((site, stage), count) in self.counts().iter() {
-            #[expect(clippy::cast_precision_loss, reason = "there are few")]
-            exposition.set_with(&name::BOOTS_IN_PROGRESS, &[site, stage], *count as f64);
-        }
-    }
-
-    fn counts(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, &'static str), u64>> {
-        // Nothing panics between two steps of a change, so a poisoned table is whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// One more.
-    pub(crate) fn enter(&self, site: &str, stage: &'static str) {
-        *self.counts().entry((site.to_owned(), stage)).or_insert(0) += 1;
-    }
-
-    fn leave(&self, site: &str, stage: &'static str) {
-        let mut counts = self.counts();
-        let key = (site.to_owned(), stage);
-        if let Some(count) = counts.get_mut(&key) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                counts.remove(&key);
-            }
-        }
-    }
-}
 
 /// The attempts under way.
 #[derive(Debug)]

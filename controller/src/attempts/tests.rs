@@ -16,6 +16,7 @@ use crate::app::Clock;
 use crate::catalog::orders::NewOrder;
 use crate::catalog::tests::{Fleet, NOW, host};
 use crate::events::Source;
+use crate::news::{Ears, News};
 use crate::planner::Planner;
 
 const SECOND: u64 = 1_000;
@@ -342,7 +343,7 @@ async fn a_cause_that_events_alone_do_not_tell_is_counted_as_it_is_explained() {
 async fn who_watches_is_told_of_a_silence_and_why() {
     let mut lab = Lab::new();
     let mut follower = lab.follower().await;
-    let mut ears = Ears::new(&lab.app, true);
+    let mut ears = Ears::new(&lab.app.events, Some(&lab.app.silences));
     lab.tell(1, vec![(0, began()), (0, decided(Answer::Loader)), (1, leased())]).await;
     lab.at(200, &mut follower).await;
     let heard: Vec<_> = [ears.next().await, ears.next().await, ears.next().await, ears.next().await]

@@ -1,9 +1,8 @@
 //! Image bytes by their SHA-256, in an object store (a directory for now).
 //!
 //! A blob appears under its digest when all its bytes were verified, or not at all; it never changes afterwards.
-//! [`http`] serves them to agents, each only what a plan of its own site names (S8, S10).
+//! What part of one is asked for, and how several parts are sent, is here too; who may have them is asked where they are served.
 
-pub(crate) mod http;
 mod parts;
 mod put;
 mod range;
@@ -26,7 +25,9 @@ use proto::Digest;
 
 use room::Room;
 
+pub(crate) use parts::Parts;
 pub use put::{BlobUpload, PutError};
+pub(crate) use range::{Wanted, wanted};
 pub use room::NoRoom;
 
 /// The blobs. Cheap to clone.

@@ -12,7 +12,7 @@ use super::{BlobError, Blobs};
 
 /// The parts of one answer.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(crate) struct Parts {
     digest: Digest,
     size: u64,
     ranges: Vec<Range<u64>>,
@@ -20,17 +20,17 @@ pub(super) struct Parts {
 
 impl Parts {
     /// These parts of a blob of `size` bytes.
-    pub(super) fn new(digest: Digest, size: u64, ranges: Vec<Range<u64>>) -> Self {
+    pub(crate) fn new(digest: Digest, size: u64, ranges: Vec<Range<u64>>) -> Self {
         Self { digest, size, ranges }
     }
 
     /// No content holds its own digest, so it is a boundary.
-    pub(super) fn content_type(&self) -> String {
+    pub(crate) fn content_type(&self) -> String {
         format!("multipart/byteranges; boundary={}", self.digest)
     }
 
     /// Bytes of the whole answer.
-    pub(super) fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         let parts = self.ranges.iter().map(|range| self.head(range).len() as u64 + range.end - range.start);
         parts.sum::<u64>() + self.end().len() as u64
     }
@@ -46,7 +46,7 @@ impl Parts {
     }
 
     /// The bytes of the answer; each range is opened when its turn has come.
-    pub(super) fn stream(self, blobs: Blobs) -> BoxStream<'static, Result<Bytes, BlobError>> {
+    pub(crate) fn stream(self, blobs: Blobs) -> BoxStream<'static, Result<Bytes, BlobError>> {
         let text = |text: String| stream::once(std::future::ready(Ok::<_, BlobError>(Bytes::from(text))));
         let end = text(self.end());
         let (digest, heads) = (self.digest, self.ranges.iter().map(|range| self.head(range)));

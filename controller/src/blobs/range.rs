@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What to send of a file of `size` bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// All of it: there is no header, or one that may be ignored.
     Whole,
     /// These bytes; never empty.
@@ -20,7 +20,7 @@ const RANGES: usize = 256;
 
 /// Reads a `Range` header. Other units and malformed ranges are ignored, and so are several that overlap, go back or are
 /// too many, as the RFC allows.
-pub(super) fn wanted(header: Option<&str>, size: u64) -> Wanted {
+pub(crate) fn wanted(header: Option<&str>, size: u64) -> Wanted {
     let Some(spec) = header.and_then(|header| header.trim().strip_prefix("bytes=")) else {
         return Wanted::Whole;
     };

@@ -5,8 +5,8 @@ use proto::event::AlarmKind;
 use proto::{Following, Wall};
 
 use super::{Inquiry, Unreadable};
-use crate::agents::status::last_heard;
 use crate::diagnosis::AgentFacts;
+use crate::status::last_heard;
 
 /// An agent's link, and how old what it lives by is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,6 @@
 //! own limits; the handshake's are in [`certs::tls`].
 
 mod credential;
-mod heard;
 mod serve;
 
 use std::path::PathBuf;
@@ -21,13 +20,11 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
 
 pub(crate) use credential::{Tls, TlsSetupError, Upkeep};
-pub(crate) use heard::Contact;
 pub(crate) use serve::{Serving, serve};
 
 use crate::admin::AdminService;
-use crate::agents::Agents;
+use crate::agents::{self, Agents};
 use crate::app::App;
-use crate::blobs;
 use crate::enrol::Enrolment;
 use crate::metrics::count_calls;
 
@@ -36,12 +33,12 @@ pub(crate) type Writable = watch::Receiver<bool>;
 
 /// Everything that agents and operators may call. `secrets_key` is where the vault's key is, for backups.
 pub(crate) fn fleet_routes(app: &App, secrets_key: PathBuf, writable: Writable) -> axum::Router {
-    let agents = v1::agents_server::AgentsServer::new(Agents::new(app.clone()))
+    let service = v1::agents_server::AgentsServer::new(Agents::new(app.clone()))
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT);
     let admin = AdminService::new(app.clone(), secrets_key).into_server();
-    let routes = standard(writable).add_service(agents).add_service(admin);
-    let routes = routes.prepare().into_axum_router().merge(blobs::http::routes(app.clone()));
+    let routes = standard(writable).add_service(service).add_service(admin);
+    let routes = routes.prepare().into_axum_router().merge(agents::blobs::routes(app.clone()));
     counted(app, routes.fallback(unknown))
 }
 

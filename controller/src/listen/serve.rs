@@ -18,9 +18,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use super::heard::{Contact, Heard};
 use crate::agents::caller::Peer;
 use crate::config::Limits;
+use crate::sessions::{Contact, Heard};
 
 /// How long open calls may go on once the controller is to stop.
 const GRACE: Duration = Duration::from_secs(5);

@@ -1,14 +1,11 @@
-//! The controller's metrics: what its parts count as they work, and what is looked up when somebody asks.
+//! What the controller's parts count as they work, and what agents tell of themselves ([`agents`]).
 //!
-//! [`Metrics`] is what the parts count in, one for the whole controller. [`Gatherer`] adds what stands in the catalog, the
-//! planner and on disk, at most every ten seconds however often it is asked, and serves what agents tell ([`agents`]).
+//! [`Metrics`] is what the parts count in, one for the whole controller. What else there is to say is looked up when somebody
+//! asks, by [`crate::scrape`].
 
 mod agents;
 mod calls;
-mod gather;
-mod sites;
-#[cfg(test)]
-mod tests;
+mod in_progress;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,7 +19,7 @@ use crate::events::StoredEvent;
 
 pub(crate) use agents::{AgentReports, Reporting};
 pub(crate) use calls::count_calls;
-pub use gather::Gatherer;
+pub use in_progress::InProgress;
 
 /// What is counted as it happens. Cheap to clone; all clones are one.
 #[derive(Debug, Clone)]
@@ -83,10 +80,20 @@ impl Metrics {
         self.state.events_refused.store(!taken, Ordering::Relaxed);
     }
 
+    /// Whether it takes none.
+    pub(crate) fn events_refused(&self) -> bool {
+        self.state.events_refused.load(Ordering::Relaxed)
+    }
+
     /// When the certificate ends that the listeners show.
     pub(crate) fn note_listener_ends(&self, at: SystemTime) {
         let seconds = at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         self.state.listener_ends.store(seconds, Ordering::Relaxed);
+    }
+
+    /// In seconds since the Unix epoch; 0: not known yet.
+    pub(crate) fn listener_ends(&self) -> u64 {
+        self.state.listener_ends.load(Ordering::Relaxed)
     }
 }
 

@@ -4,8 +4,8 @@ use proto::Following;
 use proto::catalog::{AgentSpec, AgentStatus, AnyResource, Kind};
 
 use super::Unreadable;
-use crate::agents::status::with_presence;
 use crate::app::App;
+use crate::status::with_presence;
 
 /// An agent in a line.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,10 +9,10 @@ use form_urlencoded::byte_serialize;
 use proto::Digest;
 
 use super::problem::Problem;
-use super::secret::Secret;
 use super::state::Page;
 use crate::catalog::ReadError;
 use crate::catalog::roles::{AccessError, Actor};
+use crate::logins::Secret;
 
 /// The name of the cookie. Browsers take a cookie of this prefix only over TLS, for this host alone and for all of its paths.
 pub(super) const COOKIE_NAME: &str = "__Host-bootlane";

@@ -8,8 +8,8 @@ use certs::tls::{DefaultTimeProvider, FileError, FileServer, ReloadableServer};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
-use super::logins::Logins;
 use crate::config;
+use crate::logins::Logins;
 
 /// How often an operator's files are read again: who renews them does so weeks ahead.
 const REREAD: Duration = Duration::from_secs(3_600);

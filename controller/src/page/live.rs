@@ -26,7 +26,7 @@ use super::guard::Visitor;
 use super::problem::Problem;
 use super::state::Page;
 use super::views::boot::{self, BootView};
-use crate::attempts::{Ears, News};
+use crate::news::{Ears, News};
 
 /// Messages that wait for a slow reader; the stream itself waits then.
 const WAITING: usize = 16;
@@ -112,7 +112,7 @@ impl Follower {
         let stream = ReceiverStream::new(events).map(Ok::<_, Infallible>);
         let response = Sse::new(stream).keep_alive(KeepAlive::default()).into_response();
         // Subscribed before anything is read, so that nothing falls between what is stored and what comes.
-        let news = Ears::new(&page.app, true);
+        let news = Ears::new(&page.app.events, Some(&page.app.silences));
         Ok((Self { page, visitor, out, news, _seat: seat }, response))
     }
 

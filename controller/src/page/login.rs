@@ -14,13 +14,11 @@ use serde::Deserialize;
 
 use super::frame;
 use super::guard::{COOKIE_NAME, session_of};
-use super::keys::{Holder, KeyError, SESSION_LIFE};
-use super::logins::CodeError;
 use super::problem::Problem;
-use super::secret::Secret;
 use super::state::Page;
 use crate::catalog::ChangeError;
 use crate::catalog::roles::{AccessError, Actor};
+use crate::logins::{CodeError, Holder, KeyError, SESSION_LIFE, Secret};
 
 /// What `/login` is asked with.
 #[derive(Debug, Default, Deserialize)]

@@ -9,15 +9,11 @@ mod assets;
 mod frame;
 mod guard;
 mod headers;
-mod keys;
 mod listening;
 mod live;
 mod login;
-mod logins;
 mod problem;
-mod secret;
 mod state;
-mod tries;
 mod views;
 
 #[cfg(test)]
@@ -34,13 +30,12 @@ use tokio_util::sync::CancellationToken;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
-pub(crate) use keys::{Holder, KeyError};
 pub(crate) use listening::{Listening, keep_certificate};
-pub use logins::Logins;
 
 use self::problem::Problem;
 use self::state::Page;
 use crate::app::App;
+use crate::logins::Logins;
 
 /// The largest form, in bytes: it has one field.
 const FORM: usize = 4 * 1024;

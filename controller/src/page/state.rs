@@ -3,8 +3,8 @@
 use tokio_util::sync::CancellationToken;
 
 use super::live::Room;
-use super::logins::Logins;
 use crate::app::App;
+use crate::logins::Logins;
 
 /// The page of one controller. Cheap to clone.
 #[derive(Clone)]

@@ -20,10 +20,11 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use super::{Holder, Logins, routes};
+use super::routes;
 use crate::app::App;
 use crate::catalog::tests::{NOW, actor, apply, request};
 use crate::events::Source;
+use crate::logins::{Holder, Logins};
 
 const OWN: &str = "boot.example:7445";
 const ATTEMPT: AttemptId = AttemptId([0xab; 16]);

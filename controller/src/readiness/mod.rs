@@ -8,4 +8,4 @@ mod eta;
 mod judge;
 mod view;
 
-pub(crate) use view::{SiteReadiness, of_image, of_order};
+pub(crate) use view::{Images, SiteReadiness, of_image, of_order};

@@ -9,11 +9,11 @@ use proto::plan::{BlobRef, SitePlan, Wan};
 use proto::{Wall, v1};
 
 use super::judge::{Facts, Judged, judge};
-use crate::agents::status::last_heard;
 use crate::app::App;
 use crate::catalog::ReadError;
-use crate::holdings::{Known, known};
+use crate::holdings::Known;
 use crate::planner::Published;
+use crate::status::last_heard;
 
 /// One site as of now.
 pub(crate) struct SiteReadiness<'a> {
@@ -95,7 +95,8 @@ impl<'a> SiteReadiness<'a> {
         if let Some(heard) = self.agents.get(agent) {
             return heard.clone();
         }
-        let heard = (known(self.app, agent).await, last_heard(self.app, agent).await);
+        let known = self.app.holdings.known(self.app.store.as_ref(), agent).await;
+        let heard = (known, last_heard(self.app, agent).await);
         self.agents.insert(agent.to_owned(), heard.clone());
         heard
     }
@@ -136,11 +137,56 @@ pub(crate) async fn of_image(
     Ok(Some(readiness.message(agent, image, &blobs).await))
 }
 
+/// The images of one answer, read once.
+pub(crate) struct Images<'a> {
+    app: &'a App,
+    known: HashMap<String, Option<ImageSpec>>,
+}
+
+impl<'a> Images<'a> {
+    /// None is read yet.
+    pub(crate) fn new(app: &'a App) -> Self {
+        Self { app, known: HashMap::new() }
+    }
+
+    /// What the agents of one site hold of its images, or of this one.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) async fn of_site(
+        &mut self,
+        site: &str,
+        image: Option<&str>,
+    ) -> Result<Vec<v1::Readiness>, ReadError> {
+        let Some(mut readiness) = SiteReadiness::of(self.app, site) else { return Ok(vec![]) };
+        let plan = Arc::clone(readiness.plan());
+        let mut entries = Vec::new();
+        for agent in &plan.agents {
+            for name in plan.images.iter().filter(|name| image.is_none_or(|image| image == *name)) {
+                let Some(spec) = self.get(name).await? else { continue };
+                let blobs = readiness.blobs_of(spec);
+                if !blobs.is_empty() {
+                    entries.push(readiness.message(agent, name, &blobs).await);
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn get(&mut self, name: &str) -> Result<Option<&ImageSpec>, ReadError> {
+        if !self.known.contains_key(name) {
+            let found = self.app.catalog.get_image(name).await?;
+            self.known.insert(name.to_owned(), found.map(|image| image.spec));
+        }
+        Ok(self.known.get(name).and_then(Option::as_ref))
+    }
+}
+
 /// Does the order's agent hold all that the order takes, by its own word to this controller and of the newest plan, and would it
 /// obey the order? One whose disk is full starts none.
 pub(super) async fn is_ready(app: &App, plan: &Published, order: &str) -> bool {
     let Some(need) = plan.orders.get(order) else { return false };
-    let Some(known) = known(app, &need.agent).await else { return false };
+    let Some(known) = app.holdings.known(app.store.as_ref(), &need.agent).await else { return false };
     let nothing_awaited = need.blobs.keys().all(|digest| !known.holding.awaited.contains_key(digest));
     let holds_all = known.heard && speaks_of(&known, plan) && known.holding.unnamed == 0 && nothing_awaited;
     // What cannot be read is no reason to keep an order from its agent, which judges by itself.

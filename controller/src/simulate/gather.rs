@@ -14,11 +14,11 @@ use rom::Firmware;
 
 use super::scenario::{Flag, Scenario};
 use super::{hide, supplies};
-use crate::agents::status::last_heard;
 use crate::app::App;
 use crate::catalog::ReadError;
 use crate::plan::PlanProblem;
 use crate::planner::Published;
+use crate::status::last_heard;
 
 /// Leases of a site that are looked at; a site has rarely more.
 const LEASES: usize = 20_000;

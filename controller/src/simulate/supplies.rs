@@ -7,17 +7,16 @@ use proto::plan::BlobRef;
 use proto::{Digest, Wall};
 
 use super::scenario::Held;
-use crate::agents::status::last_heard;
 use crate::app::App;
-use crate::holdings::known;
 use crate::readiness::SiteReadiness;
+use crate::status::last_heard;
 
 /// What is known of blobs, and those that the agent can neither give nor fetch now.
 pub(super) type Supplies = (BTreeMap<Digest, Held>, BTreeSet<Digest>);
 
 /// What is known of these blobs, and which of them the agent can neither give nor fetch now.
 pub(super) async fn of(app: &App, site: &str, agent: &str, blobs: &[BlobRef]) -> Supplies {
-    let holding = known(app, agent).await.map(|known| known.holding);
+    let holding = app.holdings.known(app.store.as_ref(), agent).await.map(|known| known.holding);
     let away = last_heard(app, agent).await.is_some();
     let (mut held, mut out_of_reach) = (BTreeMap::new(), BTreeSet::new());
     for blob in blobs {

@@ -12,6 +12,10 @@ use super::{
     config::{Configured, grub, pxelinux},
 };
 
+/// How often a script begins anew when a file does not arrive, with pauses of 2, 4, 8 and 16 s: what the planner's
+/// scripts do.
+pub(super) const MAX_TRIES: u32 = 4;
+
 /// A loader that reads a configuration of its own.
 #[derive(Debug)]
 pub(super) struct BootProgram {
@@ -97,7 +101,7 @@ impl BootProgram {
         match self.program {
             // `ONERROR disk`.
             Program::Pxelinux | Program::Lpxelinux => 0,
-            Program::Grub | Program::Ipxe => super::machine::MAX_TRIES,
+            Program::Grub | Program::Ipxe => MAX_TRIES,
         }
     }
 

@@ -60,10 +60,3 @@ impl BootService {
         }
     }
 }
-
-/// Is this the one form of a proxy's offer that it takes? The vendor's class, and nothing in option 43 that says how to
-/// discover servers.
-pub(super) fn is_offer(offer: &Message) -> bool {
-    let class = option(offer, 60).starts_with(b"PXEClient");
-    offer.yiaddr.is_unspecified() && class && option(offer, 43).is_empty()
-}

@@ -8,8 +8,6 @@ use netboot::{
 };
 use proto::{Mac, event::Client};
 
-use super::boot_service;
-
 /// When a message is sent again: EDK2's times (QUIRKS 8).
 pub(super) const PATIENCE: [Duration; 4] =
     [Duration::from_secs(4), Duration::from_secs(8), Duration::from_secs(16), Duration::from_secs(32)];
@@ -124,7 +122,7 @@ impl Dora {
             Proxy::None => false,
             // LAB: both, or it is no offer.
             Proxy::Offer => !offer.siaddr.is_unspecified() && !offer.file.is_empty(),
-            Proxy::BootService => boot_service::is_offer(&offer),
+            Proxy::BootService => leads_to_boot_service(&offer),
         };
         if good {
             self.proxy = Some(offer);
@@ -154,6 +152,13 @@ impl Dora {
 /// Option 53.
 fn kind(message: &Message) -> Option<u8> {
     message.options.as_ref()?.get(53)?.first().copied()
+}
+
+/// Is this the one form of a proxy's offer after which its boot service is asked? The vendor's class, and nothing in option
+/// 43 that says how to discover servers.
+fn leads_to_boot_service(offer: &Message) -> bool {
+    let class = option(offer, 60).starts_with(b"PXEClient");
+    offer.yiaddr.is_unspecified() && class && option(offer, 43).is_empty()
 }
 
 /// The option's bytes; none, where it is not there.

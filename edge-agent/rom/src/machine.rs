@@ -12,17 +12,13 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::{
     Action, End, Firmware, Identity, Input, Script, ScriptError, Source,
-    boot_program::{BootProgram, Loaded, Next},
+    boot_program::{BootProgram, Loaded, MAX_TRIES, Next},
     boot_service::BootService,
     dora::{Dora, Progress, Proxy, Speaker, option},
     firmware,
     loaders::{self, Loader},
     menu,
 };
-
-/// How often a script begins anew when a file does not arrive, with pauses of 2, 4, 8 and 16 s: what the planner's
-/// scripts do.
-pub(super) const MAX_TRIES: u32 = 4;
 
 /// The first pause.
 const PAUSE: Duration = Duration::from_secs(2);

@@ -15,7 +15,7 @@ use certs::{
 use rustls::{ClientConfig, ClientConnection};
 
 use super::Findings;
-use crate::{config::ControllerConfig, outage::chain, uplink};
+use crate::{config::ControllerConfig, controllers, outage::chain};
 
 /// How long a controller may take to take a connection, and for each answer at the handshake.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -120,7 +120,7 @@ fn reach(address: &str) -> io::Result<TcpStream> {
 fn shake_hands(address: &str, mut stream: TcpStream, tls: &Arc<ClientConfig>) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let name = uplink::server_name(address)?;
+    let name = controllers::server_name(address)?;
     let mut connection = ClientConnection::new(tls.clone(), name).map_err(io::Error::other)?;
     while connection.is_handshaking() {
         connection.complete_io(&mut stream)?;

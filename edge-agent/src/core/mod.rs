@@ -6,6 +6,7 @@
 //! fixed address and the local disk, other machines get no answer and ask again, and the agent stays up.
 
 mod bundle;
+mod overhear;
 mod standing;
 mod tail;
 mod thread;
@@ -34,11 +35,13 @@ use proto::{AttemptId, Incarnation, OrderId, event::NumberedEvent};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    Tap, dhcp,
+    Tap,
+    counts::Counts,
+    dhcp,
     disk::{DiskError, log::OpenError},
-    metrics::Counts,
 };
 
+pub use overhear::overhear;
 pub use standing::{Epoch, Standing};
 pub use tail::Tail;
 

@@ -29,12 +29,12 @@ use super::{
     writer::{State, Writer},
 };
 use crate::{
+    counts::Counts,
     dhcp,
     disk::{
         log::{CommitError, Ledger, Options as LedgerOptions},
         space::{Pressure, Space},
     },
-    metrics::Counts,
 };
 
 /// Commands that share one turn, at most.

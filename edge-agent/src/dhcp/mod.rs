@@ -4,11 +4,9 @@
 //! so what is sent to it by unicast leaves as a whole Ethernet frame (QUIRKS 3).
 
 mod filter;
-mod overhear;
 mod sockets;
 #[cfg(test)]
 mod tests;
 
-pub use overhear::overhear;
 pub(crate) use sockets::Requests;
 pub use sockets::{Bound, OpenError, Overheard, Ports, Sockets, Wire};

@@ -7,7 +7,7 @@ use hyper::{StatusCode, header::HeaderValue};
 use netboot::cache::sources::{Fault, Name};
 use proto::Digest;
 
-use crate::{disk::cache::FillError, uplink::ConnectError};
+use crate::{controllers::ConnectError, disk::cache::FillError};
 
 /// Why a source did not give what it was asked for.
 #[derive(Debug, thiserror::Error)]

@@ -44,10 +44,10 @@ use tokio::sync::{mpsc, watch};
 use tracing::Instrument as _;
 
 use crate::{
+    controllers::{Health, Link},
     core::{Core, Stopped},
     disk::cache::Cache,
     holding::Arrivals,
-    uplink::{Health, Link},
 };
 
 pub use budget::Budget;

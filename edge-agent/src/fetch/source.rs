@@ -35,9 +35,9 @@ use super::{
     parts::{Body, Parts},
 };
 use crate::{
+    controllers::{Link, connect_http},
+    counts::Count,
     holding::Fetched,
-    metrics::Count,
-    uplink::{Link, connect_http},
 };
 
 /// How long another agent of the site, which is near, may take to let us in.

@@ -30,10 +30,10 @@ use super::{
     trouble::Trouble,
 };
 use crate::{
+    controllers::Link,
     disk::cache::Cache,
     holding::Arrivals,
     outage::{Lasting, chain},
-    uplink::Link,
 };
 
 /// The longest sleep over what may have changed.

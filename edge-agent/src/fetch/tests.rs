@@ -30,9 +30,9 @@ use super::{
     transfer::{Fetched, Purpose, fetch},
 };
 use crate::{
+    controllers::Link,
     disk::cache::{Cache, FillState},
     holding::Arrivals,
-    uplink::Link,
 };
 
 const PATIENCE: Patience = Patience { stalled: Duration::from_millis(300), cut: Duration::from_secs(20) };

@@ -25,7 +25,6 @@ mod memory;
 mod mirrored;
 mod odd;
 mod path;
-pub(crate) mod range;
 mod reply;
 mod report;
 mod request;

@@ -7,10 +7,8 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use proto::Digest;
 
-use super::{
-    range::{self, Asked},
-    request::{AskedRange, Conditions, Version},
-};
+use super::request::{AskedRange, Conditions, Version};
+use crate::range::{self, Asked};
 
 /// Seconds after which a client may ask again for what cannot be had now.
 const RETRY_SECONDS: &str = "10";

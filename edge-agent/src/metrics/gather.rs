@@ -14,12 +14,12 @@ use telemetry::metrics::{self, Exposition, Owner, of_agent as name};
 use tokio::sync::watch;
 
 use crate::{
+    controllers::{Health, Link},
     core::Core,
     disk::{cache::Cache, space::Space},
     holding::Arrivals,
     images::Images,
     mirror::Mirrors,
-    uplink::{Health, Link},
 };
 
 /// Where the numbers are. Cheap to clone.

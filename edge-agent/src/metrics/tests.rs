@@ -12,13 +12,13 @@ use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::{
+    controllers::{Health, Link},
     core::{self, Core},
     disk::cache::Cache,
     fetch::Budget,
     holding::Arrivals,
     images::Images,
     mirror::{self, Mirrors, Proxy},
-    uplink::{Health, Link},
 };
 
 fn plan() -> Arc<SitePlan> {

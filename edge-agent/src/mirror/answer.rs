@@ -22,7 +22,7 @@ use super::{
     kept::{Kept, wall_now},
     store::Held,
 };
-use crate::http::range::{self, Asked};
+use crate::range::{self, Asked};
 
 /// Says where an answer comes from; one of the words of [`How`].
 const FROM: HeaderName = HeaderName::from_static("bootlane-mirror");

@@ -19,7 +19,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{disk::cache::Cache, uplink::Link};
+use crate::{controllers::Link, disk::cache::Cache};
 use service::Service;
 
 /// Connections at one time: a site has few agents, each with few fetches.

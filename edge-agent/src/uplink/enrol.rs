@@ -19,8 +19,8 @@ use telemetry::grpc::{Traced, traced};
 use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
-use super::{ConnectError, LinkError, Session, connect, in_time};
-use crate::config::ControllerConfig;
+use super::{ConnectError, LinkError, Session, in_time};
+use crate::{config::ControllerConfig, controllers};
 
 /// What a token's file must not have: its group may be the agent's.
 const EVERYBODY: u32 = 0o007;
@@ -122,7 +122,7 @@ async fn client(
     config: &ControllerConfig,
     tls: Arc<rustls::ClientConfig>,
 ) -> Result<EnrolmentClient<Traced>, ConnectError> {
-    Ok(EnrolmentClient::new(traced(connect::channel(&config.enrol, tls).await?)))
+    Ok(EnrolmentClient::new(traced(controllers::channel(&config.enrol, tls).await?)))
 }
 
 fn token(config: &ControllerConfig, folder: &Path) -> Result<(Zeroizing<String>, JoinToken), EnrolError> {

@@ -3,7 +3,6 @@
 
 mod adopt;
 mod capture;
-mod connect;
 mod enrol;
 mod follow;
 mod holding;
@@ -14,11 +13,11 @@ use std::{
     error::Error as StdError,
     path::PathBuf,
     sync::{Arc, Mutex as StdMutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use certs::{
-    AgentIdentity, SiteName,
+    AgentIdentity,
     tls::{Alpn, DefaultTimeProvider, ReloadableClient, TlsError},
 };
 use proto::{holding::Holding, plan::SitePlan};
@@ -30,6 +29,7 @@ use tonic::transport::Channel;
 use crate::{
     captures::Captures,
     config::ControllerConfig,
+    controllers::{self, ConnectError, Health, Link},
     core::{Core, Stopped},
     metrics::Gatherer,
     mirror::Mirrors,
@@ -37,8 +37,6 @@ use crate::{
     plans::PlanStore,
 };
 
-pub(crate) use connect::server_name;
-pub use connect::{ConnectError, connect_http};
 pub use enrol::EnrolError;
 pub(crate) use enrol::read_token;
 
@@ -74,34 +72,6 @@ pub struct Uplink {
     pub metrics: Gatherer,
     /// Packets of boots, for whoever asks.
     pub captures: Captures,
-}
-
-/// The link as others see it.
-#[derive(Debug, Clone, Default)]
-pub struct Link {
-    /// Is a stream of updates open?
-    pub up: bool,
-    /// For fetching blobs; None before enrolment.
-    pub tls: Option<Arc<ReloadableClient>>,
-    /// The site that our certificate names; None before enrolment.
-    pub site: Option<SiteName>,
-    /// When our certificate ends; None before enrolment.
-    pub certificate_ends: Option<SystemTime>,
-}
-
-/// What the controller is told beside events.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Health {
-    /// Bytes in the image cache.
-    pub cache_bytes: u64,
-    /// Blobs that the plan names and that are not here.
-    pub missing_blobs: u32,
-    /// Where machines reach us.
-    pub addresses: Vec<String>,
-    /// `ADDRESS:PORT` where other agents of the site may fetch blobs from us.
-    pub peer_addresses: Vec<String>,
-    /// Bytes that the image cache may take; 0: not known yet.
-    pub cache_budget: u64,
 }
 
 /// Why the link is not up.
@@ -260,7 +230,7 @@ impl Session {
     async fn connected(&self, config: &ControllerConfig) -> Result<std::convert::Infallible, LinkError> {
         self.recover_if_expired(config).await?;
         let tls = self.tls.fleet_config(&[Alpn::Http2])?;
-        let channel = connect::channel(&config.fleet, tls).await?;
+        let channel = controllers::channel(&config.fleet, tls).await?;
         tokio::select! {
             ended = self.follow(channel.clone()) => ended,
             ended = self.report(channel.clone()) => ended,

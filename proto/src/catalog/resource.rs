@@ -9,7 +9,7 @@ use super::{
     AgentSpec, HostSpec, ImageSpec, MirrorSpec, OperatorSpec, OrderSpec, ProfileSpec, SecretSpec, SiteSpec,
     TokenSpec, mistakes::Stopped,
 };
-use crate::{Uid, Wall};
+use crate::{Uid, Wall, name};
 
 /// The kinds of resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -207,15 +207,7 @@ impl<S: Spec> Resource<S> {
 /// The rule for names: 1 to 63 lower-case letters, digits, dots and hyphens, a letter or digit at both ends.
 #[must_use]
 pub fn check_name(field: &str, name: &str) -> Option<Problem> {
-    let edge = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    let bytes = name.as_bytes();
-    let inner =
-        bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.'));
-    let good = bytes.len() <= 63 && inner && edge(bytes.first()) && edge(bytes.last());
-    (!good).then(|| {
-        let rule = "expected 1 to 63 lower-case letters, digits, dots or hyphens, with a letter or digit at both ends";
-        Problem::new(field, format!("{name:?} is no name: {rule}"))
-    })
+    name::flaw(name).map(|flaw| Problem::new(field, flaw))
 }
 
 /// A document of any kind.

@@ -3,9 +3,8 @@
 use std::{str::FromStr, time::Duration};
 
 use crate::{
-    catalog::check_name,
     mirror::{HostName, MirrorFamily, Pattern, Upstream},
-    v1,
+    name, v1,
     wire::WireError,
 };
 
@@ -59,8 +58,8 @@ impl TryFrom<v1::Mirror> for MirrorPlan {
             let one = |text: &String| text.parse().map_err(|e: T::Err| WireError::new(field, e.to_string()));
             texts.iter().map(one).collect()
         }
-        if let Some(problem) = check_name("name", &message.name) {
-            return Err(WireError::new("name", problem.message));
+        if let Some(flaw) = name::flaw(&message.name) {
+            return Err(WireError::new("name", flaw));
         }
         let upstreams = parsed("upstreams", &message.upstreams)?;
         if upstreams.is_empty() {

@@ -12,10 +12,10 @@ use tonic::Status;
 use super::{Gone, Watch, matches, unread};
 use crate::admin::refusal;
 use crate::app::App;
-use crate::attempts::News;
 use crate::catalog::orders::Waited;
 use crate::diagnosis::{Context, progress};
 use crate::events::{BootFilter, BootSummary, Outcome, ReadError};
+use crate::news::News;
 
 /// How many stored events of each attempt were sent; None for one that was over when the watch began.
 type Sent = HashMap<AttemptId, Option<usize>>;

@@ -97,7 +97,7 @@ async fn who_asks_for_silences_is_told_of_them_and_why() {
     let (mut asked, mut other) = (watch(true).await, watch(false).await);
     let mut inquiry = crate::explain::Inquiry::new(&lab.app);
     let explained = inquiry.attempt(ATTEMPT).await.expect("readable").expect("there");
-    lab.app.silences.tell(&explained);
+    lab.app.silences.tell(&explained.boot, &explained.diagnosis);
     let told = asked.message().await.expect("open").expect("told");
     let silence = told.silence.expect("it is one");
     let boot = silence.boot.expect("whose");

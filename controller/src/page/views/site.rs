@@ -8,7 +8,6 @@ use proto::words::{plain, rough, size};
 use proto::{Wall, v1};
 
 use super::{fleet, framed, parts};
-use crate::admin;
 use crate::app::App;
 use crate::catalog::Alarm;
 use crate::overview::{self, AgentLine, Day};
@@ -16,6 +15,7 @@ use crate::page::guard::Visitor;
 use crate::page::problem::Problem;
 use crate::page::state::Page;
 use crate::plan::PlanProblem;
+use crate::readiness::Images;
 
 /// Hosts of the table; `bootlane host list` has all.
 const HOSTS: usize = 1_000;
@@ -54,7 +54,7 @@ impl SiteView {
         Ok(Self {
             agents: overview::agents(app, name).await?,
             problems,
-            images: admin::images_of(app, name).await.map_err(|_| Problem::Unreadable)?,
+            images: Images::new(app).of_site(name, None).await?,
             hosts: app.catalog.list::<HostSpec>(Some(name)).await?.items,
             day: overview::day(app, Some(name)).await?,
             alarms,

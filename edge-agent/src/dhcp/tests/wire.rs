@@ -166,7 +166,7 @@ async fn serve() {
     core.input(Input::Plan(Arc::new(plan))).await.expect("it runs");
     let shutdown = CancellationToken::new();
     core.serve().await.expect("it runs");
-    tokio::spawn(crate::dhcp::overhear(core.clone(), wire, shutdown));
+    tokio::spawn(crate::core::overhear(core.clone(), wire, shutdown));
     loop {
         let events = core.events(0, 1_000).await.expect("it runs");
         let text: String =

@@ -30,7 +30,7 @@ use super::super::{
     supply::{Patience, Supply},
     transfer::{Purpose, fetch},
 };
-use crate::{disk::cache::Cache, uplink::Link};
+use crate::{controllers::Link, disk::cache::Cache};
 
 const PATIENCE: Patience = Patience { stalled: Duration::from_millis(500), cut: Duration::from_secs(20) };
 const SIZE: usize = 3 << 20;

@@ -3,6 +3,8 @@
 //!
 //! A new crate or a new arrow fails here first: then change the design, or the crate.
 
+mod modules;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -11,7 +11,7 @@ use proto::{Digest, Uid};
 use super::secret::{NoRandomness, Secret};
 
 /// How long a code may be used, and for as long it counts against its operator.
-pub(crate) const CODE_LIFE: Duration = Duration::from_secs(60);
+pub(super) const CODE_LIFE: Duration = Duration::from_secs(60);
 /// How long a session lasts, whether it is used or not.
 pub(crate) const SESSION_LIFE: Duration = Duration::from_secs(12 * 3_600);
 /// Codes of one operator within [`CODE_LIFE`], used ones among them.
@@ -44,7 +44,7 @@ pub(crate) enum KeyError {
 
 /// Codes and sessions.
 #[derive(Debug, Default)]
-pub(crate) struct Keys {
+pub(super) struct Keys {
     codes: HashMap<Digest, Code>,
     sessions: HashMap<Digest, Session>,
 }

@@ -1,14 +1,20 @@
 //! The logins of one controller's page, shared by the service that gives out codes and the page that takes them.
 
+mod keys;
+mod secret;
+mod tries;
+
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use proto::{Digest, Uid};
 
-use super::keys::{CODE_LIFE, Holder, KeyError, Keys};
-use super::secret::Secret;
-use super::tries::Tries;
+use keys::{CODE_LIFE, Keys};
+use tries::Tries;
+
+pub(crate) use keys::{Holder, KeyError, SESSION_LIFE};
+pub(crate) use secret::Secret;
 
 /// Who may look at the page, and where it is. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -48,12 +54,12 @@ impl Logins {
     }
 
     /// Whose code this is, if it may still be used. What is no code counts as a wrong one.
-    pub(super) fn look(&self, from: IpAddr, code: &str) -> Result<Holder, CodeError> {
+    pub(crate) fn look(&self, from: IpAddr, code: &str) -> Result<Holder, CodeError> {
         self.with_code(from, code, |keys, now, code| keys.holder_of_code(now, code).cloned())
     }
 
     /// Uses a code up.
-    pub(super) fn take(&self, from: IpAddr, code: &str) -> Result<Holder, CodeError> {
+    pub(crate) fn take(&self, from: IpAddr, code: &str) -> Result<Holder, CodeError> {
         self.with_code(from, code, Keys::use_code)
     }
 
@@ -75,19 +81,19 @@ impl Logins {
         })
     }
 
-    pub(super) fn open(&self, holder: Holder) -> Result<Secret, KeyError> {
+    pub(crate) fn open(&self, holder: Holder) -> Result<Secret, KeyError> {
         self.keys().open(Instant::now(), holder)
     }
 
-    pub(super) fn holder(&self, session: &Digest) -> Option<Holder> {
+    pub(crate) fn holder(&self, session: &Digest) -> Option<Holder> {
         self.keys().holder(Instant::now(), session).cloned()
     }
 
-    pub(super) fn close(&self, session: &Digest) {
+    pub(crate) fn close(&self, session: &Digest) {
         self.keys().close(session);
     }
 
-    pub(super) fn forget(&self, operator: Uid) {
+    pub(crate) fn forget(&self, operator: Uid) {
         self.keys().forget(operator);
     }
 
@@ -99,7 +105,7 @@ impl Logins {
 
 /// Why a code does not open the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum CodeError {
+pub(crate) enum CodeError {
     /// Unknown, used or too old: who asks is not told which.
     #[error("this code is used up, too old, or none of this controller")]
     NotGood,

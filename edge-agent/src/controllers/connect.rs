@@ -34,7 +34,7 @@ pub enum ConnectError {
 }
 
 /// A gRPC channel to the first address that answers.
-pub(super) async fn channel(addresses: &[String], tls: Arc<ClientConfig>) -> Result<Channel, ConnectError> {
+pub(crate) async fn channel(addresses: &[String], tls: Arc<ClientConfig>) -> Result<Channel, ConnectError> {
     let stream = first(addresses, tls).await?;
     let mut stream = Some(TokioIo::new(stream));
     // The scheme is http: TLS is already done, and not tonic's to do again.

@@ -13,7 +13,7 @@ const ADDRESSES: usize = 1_024;
 
 /// The wrong codes of late. Pure: the present is passed in.
 #[derive(Debug, Default)]
-pub(crate) struct Tries(HashMap<IpAddr, (Instant, u32)>);
+pub(super) struct Tries(HashMap<IpAddr, (Instant, u32)>);
 
 impl Tries {
     /// May this address try?

@@ -1,4 +1,4 @@
-//! `GET` and `HEAD /blobs/sha256/DIGEST`, on the fleet listener.
+//! `GET` and `HEAD /blobs/sha256/DIGEST`, on the fleet listener: to each agent only what a plan of its own site names (S8, S10).
 
 use std::ops::Range;
 
@@ -16,11 +16,9 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use proto::Digest;
 
-use super::BlobError;
-use super::parts::Parts;
-use super::range::{Wanted, wanted};
-use crate::agents::caller::{Peer, authorise_agent};
+use super::caller::{Peer, authorise_agent};
 use crate::app::App;
+use crate::blobs::{BlobError, Parts, Wanted, wanted};
 use crate::sessions::Session;
 
 /// The routes.

@@ -1,19 +1,24 @@
-//! Everything that the controller can say of itself and of its agents at one moment.
+//! Everything that the controller can say in metrics, of itself and of its agents, at one moment: what was counted
+//! ([`crate::metrics`]), and what stands in the catalog, the planner and on disk, which is looked up at most every ten seconds
+//! however often it is asked.
+
+mod fleet;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use proto::Wall;
 use telemetry::metrics::{self, Definition, Exposition, Owner, of_controller as name};
 use tokio::sync::Mutex;
 
-use super::sites::Fleet;
 use crate::app::App;
-use crate::attempts::InProgress;
 use crate::blobs::Usage;
+use crate::metrics::InProgress;
 use crate::store::Health;
+use fleet::Fleet;
 
 /// How old what was looked up in the catalog may be.
 const FLEET: Duration = Duration::from_secs(10);
@@ -22,7 +27,7 @@ const BLOBS: Duration = Duration::from_secs(60);
 
 /// Where the numbers are. Cheap to clone; all clones are one.
 #[derive(Clone)]
-pub struct Gatherer {
+pub(crate) struct Gatherer {
     app: App,
     state: PathBuf,
     blobs: PathBuf,
@@ -40,12 +45,12 @@ struct Looked {
 impl Gatherer {
     /// Of this controller, whose state and whose blobs are in these folders.
     #[must_use]
-    pub fn new(app: App, (state, blobs): (PathBuf, PathBuf), in_progress: InProgress) -> Self {
+    pub(crate) fn new(app: App, (state, blobs): (PathBuf, PathBuf), in_progress: InProgress) -> Self {
         Self { app, state, blobs, in_progress, looked: Arc::default() }
     }
 
     /// The controller's own, those of sites and of boots.
-    pub async fn controller(&self) -> Exposition {
+    pub(crate) async fn controller(&self) -> Exposition {
         let mut all = Exposition::new();
         metrics::process(&mut all, proto::VERSION, [&name::BUILD, &name::STARTED, &name::MEMORY, &name::CPU]);
         self.counted(&mut all);
@@ -62,7 +67,7 @@ impl Gatherer {
     }
 
     /// Those of agents: what is known of each, and what each tells.
-    pub async fn agents(&self) -> Exposition {
+    pub(crate) async fn agents(&self) -> Exposition {
         let mut all = Exposition::new();
         if let Some(fleet) = self.fleet().await {
             for agent in &fleet.agents {
@@ -107,7 +112,7 @@ impl Gatherer {
 
     async fn stores(&self, all: &mut Exposition) {
         let catalog = self.app.store.health() == Health::Writable;
-        let events = !self.app.metrics.state.events_refused.load(Ordering::Relaxed);
+        let events = !self.app.metrics.events_refused();
         all.set_with(&name::STORE_WRITABLE, &["catalog"], flag(catalog));
         all.set_with(&name::STORE_WRITABLE, &["events"], flag(events));
         if let Ok(revision) = self.app.store.revision().await {
@@ -130,7 +135,7 @@ impl Gatherer {
     }
 
     fn certificates(&self, all: &mut Exposition) {
-        let listener = self.app.metrics.state.listener_ends.load(Ordering::Relaxed);
+        let listener = self.app.metrics.listener_ends();
         if listener > 0 {
             all.set_with(&name::CERTIFICATE_EXPIRY, &["listener"], number(listener));
         }

@@ -6,9 +6,9 @@ use proto::catalog::{AgentSpec, AgentStatus, Kind, OrderSpec, OrderStatus, Resou
 use proto::event::OrderPhase;
 use proto::{Following, Wall};
 
-use crate::agents::status;
 use crate::app::App;
 use crate::catalog::ReadError;
+use crate::status;
 
 /// The fleet at one moment.
 #[derive(Debug, Default)]

@@ -6,10 +6,8 @@ use std::sync::Arc;
 use proto::AttemptId;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use crate::app::App;
 use crate::diagnosis::Diagnosis;
-use crate::events::{BootSummary, StoredEvent};
-use crate::explain::Explained;
+use crate::events::{BootSummary, EventStore, StoredEvent};
 
 /// Silences that a slow listener may be behind before it loses the oldest.
 const BEHIND: usize = 1_024;
@@ -35,11 +33,11 @@ impl Default for Silences {
 
 impl Silences {
     /// Tells of one.
-    pub(crate) fn tell(&self, explained: &Explained) {
+    pub(crate) fn tell(&self, boot: &BootSummary, diagnosis: &Diagnosis) {
         if self.0.receiver_count() == 0 {
             return;
         }
-        let (boot, diagnosis) = (explained.boot.clone(), explained.diagnosis.clone());
+        let (boot, diagnosis) = (boot.clone(), diagnosis.clone());
         // The last listener may have gone meanwhile.
         let _ = self.0.send(Arc::new(Silence { boot, diagnosis }));
     }
@@ -89,9 +87,9 @@ pub(crate) struct Ears {
 
 impl Ears {
     /// Events, and silences if they are wanted.
-    pub(crate) fn new(app: &App, silences: bool) -> Self {
-        let silences = silences.then(|| app.silences.0.subscribe());
-        Self { events: app.events.subscribe(), silences }
+    pub(crate) fn new(events: &EventStore, silences: Option<&Silences>) -> Self {
+        let silences = silences.map(|silences| silences.0.subscribe());
+        Self { events: events.subscribe(), silences }
     }
 
     /// The next. May be dropped while it waits.

@@ -1,6 +1,9 @@
 //! What passes through the agent's core and its file servers, counted as it does.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use netboot::dhcp::{Malformed, MessageType};
 use netboot::site::FileEnd;
@@ -8,8 +11,6 @@ use proto::{
     event::{AlarmKind, Transport},
     plan::Stage,
 };
-
-use crate::desk::Sent;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -50,6 +51,23 @@ impl<const N: usize> Words<N> {
     pub(crate) fn now(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.words.into_iter().zip(self.counts.iter().map(Count::now))
     }
+}
+
+/// How the sending of a file went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// By which protocol.
+    pub transport: Transport,
+    /// How many bytes left; of one that was probed, its size.
+    pub bytes: u64,
+    /// From the request on.
+    pub took: Duration,
+    /// TFTP blocks sent more than once.
+    pub retransmissions: u32,
+    /// How often it was sent whole again in that time: bytes and time are those of all.
+    pub repeats: u32,
+    /// How it ended.
+    pub end: FileEnd,
 }
 
 /// Of one protocol, what became of the files of one stage.
@@ -183,8 +201,6 @@ fn message_type(datagram: &[u8]) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use netboot::site::Broken;
     use proto::event::Breakage;
 

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::Wire;
-use crate::core::Core;
+use super::Core;
+use crate::dhcp::Wire;
 
 /// After an error of a socket, such as that the interface is down.
 const PAUSE: Duration = Duration::from_millis(100);

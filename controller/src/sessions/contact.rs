@@ -40,13 +40,13 @@ impl Contact {
 }
 
 /// A stream that keeps its [`Contact`] up to date.
-pub(super) struct Heard<S> {
+pub(crate) struct Heard<S> {
     stream: S,
     contact: Contact,
 }
 
 impl<S> Heard<S> {
-    pub(super) fn new(stream: S, contact: Contact) -> Self {
+    pub(crate) fn new(stream: S, contact: Contact) -> Self {
         Self { stream, contact }
     }
 }

@@ -10,7 +10,7 @@ use proto::catalog::{AgentStatus, AnyResource, Kind};
 
 use crate::app::App;
 use crate::catalog::keys;
-use crate::listen::Contact;
+use crate::sessions::Contact;
 use crate::store::{Key, Revision, Txn, TxnError};
 
 /// How often a status is written anew when the agent's other stream writes it meanwhile.

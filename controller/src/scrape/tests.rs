@@ -11,11 +11,10 @@ use telemetry::metrics::{Exposition, Form, Kind, Process, all};
 
 use super::*;
 use crate::app::App;
-use crate::attempts::InProgress;
 use crate::catalog::keys;
 use crate::catalog::orders::{NewOrder, PhaseReport};
 use crate::catalog::tests::{Fleet, NOW, host};
-use crate::events::Source;
+use crate::events::{Source, StoredEvent};
 use crate::planner::Planner;
 use crate::store::Txn;
 
@@ -58,7 +57,7 @@ async fn every_metric_that_is_defined_has_numbers() {
     metrics.stored(&StoredEvent { source, incarnation, numbered });
     let in_progress = InProgress::default();
     in_progress.enter("lyon", "kernel");
-    let contact = Some(crate::listen::Contact::now());
+    let contact = Some(crate::sessions::Contact::now());
     let _stream = app.sessions.open("edge-1", contact);
 
     let folders = (folder.path().to_owned(), folder.path().join("blobs"));
