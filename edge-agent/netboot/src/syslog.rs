@@ -11,7 +11,7 @@
 
 use proto::event::clean;
 
-use crate::capture::mask_tokens;
+use crate::capture::{mask_tokens, mask_tokens_of_start};
 
 /// Of a longer datagram the rest is not looked at, in bytes. RFC 5424 §6.1: 2048 should be taken.
 pub const LONGEST: usize = 2_048;
@@ -55,7 +55,11 @@ impl Line {
 fn printable(datagram: &[u8]) -> String {
     let mut bytes: Vec<u8> =
         datagram.iter().map(|byte| if matches!(byte, b' '..=b'~') { *byte } else { b' ' }).collect();
-    mask_tokens(&mut bytes);
+    // A socket gives no more of a longer one.
+    match bytes.len() < LONGEST {
+        true => mask_tokens(&mut bytes),
+        false => mask_tokens_of_start(&mut bytes),
+    }
     clean(&bytes, LONGEST)
 }
 

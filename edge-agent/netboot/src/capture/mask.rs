@@ -2,7 +2,8 @@
 //!
 //! Masks keep the length, so that headers below stay true. A token is masked wherever its 32 hexadecimal digits stand,
 //! except behind `a/`, where an attempt's number stands, which may be shown; and whatever follows `o/` is masked up to its
-//! end, also where it was cut off. Percent-encoding, backslashes and doubled slashes hide nothing.
+//! end. Where only the start of a message is there, the digits at its end may be those of a token that was cut, and are masked
+//! as one. Percent-encoding, backslashes and doubled slashes hide nothing.
 
 /// What stands where a secret stood.
 pub const MASK: u8 = b'*';
@@ -15,13 +16,28 @@ const FIELDS: [&[u8]; 4] = [b"authorization", b"proxy-authorization", b"cookie",
 /// Masks the tokens of orders.
 pub fn mask_tokens(bytes: &mut [u8]) {
     // Only few packets have any, and none has a token without either.
-    if !bytes.iter().any(|byte| is_slash(*byte) || *byte == b'%') && longest_run(bytes) < TOKEN {
-        return;
+    if bytes.iter().any(|byte| is_slash(*byte) || *byte == b'%') || longest_run(bytes) >= TOKEN {
+        mask(bytes, End::Whole);
     }
-    let decoded = decode(bytes);
+}
+
+/// Masks the tokens of orders in the start of a longer message, and what may be the start of one at its end.
+pub fn mask_tokens_of_start(bytes: &mut [u8]) {
+    mask(bytes, End::Cut);
+}
+
+/// How a message ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Whole,
+    Cut,
+}
+
+fn mask(bytes: &mut [u8], how: End) {
+    let decoded = decode(bytes, how);
     let mut at = 0;
     while at < decoded.len() {
-        let end = secret_end(&decoded, at);
+        let end = secret_end(&decoded, at, how);
         for (_, place, width) in &decoded[at..end] {
             bytes[*place..place + width].fill(MASK);
         }
@@ -44,14 +60,15 @@ pub fn mask_fields(head: &mut [u8]) {
 type Meant = (u8, usize, usize);
 
 /// Where the secret ends that begins at `at`; `at` itself where none begins.
-fn secret_end(decoded: &[Meant], at: usize) -> usize {
+fn secret_end(decoded: &[Meant], at: usize, how: End) -> usize {
     let before = &decoded[..at];
     if follows(before, b'o') {
         return at + decoded[at..].iter().take_while(|(byte, ..)| !ends_word(*byte)).count();
     }
     let is_first = !before.last().is_some_and(|(byte, ..)| byte.is_ascii_hexdigit());
     let digits = decoded[at..].iter().take_while(|(byte, ..)| byte.is_ascii_hexdigit()).count();
-    if is_first && digits == TOKEN && !follows(before, b'a') { at + digits } else { at }
+    let is_cut = how == End::Cut && digits < TOKEN && at + digits == decoded.len();
+    if is_first && (digits == TOKEN || is_cut) && !follows(before, b'a') { at + digits } else { at }
 }
 
 /// Does `before` end with a path's word of this one letter, and its slash?
@@ -83,14 +100,15 @@ fn longest_run(bytes: &[u8]) -> usize {
     bytes.split(|byte| !byte.is_ascii_hexdigit()).map(<[u8]>::len).max().unwrap_or(0)
 }
 
-/// With percent-encoding undone.
-fn decode(bytes: &[u8]) -> Vec<Meant> {
+/// With percent-encoding undone. One that was cut may have stood for any digit.
+fn decode(bytes: &[u8], how: End) -> Vec<Meant> {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         let hex = |digit: Option<&u8>| char::from(*digit?).to_digit(16);
         let meant = match (byte, hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
             (b'%', Some(high), Some(low)) => u8::try_from(high * 16 + low).ok().map(|byte| (byte, 3)),
+            (b'%', _, None) if how == End::Cut && bytes.len() - at < 3 => Some((b'0', bytes.len() - at)),
             _ => None,
         };
         let (meant, width) = meant.unwrap_or((*byte, 1));
@@ -147,6 +165,26 @@ mod tests {
     }
 
     #[test]
+    fn a_cut_end_is_masked_where_a_token_may_begin() {
+        let start = |text: &str| {
+            let mut bytes = text.as_bytes().to_vec();
+            mask_tokens_of_start(&mut bytes);
+            String::from_utf8(bytes).expect("stars are text")
+        };
+        for (text, expected) in [
+            ("token=0011", "token=****"),
+            ("token=%30%3", "token=*****"),
+            ("token=%", "token=*"),
+            ("GET /a/0011", "GET /a/0011"),
+            ("GET /files/vmlinuz", "GET /files/vmlinuz"),
+        ] {
+            assert_eq!(start(text), expected);
+        }
+        assert_eq!(start(&format!("ETag: {TOKEN}0")), format!("ETag: {TOKEN}0"), "no token is so long");
+        assert_eq!(masked("token=0011"), "token=0011", "it was not cut");
+    }
+
+    #[test]
     fn attempts_and_digests_stay() {
         for text in
             [format!("/a/{TOKEN}/boot.ipxe"), format!("ETag: \"{TOKEN}{TOKEN}\""), "no/such/file".to_owned()]
@@ -177,10 +215,32 @@ mod tests {
             prop_assert!(!String::from_utf8_lossy(&bytes).contains(&token));
         }
 
+        /// Wherever its message is cut, and whatever stands before it, but for `a/` in any form.
+        #[test]
+        fn no_part_of_a_token_outlives_a_cut(
+            before in "([ -$&-@B-`b-~]{0,20}[ =:;,?&(/])?",
+            token in "[0-9a-f]{32}",
+            is_encoded in any::<bool>(),
+            after in "[ /&][ -~]{0,5}",
+        ) {
+            let (encode, width) = match is_encoded {
+                true => (token.bytes().map(|byte| format!("%{byte:02x}")).collect(), 3),
+                false => (token.clone(), 1),
+            };
+            let whole: String = format!("{before}{encode}{after}");
+            for cut in before.len()..=whole.len() {
+                let mut bytes = whole.as_bytes()[..cut].to_vec();
+                mask_tokens_of_start(&mut bytes);
+                let end = cut.min(before.len() + TOKEN.len() * width);
+                prop_assert!(bytes[before.len()..end].iter().all(|byte| *byte == MASK), "{cut}: {bytes:?}");
+            }
+        }
+
         #[test]
         fn any_bytes_keep_their_length(mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let before = bytes.len();
             mask_tokens(&mut bytes);
+            mask_tokens_of_start(&mut bytes);
             mask_fields(&mut bytes);
             prop_assert_eq!(bytes.len(), before);
         }

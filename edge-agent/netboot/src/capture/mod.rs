@@ -18,7 +18,7 @@ use std::{
 use proto::Mac;
 
 pub use crate::frame::Segment;
-pub use mask::{MASK, mask_fields, mask_tokens};
+pub use mask::{MASK, mask_fields, mask_tokens, mask_tokens_of_start};
 pub use pcap::{Station, pcap};
 pub use ring::{Limits, Rings, Standing};
 

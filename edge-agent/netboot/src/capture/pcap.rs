@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use proto::Mac;
 
-use super::{Carrier, Packet, Way, mask_fields, mask_tokens};
+use super::{Carrier, Packet, Way, mask_fields, mask_tokens, mask_tokens_of_start, ring::LONGEST as KEPT};
 use crate::frame::{self, Cut, Ends};
 
 const MAGIC: u32 = 0xa1b2_c3d4;
@@ -54,7 +54,12 @@ fn record(at: u64, frame: &Cut, file: &mut Vec<u8>) {
 /// None: it says that it was longer than anything can be.
 fn framed(packet: &Packet<'_>, machine: Mac, stations: &[Station]) -> Option<Cut> {
     let mut payload = packet.bytes.to_vec();
-    mask_tokens(&mut payload);
+    let original = (packet.original as usize).max(payload.len());
+    // Of a TFTP block only its head is kept, which is no text.
+    match payload.len() == KEPT && payload.len() < original {
+        true => mask_tokens_of_start(&mut payload),
+        false => mask_tokens(&mut payload),
+    }
     let ours = |end: SocketAddrV4| stations.iter().find(|(address, _)| address == end.ip());
     let ours = |end| ours(end).map_or(UNKNOWN, |(_, mac)| *mac);
     let theirs = if packet.relayed { UNKNOWN } else { machine };
@@ -64,7 +69,6 @@ fn framed(packet: &Packet<'_>, machine: Mac, stations: &[Station]) -> Option<Cut
         Way::Out => (ours(packet.from), link(packet.to, theirs)),
     };
     let ends = Ends { from: (from, packet.from), to: (to, packet.to) };
-    let original = (packet.original as usize).max(payload.len());
     match packet.carrier {
         Carrier::Udp => frame::udp(ends, &payload, original),
         Carrier::Tcp(segment) => {
@@ -145,5 +149,27 @@ mod tests {
         let text = String::from_utf8_lossy(&frame[54..]);
         assert_eq!(text, format!("GET /o/{} HTTP/1.1\r\nCookie: *\r\n\r\n", "*".repeat(32)));
         assert_eq!(original, 54 + 9_000);
+    }
+
+    #[test]
+    fn nothing_of_a_token_is_left_where_a_packet_was_cut() {
+        let text = format!("{:>width$}{}", "=", &"ab".repeat(16)[..20], width = KEPT - 20);
+        let whole = Packet::udp(3, Way::In, at([10, 1, 0, 9], 1_025), at([10, 1, 0, 2], 80), text.as_bytes());
+        let cut = Packet { original: 9_000, ..whole };
+        let file = pcap(&[whole, cut], MACHINE, &[STATION]);
+        let ends: Vec<_> =
+            frames(&file).iter().map(|(.., frame)| frame[frame.len() - 21..].to_vec()).collect();
+        assert_eq!(ends, [&b"=abababababababababab"[..], b"=********************"]);
+    }
+
+    #[test]
+    fn the_head_of_a_block_is_as_it_was() {
+        let head = [0, 3, 0, b'7'];
+        let block = Packet {
+            original: 1_472,
+            ..Packet::udp(3, Way::Out, at([10, 1, 0, 2], 69), at([10, 1, 0, 9], 1_025), &head)
+        };
+        let file = pcap(&[block], MACHINE, &[STATION]);
+        assert!(frames(&file)[0].2.ends_with(&head));
     }
 }

@@ -18,7 +18,7 @@ use proto::Mac;
 use super::{Carrier, Packet, Party, Segment, Way};
 
 /// Of longer payloads only the start is kept, in bytes: any DHCP message, and the head of any request that explains a boot.
-const LONGEST: usize = 2_048;
+pub(super) const LONGEST: usize = 2_048;
 /// What a ring costs beside its packets, in bytes, at most.
 const BESIDE: usize = 512;
 /// A ring's first piece of memory, in bytes.

@@ -2,7 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use netboot::capture::{Limits, Packet, Party, Rings, Standing, Way, mask_fields, mask_tokens, pcap};
+use netboot::capture::{
+    Limits, Packet, Party, Rings, Standing, Way, mask_fields, mask_tokens, mask_tokens_of_start, pcap,
+};
 use netboot::syslog::Line;
 use proto::Mac;
 
@@ -22,6 +24,7 @@ pub fn run(bytes: &[u8]) {
     keep(&secret);
     let mut masked = secret.clone();
     mask_tokens(&mut masked);
+    mask_tokens_of_start(&mut masked);
     mask_fields(&mut masked);
     assert_eq!(masked.len(), secret.len());
 }
