@@ -1,6 +1,7 @@
 //! Between [`SitePlan`](super::SitePlan) and the entries of a [`PlanDocument`](super::PlanDocument).
 
 mod boot;
+mod doubts;
 mod entry;
 mod host;
 mod network;

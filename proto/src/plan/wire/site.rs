@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use prost::Message;
-
 use super::super::{
-    ChunkLists, Doubt, Entry, HostPlan, LEVEL, LoaderSet, MirrorPlan, Network, OrderPlan, PlanDocument,
-    Prefetch, SitePlan, chunks,
+    ChunkLists, Entry, HostPlan, LEVEL, LoaderSet, MirrorPlan, Network, OrderPlan, PlanDocument, Prefetch,
+    SitePlan, chunks,
 };
+use super::doubts::{Doubts, decode, too_new};
 use crate::{
     HostId, Mac, OrderId, v1,
     wire::{WireError, required},
@@ -27,63 +26,50 @@ impl SitePlan {
         let mut prefetch = BTreeMap::new();
         let mut chunk_lists = ChunkLists::new();
         let mut secrets = Vec::new();
-        let mut doubts = Vec::new();
-        let mut doubt = |key: &str, why: String| doubts.push(Doubt { key: key.into(), why });
+        let mut doubts = Doubts::default();
 
         for (key, entry) in document.entries() {
             match key.split('/').next() {
                 Some("network") => network = Some(decode_network(entry)?),
-                Some("loaders") if entry.level > LEVEL => doubt(key, too_new(entry)),
-                Some("loaders") => match decode::<v1::LoaderSet>(entry).and_then(LoaderSet::try_from) {
-                    Ok(set) if key != format!("loaders/{}", set.name) => {
-                        doubt(key, format!("holds the set {}", set.name))
+                Some("loaders") => {
+                    let set = doubts.understood::<v1::LoaderSet, LoaderSet>(key, entry);
+                    let set =
+                        set.filter(|set| doubts.agrees(key, &format!("loaders/{}", set.name), "the set"));
+                    loaders.extend(set.map(|set| (set.name.clone(), set)));
+                }
+                Some("mirror") => {
+                    let mirror = doubts.understood::<v1::Mirror, MirrorPlan>(key, entry);
+                    let mirror = mirror.filter(|mirror| {
+                        doubts.agrees(key, &format!("mirror/{}", mirror.name), "the mirror")
+                    });
+                    mirrors.extend(mirror.map(|mirror| (mirror.name.clone(), mirror)));
+                }
+                Some("host") => {
+                    // One of a newer level is known, and locked.
+                    let host = doubts.read(key, decode_host(entry));
+                    let host = host.filter(|host| doubts.agrees(key, &format!("host/{}", host.id), "host"));
+                    if host.is_some() {
+                        doubts.is_known(key, entry);
                     }
-                    Ok(set) => drop(loaders.insert(set.name.clone(), set)),
-                    Err(error) => doubt(key, error.to_string()),
-                },
-                Some("mirror") if entry.level > LEVEL => doubt(key, too_new(entry)),
-                Some("mirror") => match decode::<v1::Mirror>(entry).and_then(MirrorPlan::try_from) {
-                    Ok(mirror) if key != format!("mirror/{}", mirror.name) => {
-                        doubt(key, format!("holds the mirror {}", mirror.name))
-                    }
-                    Ok(mirror) => drop(mirrors.insert(mirror.name.clone(), mirror)),
-                    Err(error) => doubt(key, error.to_string()),
-                },
-                Some("host") => match decode_host(entry) {
-                    Ok(host) if key != format!("host/{}", host.id) => {
-                        doubt(key, format!("holds host {}", host.id))
-                    }
-                    Ok(host) => {
-                        if entry.level > LEVEL {
-                            doubt(key, too_new(entry));
-                        }
-                        hosts.insert(host.id, host);
-                    }
-                    Err(error) => doubt(key, error.to_string()),
-                },
-                Some("order") if entry.level > LEVEL => doubt(key, too_new(entry)),
-                Some("order") => match decode::<v1::OrderPlan>(entry).and_then(OrderPlan::try_from) {
-                    Ok(order) if key != format!("order/{}", order.id) => {
-                        doubt(key, format!("holds order {}", order.id))
-                    }
-                    Ok(order) => drop(orders.insert(order.id, order)),
-                    Err(error) => doubt(key, error.to_string()),
-                },
-                Some("secret") => match decode::<v1::OrderSecrets>(entry) {
-                    Ok(message) => secrets.push(message),
-                    Err(error) => doubt(key, error.to_string()),
-                },
-                Some("prefetch") if entry.level > LEVEL => doubt(key, too_new(entry)),
-                Some("prefetch") => match decode::<v1::Prefetch>(entry).and_then(Prefetch::try_from) {
-                    Ok(wanted) => drop(prefetch.insert(wanted.name.clone(), wanted)),
-                    Err(error) => doubt(key, error.to_string()),
-                },
+                    hosts.extend(host.map(|host| (host.id, host)));
+                }
+                Some("order") => {
+                    let order = doubts.understood::<v1::OrderPlan, OrderPlan>(key, entry);
+                    let order =
+                        order.filter(|order| doubts.agrees(key, &format!("order/{}", order.id), "order"));
+                    orders.extend(order.map(|order| (order.id, order)));
+                }
+                Some("secret") => secrets.extend(doubts.read(key, decode::<v1::OrderSecrets>(entry))),
+                Some("prefetch") => {
+                    let wanted = doubts.understood::<v1::Prefetch, Prefetch>(key, entry);
+                    prefetch.extend(wanted.map(|wanted| (wanted.name.clone(), wanted)));
+                }
                 // A hint: whoever does not understand it fetches whole blobs.
-                Some("chunks") => match decode::<v1::ChunkLists>(entry).and_then(chunks::from_wire) {
-                    Ok(lists) => chunk_lists = lists,
-                    Err(error) => doubt(key, error.to_string()),
-                },
-                Some(_) | None => doubt(key, "is of an unknown kind".into()),
+                Some("chunks") => {
+                    let lists = decode::<v1::ChunkLists>(entry).and_then(chunks::from_wire);
+                    chunk_lists = doubts.read(key, lists).unwrap_or(chunk_lists);
+                }
+                Some(_) | None => doubts.add(key, "is of an unknown kind".into()),
             }
         }
         for message in secrets {
@@ -110,14 +96,14 @@ impl SitePlan {
             orders,
             prefetch,
             chunk_lists,
-            doubts,
+            doubts: doubts.all,
             by_mac,
         })
     }
 }
 
 /// Hosts by MAC. An identity that two hosts claim is a doubt, and locks both.
-fn index(hosts: &mut BTreeMap<HostId, HostPlan>, doubts: &mut Vec<Doubt>) -> BTreeMap<Mac, HostId> {
+fn index(hosts: &mut BTreeMap<HostId, HostPlan>, doubts: &mut Doubts) -> BTreeMap<Mac, HostId> {
     let mut by_mac = BTreeMap::new();
     let mut by_address = BTreeMap::new();
     let mut rivals = Vec::new();
@@ -131,10 +117,7 @@ fn index(hosts: &mut BTreeMap<HostId, HostPlan>, doubts: &mut Vec<Doubt>) -> BTr
         rivals.extend(claimed.map(|other| (other, host.id)));
     }
     for (one, other) in rivals {
-        doubts.push(Doubt {
-            key: format!("host/{one}"),
-            why: format!("shares a MAC or an address with host {other}"),
-        });
+        doubts.add(&format!("host/{one}"), format!("shares a MAC or an address with host {other}"));
         for id in [one, other] {
             if let Some(host) = hosts.get_mut(&id) {
                 host.locked = true;
@@ -143,14 +126,6 @@ fn index(hosts: &mut BTreeMap<HostId, HostPlan>, doubts: &mut Vec<Doubt>) -> BTr
         }
     }
     by_mac
-}
-
-fn too_new(entry: &Entry) -> String {
-    format!("needs plan level {}, this agent has {LEVEL}", entry.level)
-}
-
-fn decode<M: Message + Default>(entry: &Entry) -> Result<M, WireError> {
-    M::decode(entry.body.clone()).map_err(|error| WireError::new("body", error.to_string()))
 }
 
 fn decode_network(entry: &Entry) -> Result<Network, WireError> {
