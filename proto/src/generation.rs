@@ -61,7 +61,15 @@ impl TryFrom<v1::PlanId> for PlanId {
     }
 }
 
-/// Which plan an agent obeys, beside the newest of its site.
+impl PlanId {
+    /// Is it the content of that other plan? The same may have got another number since, but for after a restore.
+    #[must_use]
+    pub fn has_content_of(&self, other: &Self) -> bool {
+        (self.generation.epoch, self.digest) == (other.generation.epoch, other.digest)
+    }
+}
+
+/// Which plan an agent obeys, beside the newest of its site: [`PlanId::has_content_of`] as it is told in text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Following {
     /// The newest.
@@ -122,6 +130,7 @@ mod tests {
         };
         let newest = id(9, 0xab).to_string();
         assert_eq!(Following::of(&newest, &id(7, 0xab).to_string()), Following::Newest);
+        assert!(id(9, 0xab).has_content_of(&id(7, 0xab)) && !id(9, 0xab).has_content_of(&id(9, 0xac)));
         assert_eq!(Following::of(&newest, &id(9, 0xac).to_string()), Following::Behind);
     }
 }

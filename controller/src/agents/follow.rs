@@ -223,8 +223,5 @@ fn starts_from(delta: &v1::PlanDelta, id: PlanId) -> bool {
 /// controller gives the newest revision to content that an agent took long ago.
 fn same_content(applied: PlanId, plan: &PlanDocument) -> bool {
     let id = plan.id();
-    applied.digest == id.digest
-        && applied.planner == id.planner
-        && applied.generation.epoch == id.generation.epoch
-        && applied.generation <= id.generation
+    applied.has_content_of(&id) && applied.planner == id.planner && applied.generation <= id.generation
 }

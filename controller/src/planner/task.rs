@@ -132,10 +132,7 @@ impl Task {
         let Planned { document, problems, uses, blobs, agents, orders } = planned;
         let images: BTreeSet<_> =
             uses.into_iter().filter_map(|(kind, name)| (kind == Kind::Image).then_some(name)).collect();
-        let same = before.as_ref().is_some_and(|before| {
-            let (old, new) = (before.document.id(), document.id());
-            old.digest == new.digest && old.generation.epoch == new.generation.epoch
-        });
+        let same = before.as_ref().is_some_and(|before| before.document.id().has_content_of(&document.id()));
         let unchanged = |before: &Arc<Published>| {
             (&before.problems, &before.orders, &before.images, &before.agents)
                 == (&problems, &orders, &images, &agents)

@@ -114,8 +114,7 @@ impl<'a> SiteReadiness<'a> {
 
 /// Is it the plan's content that the agent speaks of? The same content may have got a newer id since.
 fn speaks_of(known: &Known, plan: &Published) -> bool {
-    let (said, newest) = (known.holding.plan, plan.document.id());
-    said.digest == newest.digest && said.generation.epoch == newest.generation.epoch
+    known.holding.plan.has_content_of(&plan.document.id())
 }
 
 /// Where what a site's plan names of an image stands at an agent; None: nothing of it is in the plan.
