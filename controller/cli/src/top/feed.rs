@@ -76,21 +76,27 @@ impl Feed {
         Fleet::of(&self.name, &self.answers, words::now())
     }
 
-    /// Tells of whatever is new, until nobody listens any more.
+    /// Tells of whatever was read, until nobody listens any more.
     pub(super) async fn run(mut self, out: watch::Sender<News>) {
         while !out.is_closed() {
-            let trouble = self.changed().await.err().map(|failure| failure.message);
-            let failed = trouble.is_some();
-            let (name, answers) = (self.name.clone(), self.answers.clone());
-            out.send_replace(News { name, answers, trouble });
-            if failed {
-                self.again().await;
+            match self.changed().await {
+                Ok(true) => self.tell(&out, None),
+                // An event shows nothing before boots are read again.
+                Ok(false) => {}
+                Err(failure) => {
+                    self.tell(&out, Some(failure.message));
+                    self.again().await;
+                }
             }
         }
     }
 
-    /// Waits until there is something new, and reads it.
-    async fn changed(&mut self) -> Result<(), Failure> {
+    fn tell(&self, out: &watch::Sender<News>, trouble: Option<String>) {
+        out.send_replace(News { name: self.name.clone(), answers: self.answers.clone(), trouble });
+    }
+
+    /// Waits until something has happened, or is due to be read; was anything read?
+    async fn changed(&mut self) -> Result<bool, Failure> {
         self.watch().await?;
         let boots = if self.news { self.boots_due } else { self.documents_due };
         let due = boots.min(self.documents_due);
@@ -98,7 +104,7 @@ impl Feed {
             () = tokio::time::sleep_until(due) => self.look().await,
             event = heard(&mut self.events) => {
                 self.news |= event?.is_some();
-                Ok(())
+                Ok(false)
             }
         }
     }
@@ -120,24 +126,28 @@ impl Feed {
         Ok(())
     }
 
-    async fn look(&mut self) -> Result<(), Failure> {
-        if self.documents_due <= Instant::now() {
+    /// Reads what is due; was anything?
+    async fn look(&mut self) -> Result<bool, Failure> {
+        let documents = self.documents_due <= Instant::now();
+        if documents {
             self.read_documents().await?;
         }
-        if self.news && self.boots_due <= Instant::now() {
+        let boots = self.news && self.boots_due <= Instant::now();
+        if boots {
             self.read_boots().await?;
         }
-        Ok(())
+        Ok(documents || boots)
     }
 
     async fn read_documents(&mut self) -> Result<(), Failure> {
         let began = Instant::now();
-        self.answers.sites = self.client.list(Kind::Site, &Selection::default()).await?;
+        let mut sites = self.client.list(Kind::Site, &Selection::default()).await?;
         if let Some(site) = &self.selection.site {
-            self.answers.sites.retain(|stored| stored.name == *site);
+            sites.retain(|stored| stored.name == *site);
         }
-        self.answers.agents = self.client.list(Kind::Agent, &self.selection).await?;
-        self.answers.orders = self.client.list(Kind::Order, &self.selection).await?;
+        self.answers.sites = sites.into();
+        self.answers.agents = self.client.list(Kind::Agent, &self.selection).await?.into();
+        self.answers.orders = self.client.list(Kind::Order, &self.selection).await?.into();
         self.documents_due = Instant::now() + LEAST.1.max(began.elapsed() * SHARE);
         Ok(())
     }
@@ -147,7 +157,7 @@ impl Feed {
         let site = self.selection.site.clone().unwrap_or_default();
         let request = ListBootsRequest { site, limit: BOOTS, explain: true, ..ListBootsRequest::default() };
         self.news = false;
-        self.answers.boots = self.client.list_boots(request).await?;
+        self.answers.boots = self.client.list_boots(request).await?.into();
         self.boots_due = Instant::now() + LEAST.0.max(began.elapsed() * SHARE);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The fleet as rows: a pure fold of documents and boots.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proto::v1::BootSummary;
@@ -104,13 +105,13 @@ pub(super) struct Order {
     pub(super) not_after: Wall,
 }
 
-/// What the controller has answered.
+/// What the controller has answered. Cheap to clone: whoever draws shares it with whoever asks.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Answers {
-    pub(super) sites: Vec<Stored>,
-    pub(super) agents: Vec<Stored>,
-    pub(super) orders: Vec<Stored>,
-    pub(super) boots: Vec<BootSummary>,
+    pub(super) sites: Arc<Vec<Stored>>,
+    pub(super) agents: Arc<Vec<Stored>>,
+    pub(super) orders: Arc<Vec<Stored>>,
+    pub(super) boots: Arc<Vec<BootSummary>>,
 }
 
 impl Fleet {
@@ -118,7 +119,7 @@ impl Fleet {
     pub(super) fn of(name: &str, answers: &Answers, now: Wall) -> Self {
         let mut fleet = Self { name: plain(name), now, agents: agents(answers), ..Self::default() };
         fleet.orders = answers.orders.iter().filter_map(|stored| order(&stored.json, &stored.name)).collect();
-        for boot in &answers.boots {
+        for boot in answers.boots.iter() {
             fleet.take(boot);
         }
         fleet

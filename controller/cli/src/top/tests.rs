@@ -1,5 +1,7 @@
 //! The fleet on a paper terminal.
 
+use std::sync::Arc;
+
 use proto::Wall;
 use proto::catalog::Kind;
 use proto::v1::BootSummary;
@@ -46,14 +48,17 @@ fn answers() -> Answers {
         json!({"site": "lyon", "host": "web-1", "profile": "debian", "not_after_ms": NOW.0 + 7_200_000});
     let done = json!({"site": "lyon", "host": "web-2", "profile": "debian", "not_after_ms": NOW.0});
     Answers {
-        sites: ["lyon", "nice", "oslo"]
-            .map(|site| stored(Kind::Site, site, json!({}), json!({"plan": "1.7/aabbccdd"})))
-            .into(),
-        agents: vec![agent("lyon-1", "lyon", online), agent("oslo-1\u{1b}[2J", "oslo", away)],
+        sites: Vec::from(
+            ["lyon", "nice", "oslo"]
+                .map(|site| stored(Kind::Site, site, json!({}), json!({"plan": "1.7/aabbccdd"}))),
+        )
+        .into(),
+        agents: vec![agent("lyon-1", "lyon", online), agent("oslo-1\u{1b}[2J", "oslo", away)].into(),
         orders: vec![
             stored(Kind::Order, "web-1-4", order, json!({"phase": "started", "over_ms": NOW.0 + 1})),
             stored(Kind::Order, "web-2-1", done, json!({"phase": "installed"})),
-        ],
+        ]
+        .into(),
         boots: vec![
             boot("web-1", 2, "running", "installing 40 %"),
             boot("", 5, "running", "kernel"),
@@ -66,7 +71,8 @@ fn answers() -> Answers {
             BootSummary { cause: "order-ended".into(), ..boot("web-4", 60, "failed", "expired") },
             boot("web-6", 900, "running", "installing"),
             boot("web-5", 60, "installed", "installed"),
-        ],
+        ]
+        .into(),
     }
 }
 
@@ -79,8 +85,8 @@ fn what_is_counted_is_what_is_named_and_a_revoked_agent_obeys_nothing() {
         json!({"applied": "1.7/aabbccdd"}),
     );
     let mut answers = answers();
-    answers.agents.push(revoked);
-    answers.boots.truncate(1);
+    Arc::make_mut(&mut answers.agents).push(revoked);
+    Arc::make_mut(&mut answers.boots).truncate(1);
     let fleet = Fleet::of("acme", &answers, NOW);
     let text = view::text(&fleet, &Looking::default(), Rect::new(0, 0, 110, view::height(&fleet)));
     assert!(text.contains("Sites (3)"), "four rows, as one site has two agents: {text}");
