@@ -1,12 +1,14 @@
 //! ShowBoot and ExplainHost.
 
-use proto::event::Because;
+use proto::event::{Answer, Because, Client, EventKind};
 use proto::plan::Stage;
-use proto::{HostId, Mac, Platform};
+use proto::{AttemptId, HostId, Incarnation, Mac, Platform, Wall};
 
+use super::boots::boot_event;
 use super::*;
 use crate::catalog::keys;
 use crate::diagnosis::Cause;
+use crate::events::Source;
 use crate::store::Txn;
 
 const ATTEMPT: AttemptId = AttemptId([1; 16]);
