@@ -18,7 +18,7 @@ use super::{explain::unexplained, fleet::host_id, known, refusal};
 use crate::{
     app::App,
     diagnosis::{Diagnosis, Finding},
-    events::{BootFilter, BootSummary, StoredEvent},
+    events::{BootFilter, BootSummary, Continued, StoredEvent},
     explain::Inquiry,
     news::{Ears, News, Silence},
 };
@@ -33,16 +33,15 @@ const EXPLAINED: usize = 500;
 
 pub(super) async fn list(app: &App, request: v1::ListBootsRequest) -> Result<v1::ListBootsResponse, Status> {
     let filter = filter(app, &request.host, request.site, request.limit).await?;
-    let found = app.events.boots(filter).await.map_err(unread)?;
-    let explained = if request.explain { EXPLAINED } else { 0 };
-    let mut inquiry = Inquiry::new(app);
-    let mut boots = Vec::with_capacity(found.len());
-    for (number, boot) in found.iter().enumerate() {
-        let diagnosis = match number < explained {
-            true => Some(inquiry.explain(boot.clone()).await.map_err(unexplained)?.diagnosis),
-            false => None,
-        };
-        boots.push(summary(app, boot.clone(), diagnosis.as_ref()).await?);
+    let mut found = app.events.boots(filter).await.map_err(unread)?;
+    let explained = if request.explain { EXPLAINED.min(found.len()) } else { 0 };
+    let rest = found.split_off(explained);
+    let mut boots = Vec::with_capacity(explained + rest.len());
+    for (boot, diagnosis) in Inquiry::new(app).diagnoses(found).await.map_err(unexplained)? {
+        boots.push(summary(app, boot, Some(&diagnosis)).await?);
+    }
+    for boot in rest {
+        boots.push(summary(app, boot, None).await?);
     }
     Ok(v1::ListBootsResponse { boots })
 }
@@ -90,17 +89,10 @@ struct Watch {
 impl Watch {
     /// One boot: what is stored, then what comes, until it ends.
     async fn one(mut self, attempt: AttemptId, request: &v1::WatchBootsRequest) {
-        let mut sent = 0;
+        let mut place = 0;
         loop {
-            // Before the events are read, so that what ended it is among them.
-            let ended = match self.app.events.boot(attempt).await {
-                Ok(boot) => boot.is_none_or(|boot| boot.has_ended()),
-                Err(error) => return self.fail(unread(error)).await,
-            };
-            match self.send_from(attempt, sent).await {
-                Ok(now) => sent = now,
-                Err(Gone) => return,
-            }
+            let Ok(boot) = self.send_on(attempt, &mut place).await else { return };
+            let ended = boot.is_none_or(|boot| boot.has_ended());
             if request.stored_only || (request.until_end && ended) {
                 return;
             }
@@ -124,19 +116,22 @@ impl Watch {
         }
     }
 
-    /// Sends a boot's stored events from the `sent`-th on; how many are sent then.
-    async fn send_from(&self, attempt: AttemptId, sent: usize) -> Result<usize, Gone> {
-        let events = match self.app.events.boot_events(attempt).await {
-            Ok(events) => events,
+    /// Sends a boot's events that are stored from this place on, which is moved behind them; the boot as it was just before, so that
+    /// what ended it was sent. None: it is not kept any more.
+    async fn send_on(&self, attempt: AttemptId, place: &mut u64) -> Result<Option<BootSummary>, Gone> {
+        let Continued { boot, events, next } = match self.app.events.boot_from(attempt, *place).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
             Err(error) => {
                 self.fail(unread(error)).await;
                 return Err(Gone);
             }
         };
-        for event in events.iter().skip(sent) {
+        for event in &events {
             self.send(event).await?;
         }
-        Ok(events.len().max(sent))
+        *place = next;
+        Ok(Some(boot))
     }
 
     /// The boots that match, as far as they are stored, the oldest first.
@@ -146,7 +141,7 @@ impl Watch {
             Err(error) => return self.fail(unread(error)).await,
         };
         for boot in boots.iter().rev() {
-            if self.send_from(boot.attempt, 0).await.is_err() {
+            if self.send_on(boot.attempt, &mut 0).await.is_err() {
                 return;
             }
         }

@@ -19,7 +19,9 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use self::group::Group;
 use self::leases::Held;
-use super::store::{AppendError, BootFilter, History, OpenError, ReadError, Source, StoredEvent, Tuning};
+use super::store::{
+    AppendError, BootFilter, Continued, History, OpenError, ReadError, Source, StoredEvent, Tuning,
+};
 use super::{BootSummary, key};
 
 /// Appends that share one sync, at most.
@@ -90,6 +92,17 @@ impl Disk {
             let values = db.scan_prefix(key::events(attempt)).values();
             values.map(|value| decode(&value.map_err(unreadable)?)).collect()
         })
+    }
+
+    /// The summary first: what it tells of is among the events.
+    pub(super) fn boot_from(&self, attempt: AttemptId, from: u64) -> Result<Option<Continued>, ReadError> {
+        let Some(boot) = self.boot(attempt)? else { return Ok(None) };
+        let from = if boot.events < from { 0 } else { from };
+        let events = self.look(|db| {
+            let values = db.range(key::event(attempt, from)..=key::event(attempt, u64::MAX)).values();
+            values.map(|value| decode(&value.map_err(unreadable)?)).collect::<Result<Vec<_>, _>>()
+        })?;
+        Ok(Some(Continued { boot, next: from + events.len() as u64, events }))
     }
 
     pub(super) fn history(&self, attempt: AttemptId) -> Result<Option<History>, ReadError> {

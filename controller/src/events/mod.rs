@@ -16,7 +16,8 @@ mod store;
 pub use boot::{BootSummary, Outcome};
 pub use lease::{End, Ended, LeaseEntry, LeasePage};
 pub use store::{
-    AppendError, BootFilter, EventStore, History, OpenError, ReadError, Source, StoredEvent, Tuning,
+    AppendError, BootFilter, Continued, EventStore, History, OpenError, ReadError, Source, StoredEvent,
+    Tuning,
 };
 
 #[cfg(test)]

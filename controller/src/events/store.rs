@@ -40,6 +40,17 @@ pub struct StoredEvent {
 /// A boot, and its events in the order in which they were stored.
 pub type History = (BootSummary, Vec<StoredEvent>);
 
+/// What was stored of a boot since somebody looked.
+#[derive(Debug, Clone)]
+pub struct Continued {
+    /// As far as it had come just before its events were read.
+    pub boot: BootSummary,
+    /// Its further events, in the order in which they were stored.
+    pub events: Vec<StoredEvent>,
+    /// Where the next will stand.
+    pub next: u64,
+}
+
 /// Which boots to list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BootFilter {
@@ -196,6 +207,15 @@ impl EventStore {
     /// [`ReadError`].
     pub async fn boot_events(&self, attempt: AttemptId) -> Result<Vec<StoredEvent>, ReadError> {
         self.read(move |disk| disk.boot_events(attempt)).await
+    }
+
+    /// A boot, and its events from the `from`-th on, where one begins at 0 and goes on at [`Continued::next`]; all of them if it was
+    /// forgotten meanwhile and has begun anew. None where it is not known (any more).
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn boot_from(&self, attempt: AttemptId, from: u64) -> Result<Option<Continued>, ReadError> {
+        self.read(move |disk| disk.boot_from(attempt, from)).await
     }
 
     /// Each of these boots with its events; None: it is not kept (any more).

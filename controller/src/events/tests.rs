@@ -71,6 +71,32 @@ async fn a_batch_that_comes_twice_is_stored_once() {
 }
 
 #[tokio::test]
+async fn a_boot_is_read_on_from_where_it_was_left() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let store = open(folder.path());
+    let boot = AttemptId([1; 16]);
+    let read = async |from| {
+        let found = store.boot_from(boot, from).await.expect("readable");
+        found.map(|found| (numbers(&found.events), found.next))
+    };
+    let append = async |number, attempt| {
+        store.append(&source(), JOURNAL, vec![event(number, attempt, None)]).await.expect("stored");
+    };
+    assert_eq!(read(0).await, None);
+    append(1, 1).await;
+    append(2, 1).await;
+    assert_eq!(read(0).await, Some((vec![1, 2], 2)));
+    assert_eq!(read(2).await, Some((vec![], 2)));
+    append(3, 1).await;
+    assert_eq!(read(2).await, Some((vec![3], 3)));
+    append(4, 2).await;
+    append(5, 3).await;
+    assert_eq!(read(3).await, None, "two attempts of strangers are kept");
+    append(6, 1).await;
+    assert_eq!(read(3).await, Some((vec![6], 1)), "it has begun anew");
+}
+
+#[tokio::test]
 async fn journals_count_by_themselves() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let store = open(folder.path());

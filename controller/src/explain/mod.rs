@@ -8,6 +8,7 @@ mod addresses;
 mod agent;
 mod host;
 mod installs;
+mod machine;
 mod neighbours;
 mod order;
 mod plan;
@@ -26,10 +27,12 @@ use proto::{AttemptId, HostId, Wall};
 use crate::app::App;
 use crate::catalog::ReadError;
 use crate::diagnosis::{Context, Diagnosis, HostFacts, Progress, Standing, Step, examine, progress};
-use crate::events::{self, BootFilter, BootSummary, StoredEvent};
+use crate::events::{self, BootSummary, StoredEvent};
 
 /// Attempts of one machine that are looked at.
 const ATTEMPTS: usize = 50;
+/// Attempts whose events are in memory at once, of a list that is judged.
+const AT_ONCE: usize = 32;
 /// An alarm about another DHCP server counts for so long, and what other machines did.
 const FRESH: Duration = Duration::from_secs(86_400);
 
@@ -68,6 +71,7 @@ struct Read {
     foreign_servers: HashMap<String, Vec<String>>,
     neighbours: HashMap<String, Vec<neighbours::Known>>,
     lengths: HashMap<(String, String), Vec<installs::Length>>,
+    machines: machine::Attempts,
 }
 
 impl Inquiry {
@@ -101,6 +105,28 @@ impl Inquiry {
         self.judge(boot, events).await
     }
 
+    /// What is to be said of each of these attempts. Their events are read some at once, for each reading waits for another
+    /// thread, and not kept.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) async fn diagnoses(
+        &mut self,
+        boots: Vec<BootSummary>,
+    ) -> Result<Vec<(BootSummary, Diagnosis)>, Unreadable> {
+        let mut all = Vec::with_capacity(boots.len());
+        for boots in boots.chunks(AT_ONCE) {
+            let histories = self.app.events.histories(boots.iter().map(|boot| boot.attempt).collect()).await;
+            for (listed, history) in boots.iter().zip(histories) {
+                // It may have been forgotten since it was listed.
+                let (boot, events) = history?.unwrap_or_else(|| (listed.clone(), Vec::new()));
+                let Explained { boot, diagnosis, .. } = self.judge(boot, events).await?;
+                all.push((boot, diagnosis));
+            }
+        }
+        Ok(all)
+    }
+
     /// The same of an attempt that was read with its events.
     ///
     /// # Errors
@@ -117,7 +143,7 @@ impl Inquiry {
 
     /// What the rules are told of it. What is asked of those alone that have not ended is read of those alone.
     async fn context(&mut self, boot: &BootSummary, events: &[StoredEvent]) -> Result<Context, Unreadable> {
-        let (former, next_began) = around(boot, &self.attempts_of(boot).await?);
+        let (former, next_began) = around(boot, self.attempts_of(boot).await?);
         let alone = Context { former, next_began, ..Context::at(self.now) };
         let progress = progress(boot, events, &alone);
         let ordered = self.order_of(events).await?;
@@ -165,17 +191,6 @@ impl Inquiry {
             boots.entries = self.entries(&boot.site, boot.mac);
         }
         Context { loader: self.loader_facts(&boot.site, events).await, ..context }
-    }
-
-    /// The machine's attempts at this site, the latest first.
-    async fn attempts_of(&self, boot: &BootSummary) -> Result<Vec<BootSummary>, Unreadable> {
-        let (host, site) = (boot.host, Some(boot.site.clone()));
-        // Of a machine without an address nothing tells which others are its.
-        if host.is_none() && boot.mac.is_none() {
-            return Ok(Vec::new());
-        }
-        let filter = BootFilter { host, stranger: boot.mac, site, limit: ATTEMPTS };
-        Ok(self.app.events.boots(filter).await?)
     }
 
     async fn host_of(&self, host: Option<HostId>) -> Result<Option<Resource<HostSpec>>, Unreadable> {

@@ -6,7 +6,7 @@ use super::Unreadable;
 use crate::app::App;
 use crate::diagnosis::{Diagnosis, Standing};
 use crate::events::{BootFilter, BootSummary, Outcome};
-use crate::explain::{Explained, Inquiry};
+use crate::explain::Inquiry;
 
 /// How long ago a boot began that is of late.
 const OF_LATE: Duration = Duration::from_secs(24 * 3_600);
@@ -31,8 +31,7 @@ impl BootLine {
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub(crate) async fn of(app: &App, explained: Explained) -> Result<Self, Unreadable> {
-        let Explained { boot, diagnosis, .. } = explained;
+    pub(crate) async fn of(app: &App, boot: BootSummary, diagnosis: Diagnosis) -> Result<Self, Unreadable> {
         let host = match boot.host {
             Some(id) => app.catalog.host_name(id).await?,
             None => None,
@@ -73,19 +72,13 @@ pub(crate) async fn day(app: &App, site: Option<&str>) -> Result<Day, Unreadable
     let boots = app.events.boots(filter).await?;
     let mut inquiry = Inquiry::new(app);
     let now = inquiry.now();
-    let mut day = Day::default();
-    let mut left = EXAMINED;
-    for boot in boots.into_iter().filter(|boot| now.since(boot.began_ms) < OF_LATE) {
-        if ended_well(&boot) {
-            day.good += 1;
-            continue;
-        }
-        if left == 0 {
-            day.unexamined += 1;
-            continue;
-        }
-        left -= 1;
-        let line = BootLine::of(app, inquiry.explain(boot).await?).await?;
+    let of_late = boots.into_iter().filter(|boot| now.since(boot.began_ms) < OF_LATE);
+    let (good, mut rest): (Vec<_>, Vec<_>) = of_late.partition(ended_well);
+    let unexamined = rest.len().saturating_sub(EXAMINED);
+    rest.truncate(EXAMINED);
+    let mut day = Day { good: good.len(), unexamined, ..Day::default() };
+    for (boot, diagnosis) in inquiry.diagnoses(rest).await? {
+        let line = BootLine::of(app, boot, diagnosis).await?;
         match (line.diagnosis.standing, line.has_failed()) {
             (Standing::UnderWay, _) => day.under_way.push(line),
             (_, true) => day.failed.push(line),
@@ -104,10 +97,9 @@ fn ended_well(boot: &BootSummary) -> bool {
 /// # Errors
 /// [`Unreadable`].
 pub(crate) async fn lines(app: &App, boots: Vec<BootSummary>) -> Result<Vec<BootLine>, Unreadable> {
-    let mut inquiry = Inquiry::new(app);
     let mut all = Vec::with_capacity(boots.len());
-    for boot in boots {
-        all.push(BootLine::of(app, inquiry.explain(boot).await?).await?);
+    for (boot, diagnosis) in Inquiry::new(app).diagnoses(boots).await? {
+        all.push(BootLine::of(app, boot, diagnosis).await?);
     }
     Ok(all)
 }

@@ -17,8 +17,8 @@ use crate::diagnosis::{Context, progress};
 use crate::events::{BootFilter, BootSummary, Outcome, ReadError};
 use crate::news::News;
 
-/// How many stored events of each attempt were sent; None for one that was over when the watch began.
-type Sent = HashMap<AttemptId, Option<usize>>;
+/// Up to where each attempt's events were sent; None for one that was over when the watch began.
+type Sent = HashMap<AttemptId, Option<u64>>;
 
 impl Watch {
     /// Sends every event of the host's attempts from the one under way on, until one comes up or fails. An attempt
@@ -88,8 +88,8 @@ impl Watch {
             }
         };
         for boot in boots.iter().rev() {
-            let Some(count) = sent.entry(boot.attempt).or_insert(Some(0)) else { continue };
-            *count = self.send_from(boot.attempt, *count).await?;
+            let Some(place) = sent.entry(boot.attempt).or_insert(Some(0)) else { continue };
+            self.send_on(boot.attempt, place).await?;
             if matches!(boot.outcome, Outcome::Up | Outcome::Failed) {
                 return Ok(true);
             }

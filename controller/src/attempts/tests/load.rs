@@ -85,6 +85,17 @@ async fn report(app: App, number: usize, site: String, hosts: Vec<HostId>) {
     app.events.append(&source, Incarnation([7; 16]), batch).await.expect("stored");
 }
 
+/// All sites at once.
+async fn report_all(app: &App, sites: Vec<(String, Vec<HostId>)>) {
+    let reports = sites
+        .into_iter()
+        .enumerate()
+        .map(|(number, (site, hosts))| tokio::spawn(report(app.clone(), number, site, hosts)));
+    for report in futures::future::join_all(reports).await {
+        report.expect("it does not panic");
+    }
+}
+
 /// User and system time of this process.
 fn processor() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
@@ -102,13 +113,7 @@ async fn ten_thousand_attempts() {
     let mark = Mark::within(lab.folder.path());
     let following = tokio::spawn(follow(lab.app.clone(), lab.in_progress.clone(), mark));
     let (began, before) = (Instant::now(), processor());
-    let reports = sites
-        .into_iter()
-        .enumerate()
-        .map(|(number, (site, hosts))| tokio::spawn(report(lab.app.clone(), number, site, hosts)));
-    for report in futures::future::join_all(reports).await {
-        report.expect("it does not panic");
-    }
+    report_all(&lab.app, sites).await;
     println!("{} events stored after {:?}", lab.app.events.stored(), began.elapsed());
     while counted(&lab) < SITES * OF_SITE {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -119,6 +124,19 @@ async fn ten_thousand_attempts() {
     println!("{spent:?} of processor time, {} news lost", lost.concat());
     following.abort();
     explain_list(&lab.app).await;
+}
+
+/// Not asserted: what a list of the last boots costs where each machine has had as many as are kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn ten_thousand_attempts_of_few_machines() {
+    let (lab, sites) = furnished().await;
+    let kept = crate::events::Tuning::default().attempts_per_machine;
+    let few = |hosts: Vec<HostId>| hosts.into_iter().take(OF_SITE / kept).cycle().take(OF_SITE).collect();
+    report_all(&lab.app, sites.into_iter().map(|(site, hosts)| (site, few(hosts))).collect()).await;
+    for _ in 0..3 {
+        explain_list(&lab.app).await;
+    }
 }
 
 /// What a list of boots with their causes costs.

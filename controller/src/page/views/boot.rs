@@ -10,7 +10,7 @@ use super::{framed, parts};
 use crate::app::App;
 use crate::diagnosis::{End, StageSpan, Standing};
 use crate::events::{BootFilter, BootSummary, StoredEvent};
-use crate::explain::Inquiry;
+use crate::explain::{Explained, Inquiry};
 use crate::overview::BootLine;
 use crate::page::guard::Visitor;
 use crate::page::problem::Problem;
@@ -79,9 +79,8 @@ impl BootView {
     pub(in crate::page) async fn read(app: &App, attempt: AttemptId) -> Result<Self, Problem> {
         let boot = known(app, attempt).await?;
         let mut inquiry = Inquiry::new(app);
-        let mut explained = inquiry.explain(boot).await?;
-        let events = std::mem::take(&mut explained.events);
-        Ok(Self { line: BootLine::of(app, explained).await?, events, now: inquiry.now() })
+        let Explained { boot, events, diagnosis } = inquiry.explain(boot).await?;
+        Ok(Self { line: BootLine::of(app, boot, diagnosis).await?, events, now: inquiry.now() })
     }
 
     /// Does it go on, so that what is shown changes with time alone?
