@@ -199,3 +199,6 @@ async fn recover(
     let request = v1::RecoverRequest { site, agent, nonce, signature: signature.into(), csr_der: csr.into() };
     join(key, in_time(client.recover(request)).await.map_err(refused)?.into_inner())
 }
+
+#[cfg(test)]
+mod tests;
