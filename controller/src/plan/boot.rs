@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proto::Program;
-use proto::catalog::{FileEntry, HostSpec, ImageSpec, Kind, Mode, ProfileSpec, Resource, SiteSpec};
+use proto::catalog::{
+    FileEntry, HostSpec, ImageSpec, Kind, Mode, ProfileSpec, Resource, SiteSpec, Variables,
+};
 use proto::plan::{BlobRef, Boot, Content, Guard, PlannedFile, Stage};
 use serde_json::json;
 
 use super::loaders::{self, Choice};
 use super::script::{self, Script};
 use super::{Mistake, SiteView};
-use crate::render::{self, Place, Rendered, Scope, context, render};
+use crate::render::{self, Place, Rendered, Scope, Templates, context, render, render_file};
 
 /// By name.
 type Files = BTreeMap<String, PlannedFile>;
@@ -57,6 +59,20 @@ struct Recipe {
     templates: BTreeMap<String, Template>,
 }
 
+impl Recipe {
+    /// What templates may name.
+    fn sources(&self, profile: &ProfileSpec) -> Templates {
+        let mut sources = Templates::default();
+        for (name, template) in &self.templates {
+            let own = profile.templates.contains_key(name).then(|| template.text.clone());
+            let family = if own.is_some() { template.family.clone() } else { Some(template.text.clone()) };
+            sources.profile.extend(own.map(|text| (name.clone(), text)));
+            sources.family.extend(family.map(|text| (name.clone(), text)));
+        }
+        sources
+    }
+}
+
 /// A file of an image under the name by which it is fetched.
 #[derive(Debug, Clone)]
 struct Blob {
@@ -67,6 +83,8 @@ struct Blob {
 struct Template {
     text: String,
     guard: Guard,
+    /// The family's text, where this is a profile's in its place.
+    family: Option<String>,
 }
 
 impl BootMaker<'_> {
@@ -139,7 +157,9 @@ impl BootMaker<'_> {
     fn scope(&self, profile: &ProfileSpec, recipe: &Recipe) -> Result<Arc<Scope>, Mistake> {
         let no_variables = BTreeMap::new();
         let site: Option<&SiteSpec> = self.view.local.site.as_ref().map(|site| &site.spec);
+        let labels = self.labels();
         let layers = [
+            &labels,
             site.map_or(&no_variables, |site| &site.variables),
             &profile.variables,
             &self.host.spec.variables,
@@ -161,11 +181,20 @@ impl BootMaker<'_> {
         let templates = recipe.templates.iter().map(|(name, template)| (name.clone(), template.guard));
         Ok(Arc::new(Scope {
             context,
+            templates: recipe.sources(profile),
             files: blobs.chain(image).chain(templates).collect(),
             folder: self.folder.to_owned(),
             order: self.order.is_some(),
             secrets: self.view.globals.secrets.clone(),
         }))
+    }
+
+    /// The variable `labels`: the site's, and the host's in their place. The lowest layer, so that a variable of this name that an
+    /// operator has stays.
+    fn labels(&self) -> Variables {
+        let mut labels = self.view.local.site.as_ref().map(|site| site.labels.clone()).unwrap_or_default();
+        labels.extend(self.host.labels.clone());
+        Variables::from([("labels".to_owned(), json!(labels))])
     }
 
     fn files(
@@ -178,7 +207,7 @@ impl BootMaker<'_> {
         let mut files = BTreeMap::new();
         let mut secrets = BTreeMap::new();
         for (name, template) in &recipe.templates {
-            let made = render(&template.text, scope, Place::File(template.guard))
+            let made = render_file(name, scope, template.guard)
                 .map_err(|error| Mistake::new(format!("templates.{name}"), error.to_string()))?;
             secrets.extend(made.secrets);
             // Every file under the order's guard is fetched only from `started` on, so each must start it.

@@ -150,6 +150,42 @@ fn debian_is_installed_by_a_preseed_file() {
 }
 
 #[test]
+fn a_profile_changes_a_block_of_the_familys_template() {
+    let own = "{% extends 'preseed.cfg' %}{% block packages %}\n{{ super() }}\nd-i x/rack string {{ labels.rack }}\n{% endblock %}";
+    let plan_of = |own: &str| {
+        let globals =
+            globals(json!({"deb": {"image": "debian-12", "templates": {"preseed.cfg": {"text": own}}}}));
+        let mut host = host("web-1", 3, Some("deb"));
+        Arc::make_mut(&mut host.1).labels = BTreeMap::from([("rack".into(), "b4".into())]);
+        let local = Local {
+            site: Some(site(json!({"loaders": "ipxe"}))),
+            hosts: [host].into(),
+            orders: [order("web-1-7", 4, ("web-1", 3), "deb")].into(),
+            ..Local::default()
+        };
+        planned(&globals, &local)
+    };
+    let plan = plan_of(own);
+    assert_eq!(plan.problems, []);
+    let text = text(&decoded(&plan).orders[&OrderId([4; 16])].boot, "preseed.cfg");
+    assert!(
+        text.contains(
+            "\npopularity-contest popularity-contest/participate boolean false\nd-i x/rack string b4\n"
+        ),
+        "{text}"
+    );
+    assert!(text.contains("d-i grub-installer/only_debian boolean true"), "{text}");
+    let problem = &plan_of(&own.replace("block packages", "block pakages")).problems[0];
+    assert_eq!(problem.field, "profile deb: templates.preseed.cfg");
+    assert!(
+        problem
+            .message
+            .starts_with("line 1: the family's preseed.cfg has no block \"pakages\", only bootloader"),
+        "{problem:?}"
+    );
+}
+
+#[test]
 fn a_disk_image_is_written_by_an_installer() {
     let globals = globals(json!({"img": {"image": "web-1", "installer": "live"}}));
     let local = Local {

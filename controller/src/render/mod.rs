@@ -2,31 +2,38 @@
 //!
 //! Data never becomes template source. Values of variables hold no control characters and no marks; what is only known
 //! at the edge (slots) or must not be shown (secrets) is rendered as a private mark and becomes a part of its own. A
-//! template has limits: instructions, and bytes of output.
+//! template, with those that it extends and includes, has limits: instructions, and bytes of output.
 
+mod blocks;
 mod marks;
 mod quote;
+mod templates;
 mod values;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
+use std::iter::successors;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
-use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior};
+use minijinja::{Environment, Error, ErrorKind, State, Template, UndefinedBehavior};
 use proto::plan::{Guard, Part, Slot};
 use zeroize::Zeroizing;
 
 use self::marks::Marks;
 use self::quote::Format;
+pub(crate) use self::templates::Templates;
 pub(crate) use self::values::{context, host};
 
-/// Instructions of one template.
+/// Instructions of one template, and of all that it names.
 const FUEL: u64 = 200_000;
 /// Bytes of one rendered file.
 const OUTPUT: usize = 1 << 20;
+/// The name of a template that is no file.
+const ALONE: &str = "";
 
 /// The callbacks of an installer.
 pub(crate) const REPORTS: [&str; 4] = ["started", "progress", "installed", "failed"];
@@ -36,6 +43,8 @@ pub(crate) const REPORTS: [&str; 4] = ["started", "progress", "installed", "fail
 pub(crate) struct Scope {
     /// Variables and built-ins; see [`context`].
     pub(crate) context: Value,
+    /// What may be rendered, extended and included.
+    pub(crate) templates: Templates,
     /// The files of the boot, for `url(name)`.
     pub(crate) files: BTreeMap<String, Guard>,
     /// Their folder, with a slash; "" for none.
@@ -75,32 +84,78 @@ impl RenderError {
     }
 }
 
-/// Renders a template.
+/// Renders a template that names no other.
 ///
 /// # Errors
 /// [`RenderError`].
 pub(crate) fn render(template: &str, scope: &Arc<Scope>, place: Place) -> Result<Rendered, RenderError> {
-    if marks::has_mark(template) {
-        return Err(RenderError::new("the template holds a character that is reserved (U+FDD0 or U+FDD1)"));
-    }
     let marks = Marks::default();
     let environment = environment(scope, place, &marks);
-    let template = environment.template_from_str(template).map_err(said)?;
+    let source = checked_source(template).map_err(|error| said(&error, ALONE))?;
+    let template = environment.template_from_named_str(ALONE, source).map_err(|error| said(&error, ALONE))?;
+    finish(&template, scope, &marks)
+}
+
+/// Renders the file of this name ([`Scope::templates`]).
+///
+/// # Errors
+/// [`RenderError`].
+pub(crate) fn render_file(name: &str, scope: &Arc<Scope>, guard: Guard) -> Result<Rendered, RenderError> {
+    let key = scope.templates.key(name);
+    blocks::check(&scope.templates, &key)?;
+    let marks = Marks::default();
+    let mut environment = environment(scope, Place::File(guard), &marks);
+    let held = Arc::clone(scope);
+    environment.set_path_join_callback(move |name, parent| Cow::Owned(held.templates.meant(name, parent)));
+    let held = Arc::clone(scope);
+    environment.set_loader(move |key| source(&held.templates, key).map(Some));
+    let template = environment.get_template(&key).map_err(|error| said(&error, &key))?;
+    finish(&template, scope, &marks)
+}
+
+fn finish(template: &Template<'_, '_>, scope: &Scope, marks: &Marks) -> Result<Rendered, RenderError> {
     let mut output = Capped(Vec::new());
-    template.render_captured_to(scope.context.clone(), &mut output).map_err(said)?;
+    let rendered = template.render_captured_to(scope.context.clone(), &mut output);
+    rendered.map_err(|error| said(&error, template.name()))?;
     let text = String::from_utf8(output.0).map_err(|_| RenderError::new("the output is not UTF-8"))?;
     marks.split(&text, &scope.secrets)
 }
 
-/// `line 3: undefined value`, without the template's text, which would repeat data.
-fn said(error: Error) -> RenderError {
-    let cause = match (error.kind(), error.detail()) {
+fn source(templates: &Templates, key: &str) -> Result<String, Error> {
+    let missing = || Error::new(ErrorKind::TemplateNotFound, templates.missing(key));
+    let text = templates.source(key).ok_or_else(missing)?;
+    checked_source(text).map(str::to_owned)
+}
+
+fn checked_source(text: &str) -> Result<&str, Error> {
+    match marks::has_mark(text) {
+        true => Err(refused("the template holds a character that is reserved (U+FDD0 or U+FDD1)")),
+        false => Ok(text),
+    }
+}
+
+/// `line 3: undefined value`, or `line 3 of the family's preseed.cfg: …` where it is not `root`'s; without the template's text,
+/// which would repeat data.
+fn said(error: &Error, root: &str) -> RenderError {
+    // What is extended and included wraps what is wrong in it.
+    let chain: Vec<_> = successors(Some(error), within).collect();
+    let cause = chain.last().map_or_else(String::new, |error| match (error.kind(), error.detail()) {
         (ErrorKind::OutOfFuel, _) => format!("the template takes more than {FUEL} steps"),
         (ErrorKind::WriteFailure, _) => format!("the output has more than {OUTPUT} bytes"),
         (kind, Some(detail)) => format!("{kind}: {detail}"),
         (kind, None) => kind.to_string(),
-    };
-    RenderError(error.line().map_or_else(|| cause.clone(), |line| format!("line {line}: {cause}")))
+    });
+    let place = chain.iter().rev().find_map(|error| Some((error.line()?, error.name()?)));
+    RenderError(match place {
+        None => cause,
+        Some((line, name)) if name == root => format!("line {line}: {cause}"),
+        Some((line, name)) => format!("line {line} of {}: {cause}", templates::in_words(name)),
+    })
+}
+
+fn within<'e>(error: &&'e Error) -> Option<&'e Error> {
+    // Of the error itself: a reference to one is an error too.
+    std::error::Error::source(*error)?.downcast_ref()
 }
 
 fn environment<'t>(scope: &Arc<Scope>, place: Place, marks: &Marks) -> Environment<'t> {

@@ -15,6 +15,8 @@ pub(super) enum Format {
     Ipxe,
     /// One word of a POSIX shell.
     Shell,
+    /// One word of a GRUB script, which quotes as a shell does.
+    Grub,
     /// The value of a line of a preseed file.
     Preseed,
     /// One word of a kickstart command.
@@ -23,29 +25,41 @@ pub(super) enum Format {
     Json,
     /// YAML, of which JSON is a part.
     Yaml,
+    /// Text between the tags of XML, or within an attribute's quotes.
+    Xml,
 }
 
 impl Format {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Ipxe, Self::Shell, Self::Preseed, Self::Kickstart, Self::Json, Self::Yaml];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Ipxe,
+        Self::Shell,
+        Self::Grub,
+        Self::Preseed,
+        Self::Kickstart,
+        Self::Json,
+        Self::Yaml,
+        Self::Xml,
+    ];
 
     /// The filter's name.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Ipxe => "ipxe",
             Self::Shell => "shell",
+            Self::Grub => "grub",
             Self::Preseed => "preseed",
             Self::Kickstart => "kickstart",
             Self::Json => "json",
             Self::Yaml => "yaml",
+            Self::Xml => "xml",
         }
     }
 
     /// What stands around the whole.
     const fn quote(self) -> &'static str {
         match self {
-            Self::Ipxe | Self::Preseed => "",
-            Self::Shell => "'",
+            Self::Ipxe | Self::Preseed | Self::Xml => "",
+            Self::Shell | Self::Grub => "'",
             Self::Kickstart | Self::Json | Self::Yaml => "\"",
         }
     }
@@ -55,13 +69,15 @@ impl Format {
         match self {
             Self::Ipxe => no_control(text).and_then(plain_for_ipxe).map(str::to_owned),
             Self::Shell if text.contains('\0') => Err("holds a NUL character".into()),
-            Self::Shell => Ok(text.replace('\'', r"'\''")),
+            Self::Shell => Ok(single_quoted(text)),
+            Self::Grub => no_control(text).map(single_quoted),
             Self::Preseed => match no_control(text)? {
                 text if text.ends_with('\\') => Err("ends with a backslash, which continues the line".into()),
                 text => Ok(text.to_owned()),
             },
             Self::Kickstart => Ok(no_control(text)?.replace('\\', r"\\").replace('"', "\\\"")),
             Self::Json | Self::Yaml => Ok(json_inner(text)),
+            Self::Xml => text.chars().map(in_xml).collect(),
         }
     }
 }
@@ -84,9 +100,43 @@ fn plain_for_ipxe(text: &str) -> Result<&str, String> {
     }
 }
 
+/// A quote ends the word, stands escaped, and begins the next part of the same word.
+fn single_quoted(text: &str) -> String {
+    text.replace('\'', r"'\''")
+}
+
 fn json_inner(text: &str) -> String {
-    let quoted = serde_json::Value::from(text).to_string();
+    let quoted = plain_for_yaml(&serde_json::Value::from(text).to_string());
     quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// JSON in which nothing stands that YAML takes for a line break or for unprintable (YAML 1.2 §5.1, 1.1 §4.1.4). Outside of its
+/// strings JSON has no such characters.
+fn plain_for_yaml(json: &str) -> String {
+    let mut plain = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+                plain.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// XML 1.0 §2.2 and §2.4; white space by its number, as attributes and line ends are normalised (§2.11, §3.3.3).
+fn in_xml(c: char) -> Result<String, String> {
+    match c {
+        '&' => Ok("&amp;".into()),
+        '<' => Ok("&lt;".into()),
+        '>' => Ok("&gt;".into()),
+        '"' => Ok("&quot;".into()),
+        '\'' => Ok("&apos;".into()),
+        '\t' | '\n' | '\r' => Ok(format!("&#{};", u32::from(c))),
+        '\0'..'\u{20}' | '\u{fffe}' | '\u{ffff}' => Err(format!("holds {c:?}, which XML cannot hold")),
+        c => Ok(c.into()),
+    }
 }
 
 /// The filter of a format.
@@ -122,6 +172,6 @@ fn structure(marks: &Marks, value: &Value) -> Result<Value, String> {
     let pieces = marks.pieces(&json).ok_or("a url, slot or secret was cut")?;
     match pieces.iter().any(|piece| matches!(piece, Piece::Mark(Mark::Secret(..)))) {
         true => Err("a secret within a list or map: quote it by itself".into()),
-        false => Ok(Value::from(json)),
+        false => Ok(Value::from(plain_for_yaml(&json))),
     }
 }

@@ -4,13 +4,17 @@ use serde_json::json;
 
 use super::*;
 
+mod chains;
+mod quoting;
+
 fn scope_with(variables: serde_json::Value) -> Arc<Scope> {
     let variables = serde_json::from_value(variables).expect("a map");
     let context = context(&[&variables], &[("host", json!({"name": "web-1"}))]).expect("plain values");
     let files = BTreeMap::from([("linux".into(), Guard::Attempt), ("preseed.cfg".into(), Guard::Order)]);
     let secret = |text: &str| Arc::new(Zeroizing::new(text.to_owned()));
     let secrets = BTreeMap::from([("pw".into(), secret("it's")), ("key".into(), secret("a\nb"))]);
-    Arc::new(Scope { context, files, folder: String::new(), order: true, secrets })
+    let templates = Templates::default();
+    Arc::new(Scope { context, templates, files, folder: String::new(), order: true, secrets })
 }
 
 const ORDER: Place = Place::File(Guard::Order);

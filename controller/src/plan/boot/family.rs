@@ -75,7 +75,7 @@ impl BootMaker<'_> {
         }
         // What follows is kept for the installed system too.
         recipe.separator = "---";
-        let preseed = Template { text: PRESEED.to_owned(), guard: Guard::Order };
+        let preseed = Template { text: PRESEED.to_owned(), guard: Guard::Order, family: None };
         recipe.templates.insert("preseed.cfg".to_owned(), preseed);
         Ok(recipe)
     }
@@ -150,7 +150,8 @@ impl BootMaker<'_> {
                 return Err(Mistake::new(field, "has the name of another file of the boot"));
             }
             let guard = if template.open { Guard::Attempt } else { Guard::Order };
-            recipe.templates.insert(name.clone(), Template { text: template.text.clone(), guard });
+            let family = recipe.templates.remove(name).map(|own| own.text);
+            recipe.templates.insert(name.clone(), Template { text: template.text.clone(), guard, family });
         }
         Ok(())
     }
