@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::client::Connection;
 use crate::command::{
-    agent, alarm, apply, audit, backup, boot, form, host, image, lease, manual, mirror, operator, order,
-    page, profile, secret, site, token,
+    agent, alarm, apply, audit, backup, boot, form, host, image, lease, manual, migrate, mirror, operator,
+    order, page, profile, secret, site, token,
 };
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -73,6 +73,9 @@ pub(crate) enum Command {
     Lease(lease::Verb),
     /// Make the catalog what files declare
     Apply(apply::Arguments),
+    /// Make documents of what another boot server is told, with a report; asks no controller and changes nothing
+    #[command(subcommand)]
+    Migrate(migrate::Source),
     /// Who changed what
     #[command(subcommand)]
     Audit(audit::Verb),

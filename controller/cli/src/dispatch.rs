@@ -4,8 +4,8 @@ use clap::CommandFactory as _;
 
 use crate::arguments::{Arguments, Command};
 use crate::command::{
-    Context, agent, alarm, apply, audit, backup, boot, form, host, image, lease, manual, mirror, operator,
-    order, page, profile, secret, site, token, whoami,
+    Context, agent, alarm, apply, audit, backup, boot, form, host, image, lease, manual, migrate, mirror,
+    operator, order, page, profile, secret, site, token, whoami,
 };
 use crate::failure::Failure;
 use crate::top;
@@ -31,6 +31,7 @@ pub(crate) async fn run(context: &mut Context, command: Command) -> Result<(), F
         Command::Boot(verb) => boot::run(context, verb).await,
         Command::Lease(verb) => lease::run(context, verb).await,
         Command::Apply(arguments) => apply::run(context, &arguments).await,
+        Command::Migrate(source) => migrate::run(context, &source),
         Command::Audit(verb) => audit::run(context, verb).await,
         Command::Top(arguments) => top::run(context, arguments).await,
         Command::Whoami => whoami::run(context).await,

@@ -14,6 +14,7 @@ mod failure;
 mod findings;
 mod hosts;
 mod image;
+mod migrate;
 mod output;
 mod passphrase;
 mod picture;

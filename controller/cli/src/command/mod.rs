@@ -15,6 +15,7 @@ pub(crate) mod host;
 pub(crate) mod image;
 pub(crate) mod lease;
 pub(crate) mod manual;
+pub(crate) mod migrate;
 pub(crate) mod mirror;
 pub(crate) mod operator;
 pub(crate) mod order;

@@ -4,6 +4,7 @@ mod documents;
 mod fake;
 mod fleet;
 mod images;
+mod migrate;
 mod people;
 mod refusals;
 mod top;
