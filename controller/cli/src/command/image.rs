@@ -16,8 +16,8 @@ use super::{Context, outcomes};
 use crate::client::{Change, Client, Writing};
 use crate::failure::{Exit, Failure};
 use crate::image::{
-    Download, Found, Hashed, Media, Progress, Taken, Wanted, check_boot, hash, is_url, recognise, upload,
-    upload_list, without_secrets,
+    Download, Found, Hashed, Media, Progress, Taken, Wanted, check_boot, check_taken, hash, is_url,
+    recognise, upload, upload_list, without_secrets,
 };
 use crate::output::words;
 
@@ -29,7 +29,7 @@ pub(crate) enum Verb {
     List(ListAll),
     /// Show one
     Get(One),
-    /// Import an image from a folder, an ISO image, a single file, a URL of one, or Debian packages
+    /// Import an image from a folder, an ISO or UDF image, a single file, a URL of one, or Debian packages
     #[command(visible_alias = "add")]
     Import(Import),
     /// Show which sites hold it, how far it has come elsewhere, and why it does not come
@@ -71,7 +71,7 @@ impl From<Families> for Family {
 /// `image import`.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// A folder, an ISO image, a single file, a URL of one of the latter two; or, for loaders, installed Debian packages:
+    /// A folder, an ISO or UDF image, a single file, a URL of one of the latter two; or, for loaders, installed Debian packages:
     /// debian:ipxe, debian:pxelinux, debian:lpxelinux or debian:shim-signed (with GRUB)
     #[arg(value_name = "DIR|FILE|URL|debian:NAME")]
     source: String,
@@ -248,6 +248,7 @@ type Lists = BTreeMap<Digest, (String, Bytes)>;
 
 async fn hash_all(context: &Context, media: &Arc<Media>, taken: &Taken) -> Result<(Entries, Lists), Failure> {
     let found: Vec<Found> = media.files().iter().filter(|found| taken.has(&found.path)).cloned().collect();
+    check_taken(&found).map_err(|error| Failure::because(Exit::BadInput, "make an image of it", &error))?;
     let total = found.iter().map(|found| found.size).fold(0, u64::saturating_add);
     let progress = Progress::new(context.output.live(), "hashing", total);
     let media = Arc::clone(media);

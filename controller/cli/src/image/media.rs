@@ -1,12 +1,13 @@
-//! What an image is imported from: a folder, an ISO image, or one file.
+//! What an image is imported from: a folder, an ISO 9660 or UDF image, or one file.
 
-use std::fs::File;
-use std::io::{self, Read, Seek as _, SeekFrom};
+use std::collections::BTreeMap;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::debian::Gathered;
 use super::folder::Folder;
-use super::iso::Iso;
+use super::tree::{Disc, Tree};
+use super::{iso, udf};
 
 /// The most entries of media that are looked at.
 pub(super) const ENTRIES: usize = 100_000;
@@ -14,6 +15,8 @@ pub(super) const ENTRIES: usize = 100_000;
 pub(super) const DEPTH: usize = 32;
 /// The longest path, in bytes.
 pub(super) const PATH: usize = 255;
+/// The most bytes that one image takes of its media: 1 TiB.
+const TAKEN: u64 = 1 << 40;
 
 /// Why media cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -49,18 +52,52 @@ pub(crate) enum MediaError {
         path: PathBuf,
     },
     /// It should be an ISO image.
-    #[error("{} is no ISO 9660 image, or is cut off before byte 32774", path.display())]
+    #[error("{} is no ISO 9660 image, nor one of UDF, or it is cut off before byte 32774", path.display())]
     NoIso {
         /// The file.
         path: PathBuf,
     },
-    /// The ISO image cannot be understood.
-    #[error("{} is a damaged ISO image: {why}", path.display())]
+    /// The image or archive cannot be understood.
+    #[error("{} is damaged: {why}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What the reader says.
+        /// What is wrong, and where within it.
         why: String,
+    },
+    /// A folder that holds itself.
+    #[error("the folder {path:?} lies where another one lies already")]
+    Loop {
+        /// The folder.
+        path: String,
+    },
+    /// Two files of one path.
+    #[error("{path} is there twice")]
+    Twice {
+        /// Within the media.
+        path: String,
+    },
+    /// Two files that clients whose names are case-blind cannot tell apart.
+    #[error("{one} and {other} differ in case only, and there are clients that cannot tell them apart")]
+    Case {
+        /// Within the media.
+        one: String,
+        /// The other.
+        other: String,
+    },
+    /// More bytes than an image may have.
+    #[error("an image would have more than {TAKEN} bytes with {path}")]
+    TooLarge {
+        /// The file that is too much.
+        path: String,
+    },
+    /// The bytes of a file are not there.
+    #[error("the bytes of {path} lie behind the end: there are {actual} in all")]
+    Behind {
+        /// Within the media.
+        path: String,
+        /// The bytes of the whole image.
+        actual: u64,
     },
     /// The ISO image ends early.
     #[error("{} is truncated: it says that it has {declared} bytes, there are {actual}; fetch it again", path.display())]
@@ -119,8 +156,8 @@ pub(crate) struct Found {
 pub(crate) enum Media {
     /// A folder, or one file of it.
     Folder(Folder),
-    /// An ISO image.
-    Iso(Iso),
+    /// The files of an ISO 9660 or UDF image.
+    Disc(Tree),
     /// Files of Debian packages.
     Debian(Gathered),
 }
@@ -161,12 +198,12 @@ impl Media {
         }
         let lower = name.to_ascii_lowercase();
         let raw = lower.ends_with(".img") || lower.ends_with(".raw");
-        match (raw, lower.ends_with(".iso"), has_iso_magic(path).map_err(read)?) {
-            (false, _, true) => Ok(Self::Iso(Iso::open(path, about.len())?)),
-            (_, true, false) => Err(MediaError::NoIso { path: path.to_owned() }),
-            (true, _, _) | (false, false, false) => {
-                Ok(Self::Folder(Folder::single(path, name, about.len())?))
-            }
+        if !raw && let Some(tree) = disc(Disc::open(path)?)? {
+            return Ok(Self::Disc(tree));
+        }
+        match lower.ends_with(".iso") {
+            true => Err(MediaError::NoIso { path: path.to_owned() }),
+            false => Ok(Self::Folder(Folder::single(path, name, about.len())?)),
         }
     }
 
@@ -174,7 +211,7 @@ impl Media {
     pub(crate) fn files(&self) -> &[Found] {
         match self {
             Self::Folder(folder) => folder.files(),
-            Self::Iso(iso) => iso.files(),
+            Self::Disc(tree) => tree.files(),
             Self::Debian(gathered) => gathered.files(),
         }
     }
@@ -187,22 +224,37 @@ impl Media {
         let file = |source| MediaError::File { path: path.to_owned(), source };
         match self {
             Self::Folder(folder) => folder.read(path).map_err(file),
-            Self::Iso(iso) => iso.read(path).map_err(file),
+            Self::Disc(tree) => tree.read(path).map_err(file),
             Self::Debian(gathered) => gathered.read(path).map_err(file),
         }
     }
 }
 
-/// ECMA-119 §8.1.2: the standard identifier of the first volume descriptor, in sector 16.
-fn has_iso_magic(path: &Path) -> io::Result<bool> {
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(16 * 2_048 + 1))?;
-    let mut magic = [0; 5];
-    match file.read_exact(&mut magic) {
-        Ok(()) => Ok(magic == *b"CD001"),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
+/// Of an image that has both trees the richer one: Windows' media say in ISO 9660 only that they are of UDF.
+fn disc(disc: Disc) -> Result<Option<Tree>, MediaError> {
+    let iso = iso::is_iso(&disc).then(|| iso::list(disc.clone())).transpose()?;
+    let udf = udf::is_udf(&disc).then(|| udf::list(disc)).transpose()?;
+    Ok(match (iso, udf) {
+        (Some(iso), Some(udf)) if iso.riches() >= udf.riches() => Some(iso),
+        (iso, udf) => udf.or(iso),
+    })
+}
+
+/// Can what is taken of media be one image?
+///
+/// # Errors
+/// [`MediaError::Case`], [`MediaError::TooLarge`].
+pub(crate) fn check_taken(taken: &[Found]) -> Result<(), MediaError> {
+    let mut names = BTreeMap::new();
+    let mut left = TAKEN;
+    for Found { path, size } in taken {
+        let smaller = left.checked_sub(*size);
+        left = smaller.ok_or_else(|| MediaError::TooLarge { path: path.clone() })?;
+        if let Some(one) = names.insert(path.to_lowercase(), path) {
+            return Err(MediaError::Case { one: one.clone(), other: path.clone() });
+        }
     }
+    Ok(())
 }
 
 /// Joins a name to the path of its folder, if it can stand in an image.
@@ -225,6 +277,16 @@ mod tests {
         for name in ["..", ".", "", "a/b", "a\\b", "a\nb", &"x".repeat(300)] {
             assert!(matches!(join("a", name), Err(MediaError::Name { .. })), "{name:?}");
         }
+    }
+
+    #[test]
+    fn what_is_taken_differs_in_more_than_case_and_has_a_bound() {
+        let found = |path: &str, size| Found { path: path.to_owned(), size };
+        check_taken(&[found("a/b", 1), found("a/c", TAKEN - 1)]).expect("as much as may be");
+        let error = check_taken(&[found("a/B", 1), found("a/b", 1)]).expect_err("case").to_string();
+        assert!(error.starts_with("a/B and a/b differ in case only"), "{error}");
+        let error = check_taken(&[found("a", 1), found("b", u64::MAX)]).expect_err("absurd").to_string();
+        assert!(error.ends_with("with b"), "{error}");
     }
 
     #[test]

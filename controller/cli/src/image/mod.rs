@@ -11,11 +11,15 @@ mod magic;
 mod media;
 mod progress;
 mod recognise;
+#[cfg(test)]
+mod samples;
+mod tree;
+mod udf;
 mod upload;
 
 pub(crate) use download::{Download, is_url, without_secrets};
 pub(crate) use magic::check_boot;
-pub(crate) use media::{Found, Media, MediaError};
+pub(crate) use media::{Found, Media, MediaError, check_taken};
 pub(crate) use progress::Progress;
 pub(crate) use recognise::{Taken, Wanted, recognise};
 pub(crate) use upload::{Hashed, hash, upload, upload_list};
