@@ -142,8 +142,8 @@ async fn check_prefetch(draft: &Draft, prefetch: &PrefetchSpec) -> Result<Vec<Pr
 /// A menu never installs.
 async fn check_menu(draft: &Draft, menu: Option<&MenuSpec>) -> Result<Vec<Problem>, ReadError> {
     let mut problems = Vec::new();
-    for (index, name) in menu.into_iter().flat_map(|menu| &menu.entries).enumerate() {
-        let field = format!("spec.menu.entries[{index}]");
+    for (path, name) in menu.into_iter().flat_map(MenuSpec::profiles) {
+        let field = format!("spec.menu.{path}");
         match draft.get(Kind::Profile, name).await? {
             Some(AnyResource::Profile(profile)) if profile.spec.mode == Mode::Install => {
                 let message =

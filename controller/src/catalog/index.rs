@@ -60,10 +60,10 @@ pub(super) fn entries(resource: &AnyResource) -> Result<Vec<Indexed>, NotAName> 
 
 fn of_site(site: &Resource<SiteSpec>) -> Result<Vec<Indexed>, NotAName> {
     let user = (Kind::Site, site.name.as_str());
-    let loaders = site.spec.loaders.iter().map(|name| (Kind::Image, name));
+    let loaders = site.spec.loaders.iter().map(|name| (Kind::Image, name.as_str()));
     let prefetch = &site.spec.prefetch;
-    let profiles = prefetch.profiles.iter().map(|name| (Kind::Profile, name));
-    let images = prefetch.images.iter().map(|name| (Kind::Image, name));
+    let profiles = prefetch.profiles.iter().map(|name| (Kind::Profile, name.as_str()));
+    let images = prefetch.images.iter().map(|name| (Kind::Image, name.as_str()));
     let used = loaders.chain(of_menu(site.spec.menu.as_ref())).chain(profiles).chain(images);
     // One may be named in several places.
     BTreeSet::from_iter(used)
@@ -72,8 +72,8 @@ fn of_site(site: &Resource<SiteSpec>) -> Result<Vec<Indexed>, NotAName> {
         .collect()
 }
 
-fn of_menu(menu: Option<&MenuSpec>) -> impl Iterator<Item = (Kind, &String)> {
-    menu.into_iter().flat_map(|menu| &menu.entries).map(|name| (Kind::Profile, name))
+fn of_menu(menu: Option<&MenuSpec>) -> impl Iterator<Item = (Kind, &str)> {
+    menu.into_iter().flat_map(MenuSpec::profiles).map(|(_, name)| (Kind::Profile, name))
 }
 
 fn of_profile(profile: &Resource<ProfileSpec>) -> Result<Vec<Indexed>, NotAName> {
@@ -102,8 +102,8 @@ fn of_host(host: &Resource<HostSpec>) -> Result<Vec<Indexed>, NotAName> {
     if let Some(id) = host.id() {
         all.push(plain(keys::host_id_index(id.into()), &host.name));
     }
-    let used = profile.iter().map(|name| (Kind::Profile, name));
-    let used = used.chain(host.spec.loaders.iter().map(|name| (Kind::Image, name)));
+    let used = profile.iter().map(|name| (Kind::Profile, name.as_str()));
+    let used = used.chain(host.spec.loaders.iter().map(|name| (Kind::Image, name.as_str())));
     // The host's profile may be in its menu too.
     for (kind, name) in BTreeSet::from_iter(used.chain(of_menu(host.spec.menu.as_ref()))) {
         all.push(plain(keys::uses((kind, name), (Kind::Host, &host.name))?, ""));

@@ -261,8 +261,7 @@ impl SitePlanner<'_> {
     /// A choice between profiles of mode `run` and the disk.
     fn menu(&mut self, host: &Resource<HostSpec>, menu: &MenuSpec) -> Result<Boot, Mistake> {
         let chosen = loaders::choose(self.view, [host.spec.loaders.as_ref(), None])?;
-        let shown =
-            script::Menu { host: &host.name, entries: &menu.entries, timeout: menu.timeout.as_seconds() };
+        let shown = script::Menu::of(&host.name, menu);
         let script = |program: &proto::Program| {
             let content = Content::Parts(script::menu(*program, &shown));
             let file = PlannedFile { stage: Stage::Script, guard: Guard::Attempt, content };
@@ -270,7 +269,7 @@ impl SitePlanner<'_> {
         };
         let mut files: BTreeMap<_, _> = chosen.programs.iter().map(script).collect();
         files.extend(self.autoexec(host));
-        for name in &menu.entries {
+        for (_, name) in menu.profiles() {
             let made = self.boot_in(host, name, Mode::Run, None, &format!("{name}/"))?;
             files.extend(made.boot.files);
         }

@@ -301,6 +301,8 @@ fn with_menu(menu: Value, loaders: &str) -> Planned {
         "rescue": {"image": "live", "mode": "run", "boot": {"arguments": "motd={{ url('motd') }}"},
             "templates": {"motd": {"text": "hello\n", "open": true}}},
         "tools": {"image": "tools", "mode": "run"},
+        "more": {"image": "live", "mode": "run"},
+        "other": {"image": "live", "mode": "run"},
         "deb": {"image": "debian-12"},
     }));
     let spec = json!({"site": "lyon", "macs": ["52:54:00:00:00:03"], "menu": menu, "loaders": loaders, "profile": "deb"});
@@ -349,6 +351,30 @@ fn grub_has_a_menu_too() {
         "menu_grub",
         text(plan.hosts[&HostId([3; 16])].boot.as_ref().expect("one"), "grub.cfg")
     );
+}
+
+#[test]
+fn a_tree_of_menus_is_the_same_for_every_loader() {
+    let tree = json!({"title": "Lyon", "timeout": "5s", "entries": [
+        "rescue",
+        {"title": "Tools (BIOS)", "entries": [
+            {"profile": "tools", "title": "Old tools"},
+            {"title": "More", "entries": [{"profile": "more", "title": "Rescue, too"}]},
+        ]},
+    ]});
+    for (loaders, file) in [("pxelinux", "boot.ipxe"), ("pxelinux", "pxelinux.cfg"), ("shim", "grub.cfg")] {
+        // The second entry needs memdisk, which this set of loaders has not.
+        let mut tree = tree.clone();
+        if loaders == "shim" {
+            tree["entries"][1]["entries"][0]["profile"] = "other".into();
+        }
+        let planned = with_menu(tree, loaders);
+        assert_eq!(planned.problems, []);
+        let plan = decoded(&planned);
+        let boot = plan.hosts[&HostId([3; 16])].boot.as_ref().expect("one");
+        assert!(boot.files.contains_key(&format!("more/{file}")), "entries of menus below are planned, too");
+        insta::assert_snapshot!(format!("tree_{file}"), text(boot, file));
+    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub use agent::{AgentSpec, AgentStatus, MirrorStatus};
 pub use dhcp_option::{DhcpOptions, OptionValue, encode_options};
 pub use host::HostSpec;
 pub use image::{Family, FileChunks, FileEntry, ImageSpec};
-pub use menu::MenuSpec;
+pub use menu::{MenuEntry, MenuSpec};
 pub use mirror::MirrorSpec;
 pub use mistakes::{MOST_MISTAKES, Stopped, read as read_document, read_with as read_document_with};
 pub use operator::{OperatorSpec, Role};

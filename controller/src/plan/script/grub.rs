@@ -3,7 +3,7 @@
 
 use proto::plan::{Part, Slot};
 
-use super::{Menu, Parts, Script};
+use super::{Line, Menu, Parts, Script};
 
 /// Back to the firmware, which goes on with the next boot device.
 pub(super) const LOCAL_DISK: &str = "exit\n";
@@ -52,16 +52,31 @@ fn by_http(out: &mut Parts) {
 
 pub(super) fn menu(menu: &Menu<'_>) -> Vec<Part> {
     let mut out = Parts::default();
-    let Menu { host, entries, timeout } = menu;
-    out.text(&format!(
-        "# menu for {host}\nset default=disk\nset timeout={timeout}\nmenuentry 'Local disk' --id disk {{\n  {LOCAL_DISK}}}\n"
-    ));
-    for entry in *entries {
-        out.text(&format!("menuentry '{entry}' --id {entry} {{\n  configfile "));
-        out.path(&format!("{entry}/grub.cfg"));
-        out.text("\n}\n");
-    }
+    let Menu { host, lines, timeout, .. } = menu;
+    out.text(&format!("# menu for {host}\n"));
+    choice(&mut out, lines, *timeout, "");
     out.done()
+}
+
+/// The lines of one menu of the tree. A menu below begins without what was set above; Escape leads back.
+fn choice(out: &mut Parts, lines: &[Line<'_>], timeout: u32, indent: &str) {
+    out.text(&format!(
+        "{indent}set default=disk\n{indent}set timeout={timeout}\n{indent}menuentry 'Local disk' --id disk {{\n{indent}  {LOCAL_DISK}{indent}}}\n"
+    ));
+    for line in lines {
+        match line {
+            Line::Boot { folder, title } => {
+                out.text(&format!("{indent}menuentry '{title}' --id {folder} {{\n{indent}  configfile "));
+                out.path(&format!("{folder}/grub.cfg"));
+                out.text(&format!("\n{indent}}}\n"));
+            }
+            Line::Menu { key, title, lines } => {
+                out.text(&format!("{indent}submenu '{title} >' --id {key} {{\n"));
+                choice(out, lines, timeout, &format!("{indent}  "));
+                out.text(&format!("{indent}}}\n"));
+            }
+        }
+    }
 }
 
 /// Words of a command line, each of which GRUB takes as it stands.

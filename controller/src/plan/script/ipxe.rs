@@ -3,7 +3,7 @@
 use proto::Span;
 use proto::plan::{Part, Slot};
 
-use super::{Menu, Parts, Script};
+use super::{Line, Menu, Parts, Script};
 
 /// How often a file is tried again before the script gives up, if nothing else is said; pauses are 2, 4, 8 and 16 seconds.
 const RETRIES: u32 = 4;
@@ -83,14 +83,13 @@ pub(super) fn boot(script: &Script<'_>) -> Vec<Part> {
     out.done()
 }
 
-/// A key ends the waiting; nobody there, or Escape, is the local disk.
+/// A key ends the waiting; nobody there is the local disk, as is Escape at the top; below it leads back.
 pub(super) fn menu(menu: &Menu<'_>) -> Vec<Part> {
     let mut out = Parts::default();
-    let Menu { host, entries, timeout } = menu;
-    out.text(&format!("#!ipxe\n# menu for {host}\nmenu Bootlane: {host}\nitem disk Local disk\n"));
-    entries.iter().for_each(|entry| out.text(&format!("item {entry} {entry}\n")));
-    out.text(&format!("choose --default disk --timeout {} choice || goto disk\n", timeout * 1_000));
-    out.text("iseq ${choice} disk && goto disk ||\nchain ");
+    out.text(&format!("#!ipxe\n# menu for {}\n", menu.host));
+    let Menu { title, lines, timeout, .. } = menu;
+    choice(&mut out, Shown { key: "MENU", title, lines, above: None, timeout: *timeout });
+    out.text(":boot\nchain ");
     out.slot(Slot::BaseUrl);
     out.text("/a/");
     out.slot(Slot::AttemptId);
@@ -98,6 +97,41 @@ pub(super) fn menu(menu: &Menu<'_>) -> Vec<Part> {
     // QUIRKS 54: UEFI goes on with its next boot option when a program fails, BIOS when it ends.
     out.text(":disk\niseq ${platform} efi && exit 1 || exit\n");
     out.done()
+}
+
+/// One menu of the tree.
+struct Shown<'a> {
+    key: &'a str,
+    title: &'a str,
+    lines: &'a [Line<'a>],
+    above: Option<&'a str>,
+    timeout: u32,
+}
+
+/// A menu under its label, and those below it behind it.
+fn choice(out: &mut Parts, shown: Shown<'_>) {
+    let Shown { key, title, lines, above, timeout } = shown;
+    out.text(&format!(":{key}\nmenu {title}\nitem disk Local disk\n"));
+    for line in lines {
+        match line {
+            Line::Boot { folder, title } => out.text(&format!("item {folder} {title}\n")),
+            Line::Menu { key, title, .. } => out.text(&format!("item {key} {title} >\n")),
+        }
+    }
+    above.into_iter().for_each(|above| out.text(&format!("item {above} < Back\n")));
+    let escape = above.unwrap_or("disk");
+    out.text(&format!("choose --default disk --timeout {} choice || goto {escape}\n", timeout * 1_000));
+    out.text("iseq ${choice} disk && goto disk ||\n");
+    let below = lines.iter().filter_map(|line| match line {
+        Line::Boot { .. } => None,
+        Line::Menu { key, title, lines } => Some((key, title, lines)),
+    });
+    let others = below.clone().map(|(key, ..)| key.as_str()).chain(above);
+    others.for_each(|other| out.text(&format!("iseq ${{choice}} {other} && goto {other} ||\n")));
+    out.text("goto boot\n");
+    for (below, title, lines) in below {
+        choice(out, Shown { key: below, title, lines, above: Some(key), timeout });
+    }
 }
 
 /// Under UEFI a failing `exit` of iPXE 2019 spins for ever (LAB), so the machine is started again.

@@ -7,6 +7,7 @@ mod pxelinux;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use proto::catalog::{MenuEntry, MenuSpec};
 use proto::plan::{Part, Slot};
 use proto::{Program, Span};
 
@@ -32,11 +33,42 @@ pub(super) struct Script<'a> {
 
 /// A choice between boots, each of which has its own script in a folder of its name.
 pub(super) struct Menu<'a> {
-    pub(super) host: &'a str,
-    /// Names of profiles.
-    pub(super) entries: &'a [String],
+    host: &'a str,
+    /// Above all of it.
+    title: String,
+    lines: Vec<Line<'a>>,
     /// In seconds; then the local disk.
-    pub(super) timeout: u32,
+    timeout: u32,
+}
+
+/// A line of a menu.
+enum Line<'a> {
+    /// A boot by its folder.
+    Boot { folder: &'a str, title: &'a str },
+    /// A menu below, by a word that no folder is called.
+    Menu { key: String, title: &'a str, lines: Vec<Line<'a>> },
+}
+
+impl<'a> Menu<'a> {
+    /// The menu that this host shows.
+    pub(super) fn of(host: &'a str, menu: &'a MenuSpec) -> Self {
+        let title = menu.title.clone().unwrap_or_else(|| format!("Bootlane: {host}"));
+        let lines = lines(&menu.entries, &mut 0);
+        Self { host, title, lines, timeout: menu.timeout.as_seconds() }
+    }
+}
+
+/// Folders are names of profiles, which have no capital letters.
+fn lines<'a>(entries: &'a [MenuEntry], menus: &mut u32) -> Vec<Line<'a>> {
+    let line = |entry: &'a MenuEntry| match entry {
+        MenuEntry::Profile { profile, .. } => Line::Boot { folder: profile, title: entry.title() },
+        MenuEntry::Menu { title, entries } => {
+            *menus += 1;
+            let key = format!("MENU{menus}");
+            Line::Menu { key, title, lines: lines(entries, menus) }
+        }
+    };
+    entries.iter().map(line).collect()
 }
 
 /// The file that makes `program` show this menu.

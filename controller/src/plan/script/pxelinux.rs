@@ -3,7 +3,7 @@
 use proto::Program;
 use proto::plan::Part;
 
-use super::{Menu, Parts, Script};
+use super::{Line, Menu, Parts, Script};
 
 /// What cannot be loaded ends in the disk: PXELINUX would try it again for ever (LAB).
 const HEAD: &str = "PROMPT 0\nNOESCAPE 1\nONERROR disk\n";
@@ -29,18 +29,36 @@ pub(super) fn boot(program: Program, script: &Script<'_>) -> Vec<Part> {
 
 pub(super) fn menu(program: Program, menu: &Menu<'_>) -> Vec<Part> {
     let mut out = Parts::default();
-    let Menu { host, entries, timeout } = menu;
+    let Menu { title, lines, timeout, .. } = menu;
     out.text(&format!(
-        "UI menu.c32\n{HEAD}TIMEOUT {}\nONTIMEOUT disk\nMENU TITLE Bootlane: {host}\n\
+        "UI menu.c32\n{HEAD}TIMEOUT {}\nONTIMEOUT disk\nMENU TITLE {title}\n\
          {DISK}  MENU LABEL Local disk\n  MENU DEFAULT\n",
         timeout * 10
     ));
-    for entry in *entries {
-        out.text(&format!("LABEL {entry}\n  CONFIG "));
-        file(&mut out, program, &format!("{entry}/{}", program.script()));
-        out.text("\n");
-    }
+    choice(&mut out, program, lines);
     out.done()
+}
+
+/// The lines of one menu of the tree; the wait for a key, and the local disk behind it, hold in all of them.
+fn choice(out: &mut Parts, program: Program, lines: &[Line<'_>]) {
+    for line in lines {
+        match line {
+            Line::Boot { folder, title } => {
+                out.text(&format!("LABEL {folder}\n"));
+                if title != folder {
+                    out.text(&format!("  MENU LABEL {title}\n"));
+                }
+                out.text("  CONFIG ");
+                file(out, program, &format!("{folder}/{}", program.script()));
+                out.text("\n");
+            }
+            Line::Menu { key, title, lines } => {
+                out.text(&format!("MENU BEGIN {key}\nMENU TITLE {title}\n"));
+                choice(out, program, lines);
+                out.text(&format!("LABEL {key}-back\n  MENU LABEL < Back\n  MENU EXIT\nMENU END\n"));
+            }
+        }
+    }
 }
 
 pub(super) fn local_disk() -> String {
