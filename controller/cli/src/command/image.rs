@@ -12,11 +12,12 @@ use serde_json::Value;
 
 use super::catalog::{self, Column, ListAll, One, cell};
 use super::readiness::{self, ImageStatus};
+use super::verification::Verification;
 use super::{Context, outcomes};
 use crate::client::{Change, Client, Writing};
 use crate::failure::{Exit, Failure};
 use crate::image::{
-    Download, Found, Hashed, Media, Progress, Taken, Wanted, check_boot, check_taken, hash, is_url,
+    Download, Found, Hashed, LARGEST, Media, Progress, Taken, Wanted, check_boot, check_taken, hash, is_url,
     recognise, upload, upload_list, without_secrets,
 };
 use crate::output::words;
@@ -31,7 +32,7 @@ pub(crate) enum Verb {
     Get(One),
     /// Import an image from a folder, an ISO or UDF image, a single file, a URL of one, or Debian packages
     #[command(visible_alias = "add")]
-    Import(Import),
+    Import(Box<Import>),
     /// Show which sites hold it, how far it has come elsewhere, and why it does not come
     ///
     /// What is shown of an agent that is away is the last that it said. The time that the rest will take follows from what
@@ -108,6 +109,11 @@ pub(crate) struct Import {
     /// Where Debian packages are installed or unpacked
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
+    #[command(flatten)]
+    verification: Verification,
+    /// Keep every file of the media, not only what a boot needs
+    #[arg(long)]
+    all: bool,
     /// Say what would be taken, upload nothing
     #[arg(long)]
     dry_run: bool,
@@ -137,7 +143,7 @@ pub(crate) async fn run(context: &mut Context, verb: Verb) -> Result<(), Failure
     match verb {
         Verb::List(list) => catalog::list(context, Kind::Image, COLUMNS, list.into()).await,
         Verb::Get(one) => catalog::get(context, Kind::Image, COLUMNS, &one).await,
-        Verb::Import(import) => self::import(context, import).await,
+        Verb::Import(import) => self::import(context, *import).await,
         Verb::Status(wanted) => readiness::image_status(context, wanted).await,
         Verb::Rm(one) => catalog::remove(context, Kind::Image, &one).await,
     }
@@ -150,7 +156,7 @@ async fn import(context: &mut Context, import: Import) -> Result<(), Failure> {
     }
     // Before a long download or an hour of hashing: is there anybody who will take it?
     let mut client = context.connect().await?;
-    let Opened { media, taken, _download } = open(&import, context.output.live()).await?;
+    let Opened { media, taken, _download } = open(context, &import).await?;
     let (files, lists) = hash_all(context, &media, &taken).await?;
     let image = Resource::new(&import.name, spec(&import, &taken, &files));
     if let Some(problem) = image.spec.validate().into_iter().next() {
@@ -182,13 +188,22 @@ struct Opened {
     _download: Option<Download>,
 }
 
-async fn open(import: &Import, live: bool) -> Result<Opened, Failure> {
+async fn open(context: &mut Context, import: &Import) -> Result<Opened, Failure> {
     let source = &import.source;
     let named = if is_url(source) { without_secrets(source) } else { source.clone() };
     let action = format!("import {named}");
+    let verification = match import.verification.is_wanted() {
+        true if !is_url(source) && !Path::new(source).is_file() => {
+            let message =
+                format!("--sha256, --checksums and --signature are of one file, and {named} is none");
+            return Err(Failure::usage(message));
+        }
+        true => Some(import.verification.expected(context, source).await?),
+        false => None,
+    };
     let download = match is_url(source) {
         true => Some(
-            Download::fetch(source, live)
+            Download::fetch(source, context.output.live(), LARGEST)
                 .await
                 .map_err(|error| Failure::because(Exit::Failed, &action, &error))?,
         ),
@@ -198,6 +213,10 @@ async fn open(import: &Import, live: bool) -> Result<Opened, Failure> {
         Some(download) => (download.path().to_owned(), download.name().to_owned()),
         None => (PathBuf::from(source), file_name(source)),
     };
+    if let Some(verification) = &verification {
+        verification.check(context, &path, &named).await?;
+    }
+    let all = import.all;
     let packages = source.strip_prefix(PACKAGES).map(|name| (import.root.clone(), name.to_owned()));
     let (family, wanted, force) = (Family::from(import.family), wanted(import), import.force);
     let opened = blocking(move || {
@@ -207,8 +226,13 @@ async fn open(import: &Import, live: bool) -> Result<Opened, Failure> {
             None => Media::open(&path, &name),
         };
         let media = media.map_err(|error| Failure::because(Exit::BadInput, &action, &error))?;
-        let taken = recognise(family, media.files(), &wanted)
+        let mut taken = recognise(family, media.files(), &wanted)
             .map_err(|error| Failure::because(Exit::BadInput, &action, &error))?;
+        if all {
+            let others = media.files().iter().filter(|found| !taken.has(&found.path));
+            let others: Vec<_> = others.map(|found| found.path.clone()).collect();
+            taken.beside.extend(others);
+        }
         match check_boot(&media, &taken) {
             Err(error) if !force => {
                 let failure = Failure::because(Exit::BadInput, &action, &error);
@@ -297,8 +321,12 @@ fn tell(context: &mut Context, taken: &Taken, files: &Entries) {
         let size = files.get(path).map_or(0, |entry| entry.size);
         context.output.remark(&format!("{what}: {path} ({})", words::size(size)));
     }
-    if let (Some(program), beside) = (taken.program, taken.beside.len()) {
-        context.output.remark(&format!("program: {program}, and {beside} files that it may ask for"));
+    match (taken.program, taken.beside.len()) {
+        (Some(program), beside) => {
+            context.output.remark(&format!("program: {program}, and {beside} files that it may ask for"));
+        }
+        (None, 0) => {}
+        (None, beside) => context.output.remark(&format!("beside: {beside} further files of the media")),
     }
 }
 

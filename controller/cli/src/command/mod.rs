@@ -27,6 +27,7 @@ pub(crate) mod secret;
 mod simulate;
 pub(crate) mod site;
 pub(crate) mod token;
+mod verification;
 mod wan;
 pub(crate) mod whoami;
 

@@ -1,6 +1,8 @@
 //! Hashing and cutting files of media, and sending those that the controller does not hold.
 
+use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -46,6 +48,25 @@ pub(crate) fn hash(media: &Media, found: &Found, progress: &Progress) -> Result<
     let (chunks, list) = list.map(|list| written(&list)).unzip();
     let entry = FileEntry { sha256: Digest(hasher.finalize().into()), size: found.size, chunks };
     Ok(Hashed { entry, list })
+}
+
+/// The digest of a file, read in full. Blocks.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn digest(path: &Path, progress: &Progress) -> std::io::Result<Digest> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let read = read_full(&mut file, &mut buffer)?;
+        if read == 0 {
+            progress.finish();
+            return Ok(Digest(hasher.finalize().into()));
+        }
+        hasher.update(&buffer[..read]);
+        progress.advance(read);
+    }
 }
 
 fn written(list: &ChunkList) -> (FileChunks, Bytes) {

@@ -162,3 +162,106 @@ fn a_url_is_fetched_whole_or_not_at_all_and_leaves_no_secret_behind() {
     failed.stderr(contains("failed to import http://127.0.0.1").and(contains("secret").not()));
     assert_eq!(fleet.catalog.get(Kind::Image, "system-2"), None);
 }
+
+/// What a publisher has signed: of a file system.img that holds "disk".
+fn signed(name: &str) -> String {
+    format!("{}/tests/commands/signed/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn verify(fleet: &Fleet, source: &std::path::Path, options: &[&str]) -> assert_cmd::assert::Assert {
+    let arguments = ["image", "import", "--family", "disk-image", "--name", "system-1"];
+    fleet.bootlane(arguments).args(options).arg(source).assert()
+}
+
+#[test]
+fn media_are_what_their_publisher_says() {
+    let fleet = Fleet::start();
+    let disk = fleet.write("system.img", "disk");
+    let (list, signature, keyring) =
+        (signed("SHA256SUMS"), signed("SHA256SUMS.gpg"), signed("publisher.gpg"));
+    let digest = Digest::of(b"disk").to_string();
+    let told = contains("system.img has the SHA-256 that --sha256 says");
+    verify(&fleet, &disk, &["--sha256", &digest, "--dry-run"]).success().stderr(told);
+    let told = contains("SHA256SUMS is signed by ").and(contains("system.img has the SHA-256 that "));
+    let options = ["--checksums", &list, "--signature", &signature, "--keyring", &keyring];
+    verify(&fleet, &disk, &options).success().stderr(told);
+    let own = signed("system.img.sig");
+    verify(&fleet, &disk, &["--signature", &own, "--keyring", &keyring])
+        .success()
+        .stdout("Image system-1 is already there\n")
+        .stderr(contains("system.img is signed by "));
+}
+
+#[test]
+fn media_that_are_not_what_their_publisher_says_are_not_imported() {
+    let fleet = Fleet::start();
+    let disk = fleet.write("system.img", "disc");
+    let (list, signature, keyring) =
+        (signed("SHA256SUMS"), signed("SHA256SUMS.gpg"), signed("publisher.gpg"));
+    let (says, has) = (Digest::of(b"disk").to_string(), Digest::of(b"disc").to_string());
+    let both = contains(format!("says {says}, it has {has}"));
+    verify(&fleet, &disk, &["--sha256", &says]).code(64).stderr(both.clone());
+    verify(&fleet, &disk, &["--checksums", &list]).code(64).stderr(both);
+    let bad = contains("failed to verify the signature of");
+    for (signature, keyring) in [(&signed("system.img.sig"), &keyring), (&signature, &signed("else.gpg"))] {
+        let options = ["--checksums", &list, "--signature", signature, "--keyring", keyring];
+        verify(&fleet, &disk, &options).code(64).stderr(bad.clone().and(contains("is not good")));
+    }
+    let options = ["--signature", &signed("system.img.sig"), "--keyring", &keyring];
+    verify(&fleet, &disk, &options).code(64).stderr(bad);
+    let other = fleet.write("other.img", "disk");
+    verify(&fleet, &other, &["--checksums", &list]).code(64).stderr(contains("does not name \"other.img\""));
+    verify(&fleet, &fleet.path(""), &["--sha256", &says]).code(2).stderr(contains("is none"));
+    verify(&fleet, &disk, &["--signature", &signature]).code(2).stderr(contains("--keyring"));
+    assert_eq!(*fleet.catalog.uploads.lock().expect("whole"), 0);
+    assert_eq!(fleet.catalog.get(Kind::Image, "system-1"), None);
+}
+
+#[test]
+fn all_of_the_media_is_kept_when_it_is_wanted() {
+    let fleet = Fleet::start();
+    let tree = netboot(&fleet);
+    let arguments = ["image", "import", "--family", "debian", "--name", "debian-12", "--all"];
+    let told = contains("further files of the media");
+    fleet.bootlane(arguments).arg(&tree).assert().success().stderr(told);
+    let image = fleet.catalog.get(Kind::Image, "debian-12").expect("there");
+    assert!(image["spec"]["files"].as_object().is_some_and(|files| files.len() > 2));
+    std::fs::write(tree.join("README"), "one").expect("written");
+    std::fs::write(tree.join("readme"), "another").expect("written");
+    let told = contains("README and readme differ in case only");
+    fleet.bootlane(arguments).arg(&tree).assert().code(64).stderr(told);
+}
+
+/// Gives the file's first bytes and breaks off, then what is asked for, as a server does that knows ranges.
+fn serve_broken(first: &'static [u8], rest: &'static str) -> (String, std::thread::JoinHandle<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = listener.local_addr().expect("bound");
+    let served = std::thread::spawn(move || {
+        let answer = |head: &str, body: &[u8]| {
+            let (mut stream, _) = listener.accept().expect("called");
+            let mut request = [0; 4_096];
+            let length = stream.read(&mut request).expect("asked");
+            stream.write_all(head.as_bytes()).expect("answered");
+            stream.write_all(body).expect("answered");
+            String::from_utf8_lossy(&request[..length]).to_ascii_lowercase()
+        };
+        answer("HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 8\r\nConnection: close\r\n\r\n", first);
+        answer(rest, b"disk")
+    });
+    (format!("http://{address}/system.img"), served)
+}
+
+#[test]
+fn a_fetch_that_breaks_is_taken_up_where_it_broke() {
+    let fleet = Fleet::start();
+    let rest = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 4-7/8\r\nContent-Length: 4\r\nConnection: close\r\n\r\n";
+    let (url, served) = serve_broken(b"hard", rest);
+    let digest = Digest::of(b"harddisk").to_string();
+    verify(&fleet, url.as_ref(), &["--sha256", &digest]).success();
+    let asked = served.join().expect("served");
+    assert!(asked.contains("range: bytes=4-") && asked.contains("if-range: \"1\""), "{asked}");
+    let (url, _) = serve_broken(b"hard", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\n");
+    let failed = import(&fleet, url.as_ref(), "disk-image", "system-2").code(1);
+    failed.stderr(contains("does not give the rest of the same file"));
+    assert_eq!(fleet.catalog.get(Kind::Image, "system-2"), None);
+}
